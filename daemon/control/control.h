@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCITRACE_DAEMON_CONTROL_CONTROL_H
+#define SCITRACE_DAEMON_CONTROL_CONTROL_H
+
+/* control: who asks, and may they: the Varlink server. Main thread, with query threads of its own.
+ * May use: lib policy daemon/intake daemon/metrics daemon/query daemon/watchers.
+ * May not use: daemon/store directly (the rows come through daemon/query). */
+
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "daemon/intake/intake.h"
+#include "daemon/metrics/metrics.h"
+#include "daemon/watchers/watchers.h"
+
+typedef struct Control Control;
+
+typedef struct ControlConfig {
+        const char *store_path;
+        const char *mode;               /* "user" or "system" */
+        uid_t owner;                    /* administers, besides uid 0 */
+        const char *admin_group;        /* NULL: none */
+        Intake *intake;
+        Watchers *watchers;
+        Metrics *metrics;
+} ControlConfig;
+
+/** control_new() - takes over listen_fd (a listening SOCK_STREAM Unix socket). */
+int control_new(sd_event *event, int listen_fd, const ControlConfig *config, Control **ret);
+Control *control_free(Control *c);
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCITRACE_DAEMON_QUERY_QUERY_H
+#define SCITRACE_DAEMON_QUERY_QUERY_H
+
+/* query: answers from the store, read-only. A Query is one connection, for one thread. Rows come by callback;
+ * statements are run in keyset pages of at most QUERY_PAGE rows, and none is open while a row's callback runs
+ * longer than that page, so that no reader holds a snapshot for long.
+ * May use: lib daemon/store.  May not use: anything else in daemon/. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/store/event.h"
+
+typedef struct Query Query;
+
+enum {
+        QUERY_PAGE = 512,
+        QUERY_E_DEADLINE = 1,           /* ran past the deadline */
+        QUERY_E_NO_DATASET,             /* no dataset of that name, or none holds that path */
+        QUERY_E_NO_FILE,                /* the dataset holds no such name now */
+        QUERY_E_NO_SERIES,
+};
+
+/** query_open() - a read-only connection to the store that this process has open for writing (path as
+ *  store_path() says), or to a private copy that nobody writes (offline). */
+int query_open(const char *path, bool offline, Query **ret);
+Query *query_close(Query *q);
+/** query_deadline() - the next call ends with QUERY_E_DEADLINE after usec from now; 0: never. */
+void query_deadline(Query *q, int64_t usec);
+/** query_cancel() - from another thread: ends the running call with QUERY_E_DEADLINE. */
+void query_cancel(Query *q);
+
+typedef struct QueryEvent {
+        Event event;                    /* borrowed until the callback returns */
+        const char *dataset;            /* name */
+        Bytes path;                     /* relative to the root; BYTES_NONE when the event has no name. As it was
+                                         * at that seq */
+        Bytes old_path;
+        const char *commit;             /* the HEAD last recorded before it; NULL: none */
+} QueryEvent;
+typedef int (*QueryEventFn)(void *userdata, const QueryEvent *e);       /* non-zero stops, and the call returns 0 */
+
+typedef struct QueryEvents {
+        const char *dataset;            /* name or UUID; NULL: all */
+        const Bytes *paths;             /* absolute; events at or beneath one of them */
+        size_t n_paths;
+        uint32_t kinds, origins;        /* bit 1 << number; 0: all */
+        int64_t since, until;           /* µs, inclusive; 0: open */
+        int64_t after, before;          /* seq, exclusive; 0: open */
+        int64_t limit;                  /* 0: none */
+        bool reverse;                   /* newest first */
+} QueryEvents;
+
+int query_events(Query *q, const QueryEvents *filter, QueryEventFn fn, void *userdata);
+/** query_history() - the events of a file, newest first: backwards through its node's names (renames, links), and
+ *  through `replaces` of modify and create events, where the name stayed the same. A name that is gone: from its
+ *  last node. QUERY_E_NO_DATASET, QUERY_E_NO_FILE (never recorded). */
+int query_history(Query *q, Bytes path, int64_t limit, QueryEventFn fn, void *userdata);
+
+typedef struct QueryFile {
+        const char *dataset;
+        Bytes path;                     /* relative to the root */
+        Type type;
+        int64_t size;
+        uint32_t mode, uid, gid;
+        int64_t mtime;
+        int64_t links;
+        Bytes digest;
+        DigestSource digest_source;
+        Bytes target;
+        int64_t seq;
+        int64_t node;
+        const char *commit;             /* of the dataset, when its kind is git */
+} QueryFile;
+typedef int (*QueryFileFn)(void *userdata, const QueryFile *f);
+
+/** query_files() - what is recorded now in a dataset (name or UUID; directory BYTES_NONE) or at or beneath an
+ *  absolute path. Depth first, names in byte order. The root itself is not listed. */
+int query_files(Query *q, const char *dataset, Bytes directory, int64_t limit, QueryFileFn fn, void *userdata);
+int query_show(Query *q, Bytes path, QueryFileFn fn, void *userdata);
+
+typedef struct QueryDataset {
+        int64_t id;
+        const char *name;
+        char uuid[37];
+        Bytes root;
+        DatasetKind kind;
+        bool removed;
+        int64_t files, bytes;           /* counters, not counted anew */
+        int64_t gaps_open;
+        const char *commit;
+} QueryDataset;
+typedef int (*QueryDatasetFn)(void *userdata, const QueryDataset *d);
+int query_datasets(Query *q, const char *name, bool all, QueryDatasetFn fn, void *userdata);
+
+typedef struct QueryStretch {
+        int64_t from, until;            /* µs; until 0 while it lasts */
+        bool gap;
+        Cause cause;
+        Bytes path;                     /* of a gap: relative, "." for all */
+        int64_t closed_by;              /* seq; 0 while open */
+} QueryStretch;
+typedef int (*QueryStretchFn)(void *userdata, const QueryStretch *s);
+/** query_coverage() - from the dataset's add: covered stretches between the gaps of the whole dataset, each gap as a
+ *  row (those of subtrees too), oldest first. */
+int query_coverage(Query *q, const char *dataset, QueryStretchFn fn, void *userdata);
+
+typedef struct QueryTotals {
+        int64_t datasets, events, gaps_open, store_bytes, wal_bytes, wanted;
+        int schema;
+} QueryTotals;
+int query_totals(Query *q, QueryTotals *ret);
+
+typedef struct QueryChunk {
+        const char *name, *labels, *unit;
+        int64_t from, until;
+        int points;
+        Bytes data;
+} QueryChunk;
+typedef int (*QueryChunkFn)(void *userdata, const QueryChunk *c);
+/** query_chunks() - stored chunks of all series called name that touch [since, until], by labels, then time. */
+int query_chunks(Query *q, const char *name, int64_t since, int64_t until, QueryChunkFn fn, void *userdata);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCITRACE_DAEMON_STORE_EVENT_H
+#define SCITRACE_DAEMON_STORE_EVENT_H
+
+/* event: one recorded change, and its canonical bytes (docs/FORMATS.md, "Canonical bytes of an event").
+ * Pure: no descriptor, no clock, no database.
+ * May use: lib.  May not use: anything else in daemon/. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/names.h"
+#include "lib/util.h"
+
+enum {
+        EVENT_DIGEST_SIZE = 32, /* SHA-256 */
+        EVENT_ID_SIZE = 16,     /* a UUID, a boot id */
+};
+
+/** Event: numbers that do not apply are 0 unless said otherwise; runs of bytes that do not apply are BYTES_NONE
+ *  and are borrowed. Times are microseconds of CLOCK_REALTIME, mtime and btime nanoseconds since the epoch. */
+typedef struct Event {
+        int64_t seq;                    /* dense, from 1; given by store_append() */
+        int64_t first, last;            /* when the first and the last notice of it arrived */
+        uint8_t boot[EVENT_ID_SIZE];    /* boot id of these times (/proc/sys/kernel/random/boot_id) */
+        int64_t dataset;                /* row id, > 0 */
+        uint8_t dataset_uuid[EVENT_ID_SIZE];
+        Kind kind;
+        Origin origin;
+        int64_t count;                  /* name operations it stands for */
+        int64_t node;                   /* node row id; 0: none (transient, gap without a node's own) */
+        int64_t parent;                 /* directory's node of the name; 0: none (the root has no name) */
+        Bytes name;
+        int64_t old_parent;             /* rename, exchange: where it was */
+        Bytes old_name;
+        int64_t replaces;               /* seq of the last event of the node that the name held before; 0: none */
+        bool introduces;                /* node is new with this event: inode and btime are its identity */
+        uint64_t inode;
+        int64_t btime;
+        bool has_state;                 /* type .. mtime below describe the node after the event */
+        Type type;
+        int64_t size;                   /* files: bytes */
+        uint32_t mode;                  /* permission bits, 07777 */
+        uint32_t uid, gid;
+        int64_t mtime;                  /* files only */
+        Bytes digest;                   /* files: SHA-256 of the content after the event; absent: not known */
+        DigestSource digest_source;
+        Bytes target;                   /* symbolic links */
+        int64_t process;
+        Cause cause;                    /* gap-open, gap-close */
+        int64_t gap;                    /* gap-close: seq of its gap-open */
+        Bytes detail;                   /* dataset-add, -remove: name NUL root path; commit: 40 or 64 hexadecimal digits */
+} Event;
+
+/** event_format() - canonical bytes of *e into *ret (malloc'd; the caller frees) and *ret_size.
+ *  0, or -ENOMEM. */
+int event_format(const Event *e, uint8_t **ret, size_t *ret_size);
+
+/** event_parse() - the reverse; *ret borrows from bytes. Only the exact bytes that event_format() writes are
+ *  accepted. 0, or -EBADMSG. */
+int event_parse(Bytes bytes, Event *ret);
+
+#endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCITRACE_DAEMON_STORE_STORE_H
+#define SCITRACE_DAEMON_STORE_STORE_H
+
+/* store: keeps events for ever, in order, durably; projections of them (node, link, gap, counter) in the same
+ * transaction. One writer: all of this runs on the store thread, but for store_open() and store_close().
+ * May use: lib.  May not use: anything else in daemon/. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/store/event.h"
+
+typedef struct Store Store;
+
+enum {                                  /* named outcomes */
+        STORE_E_LOCKED = 1,             /* store_open: another process holds it */
+        STORE_E_NEWER,                  /* store_open: made by a newer scitrace */
+        STORE_E_OLDER,                  /* store_open: made by a pre-release; start a new store */
+        STORE_E_FOREIGN,                /* store_open: not a scitrace store */
+        STORE_E_FULL,                   /* store_commit: no space (or quota); nothing of the transaction was kept */
+        STORE_E_FAILED,                 /* store_commit: did not return success; it may or may not be durable:
+                                         * close, open anew, compare */
+        STORE_E_NONE,                   /* store_*_find: there is no such row */
+};
+
+/** store_open() - opens or makes DIR/scitrace.db (vfs unix-excl, WAL, synchronous=FULL; design notes in store.c)
+ *  and applies the schema. The writer must be opened before any reader. 0, STORE_E_*, or negative errno. */
+int store_open(const char *dir, Store **ret);
+Store *store_close(Store *s);
+static inline void store_closep(Store **s) {
+        store_close(*s);
+}
+/** store_path() - the database's path; owned by s. */
+const char *store_path(const Store *s);
+
+/* Transactions. Everything below happens between begin and commit. */
+
+/** store_begin() - starts a transaction and its batch row. realtime: µs of CLOCK_REALTIME; boottime: µs of
+ *  CLOCK_BOOTTIME; boot: boot id. */
+int store_begin(Store *s, int64_t realtime, int64_t boottime, const uint8_t boot[EVENT_ID_SIZE]);
+/** store_commit() - 0, STORE_E_FULL, STORE_E_FAILED. Whatever it returns, no transaction is open afterwards. */
+int store_commit(Store *s);
+void store_rollback(Store *s);
+
+/** store_append() - gives the event the next seq (also in *ret_seq) and applies it to the projections:
+ *  create, link          opens the link (parent, name) -> node; introduces: makes the node row (id e->node,
+ *                        which must be store_next_node())
+ *  modify, attribute,    the node's state; modify with another node than the name's link: closes that link, opens
+ *  identify              the new one. identify: only the digest
+ *  rename                closes (old_parent, old_name), closes what (parent, name) held, opens (parent, name)
+ *  exchange              node goes to (parent, name); the node that was there goes to (old_parent, old_name)
+ *  unlink                closes (parent, name)
+ *  gap-open, gap-close   opens / closes a gap row
+ *  dataset-add, -remove  dataset's state and name (the row itself: store_dataset_add())
+ *  commit                the dataset's HEAD
+ *  others                nothing
+ *  Counters of the dataset (files, bytes: links to regular files and their sizes) follow in the same transaction.
+ *  0, STORE_E_FULL, negative errno. */
+int store_append(Store *s, Event *e, int64_t *ret_seq);
+
+/** store_last_seq() - seq of the newest appended event, 0 for none. store_next_node() - the id for a new node. */
+int64_t store_last_seq(const Store *s);
+int64_t store_next_node(Store *s);
+
+/* Rows that intake asks about. Bytes in them are copies inside the struct's own buffers, freed by _done. */
+
+typedef struct StoreNode {
+        int64_t id;
+        int64_t filesystem;
+        uint64_t inode;
+        int64_t btime;
+        Type type;
+        int64_t size;
+        uint32_t mode, uid, gid;
+        int64_t mtime;
+        int64_t ctime;                  /* a cache of the ctime last seen, ns; not part of the record */
+        bool has_digest;
+        uint8_t digest[EVENT_DIGEST_SIZE];
+        DigestSource digest_source;
+        uint8_t *target;                /* symbolic links; malloc'd */
+        size_t target_size;
+        int64_t seq;                    /* its last event */
+        int64_t links;                  /* open links */
+        bool wanted;                    /* a digest is still to be read */
+} StoreNode;
+void store_node_done(StoreNode *n);     /* an all-zero struct is fine */
+
+/** store_node_get() - 0, STORE_E_NONE, negative errno. */
+int store_node_get(Store *s, int64_t node, StoreNode *ret);
+/** store_node_find() - the node with that identity; the newest when several had it. */
+int store_node_find(Store *s, int64_t filesystem, uint64_t inode, int64_t btime, StoreNode *ret);
+/** store_node_seen() - remembers the ctime last seen of a node (a cache; no event). */
+int store_node_seen(Store *s, int64_t node, int64_t ctime);
+/** store_node_want() - marks that the node's digest is (not) still to be read. New regular files created without a
+ *  digest are wanted from the start; an event with a digest ends it. */
+int store_node_want(Store *s, int64_t node, bool wanted);
+
+typedef struct StoreLink {
+        int64_t dataset;
+        int64_t parent;
+        uint8_t name[256];
+        size_t name_size;
+        int64_t node;
+        int64_t since, until;           /* seq; until 0 while open */
+        Type type;                      /* of the node */
+} StoreLink;
+
+/** store_link_find() - the open link of a name. store_link_last() - the newest link of a name, open or closed. */
+int store_link_find(Store *s, int64_t parent, Bytes name, StoreLink *ret);
+int store_link_last(Store *s, int64_t parent, Bytes name, StoreLink *ret);
+/** store_links() - open links whose parent is `parent`, in the order of their names, those after `after`
+ *  (BYTES_NONE: from the start), at most max. Returns their number or negative errno. */
+int store_links(Store *s, int64_t parent, Bytes after, StoreLink *ret, int max);
+/** store_links_of_node() - open links to a node, at most max. Returns their number or negative errno. */
+int store_links_of_node(Store *s, int64_t node, StoreLink *ret, int max);
+
+/** store_wanted() - nodes with id > after whose digest is wanted and that have an open link in `dataset`
+ *  (0: in any), in the order of their ids, with one of their open links each. Number or negative errno. */
+int store_wanted(Store *s, int64_t dataset, int64_t after, StoreLink *ret, int max);
+/** store_wanted_count() - how many there are with id <= upto. */
+int64_t store_wanted_count(Store *s, int64_t upto);
+
+typedef struct StoreDataset {
+        int64_t id;
+        uint8_t uuid[EVENT_ID_SIZE];
+        char *name;
+        uint8_t *root;                  /* absolute path, bytes, NUL-terminated */
+        size_t root_size;
+        DatasetKind kind;
+        int64_t filesystem;
+        int64_t root_node;
+        bool removed;
+        int64_t covered_until;          /* µs; 0: never */
+        int64_t added_seq;
+        char commit[65];                /* HEAD last recorded, or "" */
+} StoreDataset;
+void store_dataset_done(StoreDataset *d);
+typedef int (*StoreDatasetFn)(void *userdata, const StoreDataset *d);   /* non-zero stops and is returned */
+
+/** store_dataset_add() - makes the dataset row, and its root's node row when identity is new there; the
+ *  dataset-add event is the caller's next append. Fills ret->id and ret->root_node. */
+int store_dataset_add(Store *s, StoreDataset *d, uint64_t root_inode, int64_t root_btime);
+int store_datasets(Store *s, StoreDatasetFn fn, void *userdata);
+int store_dataset_covered(Store *s, int64_t dataset, int64_t usec);
+int store_dataset_kind(Store *s, int64_t dataset, DatasetKind kind);
+
+/** store_filesystem() - row id of the file system with that identity, made when new. uuid: 16 bytes or NULL. */
+int store_filesystem(Store *s, const uint8_t *uuid, const char *type, uint64_t root_inode, int64_t root_btime,
+                     int64_t *ret);
+
+typedef struct StoreGap {
+        int64_t id;                     /* seq of its gap-open */
+        int64_t dataset;
+        int64_t node;                   /* subtree (or file); 0: all of the dataset */
+        Cause cause;
+        int64_t from;                   /* µs */
+} StoreGap;
+typedef int (*StoreGapFn)(void *userdata, const StoreGap *g);
+/** store_gaps() - open gaps. */
+int store_gaps(Store *s, StoreGapFn fn, void *userdata);
+
+/** store_run_start() - says whether the run before this one ended cleanly, and notes that a run is on.
+ *  store_run_end() - notes a clean end. Each in a transaction of its own. */
+int store_run_start(Store *s, bool *ret_clean, bool *ret_first);
+int store_run_end(Store *s);
+
+/* Metrics history: chunks of encoded points (daemon/metrics gives the bytes). */
+
+/** store_series() - row id of a series, made when new. labels: a canonical text "k=v,k=v". */
+int store_series(Store *s, const char *name, const char *labels, const char *unit, int64_t *ret);
+/** store_chunk_put() - inserts or replaces the chunk of a series that starts at `from` (µs). */
+int store_chunk_put(Store *s, int64_t series, int64_t from, int64_t until, int points, Bytes data);
+
+/** store_backup() - copies a snapshot into fd (a regular file, writable): made from the writer's connection into a
+ *  private file beside the store, verified (integrity_check), then copied. Not within a transaction. */
+int store_backup(Store *s, int fd, int64_t *ret_bytes, int64_t *ret_seq);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCITRACE_DAEMON_WATCHERS_WATCHERS_H
+#define SCITRACE_DAEMON_WATCHERS_WATCHERS_H
+
+/* watchers: who watches what, and do they still see: starts scitrace-watch, grants credit, sends barriers, restarts
+ * it when it ends. The one module of scitraced that knows feeds. Main thread; every callback runs there, from the
+ * event loop, exactly once, and never before the function that took it has returned.
+ * May use: lib daemon/intake.  May not use: anything else in daemon/. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "daemon/intake/intake.h"
+#include "lib/util.h"
+
+typedef struct Watchers Watchers;
+
+typedef struct WatchersConfig {
+        const char *program;            /* user mode: scitrace-watch to spawn; NULL: connect to socket */
+        const char *socket;             /* system mode: scitrace-watch.socket's path */
+        int64_t settle_usec, write_max_usec, digest_max;
+        char *const *ignore;
+        size_t n_ignore;
+        const char *const *exclude;     /* folders of our own that are never watched, NULL-terminated */
+} WatchersConfig;
+
+int watchers_new(sd_event *event, Intake *intake, const WatchersConfig *config, Watchers **ret);
+Watchers *watchers_free(Watchers *w);
+
+typedef enum WatchersOutcome {
+        WATCHERS_DONE = 0,
+        WATCHERS_E_NO_DATASET = 1,
+        WATCHERS_E_NAME_TAKEN,          /* dataset: the name */
+        WATCHERS_E_NAME_INVALID,
+        WATCHERS_E_MISSING,             /* from here: reasons not to watch a path */
+        WATCHERS_E_NOT_DIRECTORY,
+        WATCHERS_E_PERMISSION,
+        WATCHERS_E_NETWORK,             /* dataset: the file system's type */
+        WATCHERS_E_OTHER_FILESYSTEM,    /* not the one that is watched already; dataset: one of that one */
+        WATCHERS_E_INSIDE,              /* dataset: the one around it */
+        WATCHERS_E_AROUND,              /* dataset: the one inside it */
+        WATCHERS_E_WATCHED,             /* dataset: its name */
+        WATCHERS_E_NOT_ABSOLUTE,
+        WATCHERS_E_NOT_SETTLED,         /* settle: pending, stalled */
+        WATCHERS_E_FAILED,              /* error: negative errno */
+} WatchersOutcome;
+
+typedef struct WatchersResult {
+        WatchersOutcome outcome;
+        const char *dataset;            /* borrowed; see the outcome */
+        int64_t seq;                    /* settle: the newest event */
+        int64_t pending;                /* settle */
+        int64_t digests_pending;        /* settle */
+        bool stalled;                   /* settle */
+        int error;
+} WatchersResult;
+
+typedef void (*WatchersDoneFn)(void *userdata, const WatchersResult *result);
+
+/** watchers_add() - name NULL: made from the last component of root. result.dataset: the name it got. */
+int watchers_add(Watchers *w, Bytes root, const char *name, WatchersDoneFn fn, void *userdata);
+int watchers_remove(Watchers *w, const char *name, WatchersDoneFn fn, void *userdata);
+int watchers_scan(Watchers *w, const char *name, WatchersDoneFn fn, void *userdata);
+/** watchers_settle() - dataset NULL: all. timeout µs. The callback runs once every change made before this call is
+ *  committed. */
+int watchers_settle(Watchers *w, const char *dataset, int64_t timeout, WatchersDoneFn fn, void *userdata);
+/** watchers_forget() - callbacks with this userdata are not run any more (its client is gone). */
+void watchers_forget(Watchers *w, void *userdata);
+
+typedef struct WatchersStatus {
+        int64_t pending;                /* noticed and not yet recorded, digests to be read included */
+        int64_t watches;
+        int64_t overflows;
+        int64_t walked_twice;           /* directories listed again */
+        int64_t restarts;               /* of a watcher */
+        bool lost;                      /* no watcher just now */
+        bool scanning;
+} WatchersStatus;
+/** watchers_status() - of one dataset (row id), or of all (0). */
+void watchers_status(Watchers *w, int64_t dataset, WatchersStatus *ret);
+/** watchers_pids() - processes of the watchers, at most max; returns how many. */
+int watchers_pids(Watchers *w, pid_t *ret, int max);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCITRACE_LIB_UTIL_H
+#define SCITRACE_LIB_UTIL_H
+
+/* util: the few words that every file uses: ownership, byte order, clocks.
+ * May use: libc.  May not use: anything of ours. */
+
+#include <endian.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/** CLEANUP(f) - calls f(&variable) when the variable's scope ends. */
+#define CLEANUP(f) __attribute__((cleanup(f)))
+
+/** STEAL(p) - hands the pointer over: yields its value and leaves NULL behind. */
+#define STEAL(p) ({ __typeof__(p) stolen_ = (p); (p) = NULL; stolen_; })
+
+/** STEAL_FD(fd) - the same for a descriptor, which leaves -1 behind. */
+#define STEAL_FD(fd) ({ int stolen_ = (fd); (fd) = -1; stolen_; })
+
+#define ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
+#define MIN_OF(a, b) ((a) < (b) ? (a) : (b))
+#define MAX_OF(a, b) ((a) > (b) ? (a) : (b))
+#define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
+
+#define USEC_PER_SEC UINT64_C(1000000)
+#define USEC_PER_MSEC UINT64_C(1000)
+#define NSEC_PER_USEC UINT64_C(1000)
+
+static inline void freep(void *p) {
+        free(*(void **) p);
+}
+
+static inline void closep(int *fd) {
+        if (*fd >= 0)
+                close(*fd);
+}
+
+static inline void fclosep(FILE **f) {
+        if (*f)
+                fclose(*f);
+}
+
+/** now_usec() - microseconds of the given clock (clock_gettime(2)). */
+static inline int64_t now_usec(clockid_t clock) {
+        struct timespec ts;
+
+        clock_gettime(clock, &ts);
+        return (int64_t) ts.tv_sec * (int64_t) USEC_PER_SEC + ts.tv_nsec / (int64_t) NSEC_PER_USEC;
+}
+
+/** Bytes: a borrowed run of bytes. File names, targets and digests are bytes; NUL ends nothing.
+ *  data == NULL means absent, which differs from an empty run. */
+typedef struct Bytes {
+        const uint8_t *data;
+        size_t size;
+} Bytes;
+
+#define BYTES(p, n) ((Bytes) { (const uint8_t *) (p), (n) })
+#define BYTES_NONE ((Bytes) { NULL, 0 })
+#define BYTES_STR(s) BYTES((s), strlen(s))
+
+static inline int bytes_equal(Bytes a, Bytes b) {
+        return a.size == b.size && (a.data == NULL) == (b.data == NULL) &&
+               (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+#endif

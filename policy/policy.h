@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCITRACE_POLICY_POLICY_H
+#define SCITRACE_POLICY_POLICY_H
+
+/* policy: the site's rules: text in, decisions out. Files are merged in the systemd manner: of files with the same
+ * name the one in the first folder wins; scitraced.conf is read first, then the drop-ins scitraced.conf.d/NN.conf
+ * by name; a later value replaces an earlier one, repeatable keys gather (an empty value empties the list).
+ * May use: lib.  May not use: daemon/, ctl/. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/util.h"
+
+/** Policy: immutable once loaded. Times in microseconds, sizes in bytes. */
+typedef struct Policy {
+        int64_t settle_usec;            /* [Dataset] SettleTime=, default 250ms, 10ms to 60s */
+        int64_t write_max_usec;         /* [Dataset] OpenVersionInterval=, default 5s, 1s to 1h */
+        int64_t sample_usec;            /* [Metrics] SampleInterval=, default 10s, 1s to 1h */
+        int64_t digest_max;             /* [Identify] DigestUpTo=, default 1G: larger files get their digest later */
+        char **ignore;                  /* [Ignore] Pattern=, repeatable, gitignore(5) syntax; shipped empty */
+        size_t n_ignore;
+} Policy;
+
+/** PolicyWarnFn - one bad value: file and line (from 1) where it stands, and the sentence. The default stays. */
+typedef void (*PolicyWarnFn)(void *userdata, const char *file, int line, const char *message);
+
+/** policy_load() - dirs: NULL-terminated, most important first (/etc/scitrace, /run/scitrace, /usr/lib/scitrace).
+ *  Missing folders are fine. 0 and *ret (free with policy_free()), -ENOMEM, or the errno of an unreadable file. */
+int policy_load(const char *const *dirs, PolicyWarnFn warn, void *userdata, Policy **ret);
+/** policy_parse() - the pure core: merges one file's text into *p. */
+int policy_parse(Policy *p, const char *file, const char *text, PolicyWarnFn warn, void *userdata);
+int policy_new(Policy **ret);           /* defaults */
+Policy *policy_free(Policy *p);
+static inline void policy_freep(Policy **p) {
+        policy_free(*p);
+}
+
+#endif
