@@ -3,14 +3,23 @@
 #define SCITRACE_POLICY_POLICY_H
 
 /* policy: the site's rules: text in, decisions out. Files are merged in the systemd manner: of files with the same
- * name the one in the first folder wins; scitraced.conf is read first, then the drop-ins scitraced.conf.d/NN.conf
- * by name; a later value replaces an earlier one, repeatable keys gather (an empty value empties the list).
+ * name the one in the first folder wins (a link to /dev/null there masks it); scitraced.conf is read first, then the
+ * drop-ins scitraced.conf.d/NN.conf by name; a later value replaces an earlier one, repeatable keys gather (an empty
+ * value empties the list).
  * May use: lib.  May not use: daemon/, ctl/. */
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "lib/util.h"
+
+enum {
+        POLICY_FOLDERS_MAX = 8,
+        POLICY_FILE_MAX = 1 << 20,      /* bytes; a larger file is refused */
+        POLICY_LINE_MAX = 4096,         /* bytes; a longer line is refused */
+        POLICY_IGNORE_MAX = 8000,       /* bytes of all patterns together, each with one for its end: a feed's message */
+};
 
 /** Policy: immutable once loaded. Times in microseconds, sizes in bytes. */
 typedef struct Policy {
@@ -22,13 +31,16 @@ typedef struct Policy {
         size_t n_ignore;
 } Policy;
 
-/** PolicyWarnFn - one bad value: file and line (from 1) where it stands, and the sentence. The default stays. */
+/** PolicyWarnFn - one bad value: file and line (from 1; 0: the file as a whole) where it stands, and the sentence.
+ *  What was in force before stays. */
 typedef void (*PolicyWarnFn)(void *userdata, const char *file, int line, const char *message);
 
-/** policy_load() - dirs: NULL-terminated, most important first (/etc/scitrace, /run/scitrace, /usr/lib/scitrace).
- *  Missing folders are fine. 0 and *ret (free with policy_free()), -ENOMEM, or the errno of an unreadable file. */
-int policy_load(const char *const *dirs, PolicyWarnFn warn, void *userdata, Policy **ret);
-/** policy_parse() - the pure core: merges one file's text into *p. */
+/** policy_load() - dirs: NULL-terminated, most important first (/etc/scitrace, /run/scitrace, /usr/lib/scitrace), at
+ *  most POLICY_FOLDERS_MAX. Missing folders are fine. A folder or file that belongs to neither root nor uid, or that
+ *  others may write, is refused with a warning.
+ *  0 and *ret (free with policy_free()), -ENOMEM, or the errno of an unreadable file. */
+int policy_load(const char *const *dirs, uid_t uid, PolicyWarnFn warn, void *userdata, Policy **ret);
+/** policy_parse() - the pure core: merges one file's text into *p. 0 or -ENOMEM. */
 int policy_parse(Policy *p, const char *file, const char *text, PolicyWarnFn warn, void *userdata);
 int policy_new(Policy **ret);           /* defaults */
 Policy *policy_free(Policy *p);
