@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import select
 import shutil
 import signal
 import stat
@@ -389,6 +390,16 @@ def remove(top):
 def write(path, content=b'', mode='wb'):
     with open(path, mode) as file:
         file.write(content)
+
+
+def read_now(terminal):
+    """What a pseudo-terminal has to say just now; b'' for nothing."""
+    if not select.select([terminal], [], [], 0)[0]:
+        return b''
+    try:
+        return os.read(terminal, 65536)
+    except OSError:     # its other side is closed
+        return b''
 
 
 def need(*commands):

@@ -3,13 +3,12 @@
 
 import os
 import pty
-import select
 import shutil
 import subprocess
 import time
 
 import harness
-from harness import check, diag, need, wait_for, write
+from harness import check, diag, need, read_now, wait_for, write
 
 TEXT = b'one\ntwo\nthree\n'
 
@@ -114,20 +113,15 @@ def nano_saves_again():
             os.chdir(stage.tree)
             os.execvpe('nano', ['nano', '--ignorercfiles', 'doc'], stage.env)
 
-        def screen():
-            if select.select([terminal], [], [], 0)[0]:
-                return os.read(terminal, 65536)
-            return b''
-
         def size():
-            screen()
+            read_now(terminal)
             return os.stat(stage.at('doc')).st_size
-        wait_for(lambda: b'three' in screen(), "nano shows the file")
+        wait_for(lambda: b'three' in read_now(terminal), 'nano shows the file')
         os.write(terminal, b'typed ')
         os.write(terminal, b'\x0f\r')           # ^O, the same name
         wait_for(lambda: size() == len(TEXT) + 6, 'nano has saved')
         os.write(terminal, b'\x18')             # ^X
-        wait_for(lambda: screen() is not None and os.waitpid(pid, os.WNOHANG)[0], 'nano ends')
+        wait_for(lambda: read_now(terminal) is not None and os.waitpid(pid, os.WNOHANG)[0], 'nano ends')
         os.close(terminal)
         stage.saved_again()
 
