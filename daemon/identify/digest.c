@@ -33,6 +33,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t reader_key;
 static EVP_MD *sha256;
 static int once_error;
+static uid_t self;
 static const uint8_t zeros[BUFFER_SIZE];
 
 static void reader_free(void *p) {
@@ -46,6 +47,7 @@ static void reader_free(void *p) {
 }
 
 static void init_once(void) {
+        self = geteuid();
         sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
         once_error = sha256 ? -pthread_key_create(&reader_key, reader_free) : -ENOTSUP;
 }
@@ -78,7 +80,6 @@ typedef struct Job {
         int64_t size, done;
         bool sparse;                    /* it has a hole that is worth finding */
         bool drop;                      /* nobody had it in memory: leave it so */
-        int64_t dropped;
         int64_t pause_at;
         IdentifyPauseFn pause;
         void *userdata;
@@ -88,7 +89,6 @@ typedef struct Job {
 static int open_again(int path_fd, uid_t owner) {
         char link[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
         int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, fd = -1;
-        uid_t self = geteuid();
 
         snprintf(link, sizeof(link), "/proc/self/fd/%d", path_fd);
         /* Others' files want CAP_FOWNER, which a watcher has not; root in a user namespace may be refused too. */
@@ -114,9 +114,10 @@ static bool is_cold(int fd, int64_t size) {
         return cold;
 }
 
-static void drop_behind(Job *j) {
-        (void) posix_fadvise(j->fd, j->dropped, j->done - j->dropped, POSIX_FADV_DONTNEED);
-        j->dropped = j->done;
+/* From the beginning each time: a page of the kernel may be larger than a step and then stays at the first try. */
+static void drop_behind(const Job *j) {
+        if (j->done > 0)                /* a length of 0 would be all of it */
+                (void) posix_fadvise(j->fd, 0, j->done, POSIX_FADV_DONTNEED);
 }
 
 static int take(Job *j, const uint8_t *data, size_t n) {
@@ -206,10 +207,8 @@ static int take_all(Job *j) {
 }
 
 static int digest_fd(Job *j, uint8_t ret_digest[32]) {
-        int r = reader_get(&j->reader);
+        int r;
 
-        if (r < 0)
-                return r;
         if (EVP_DigestInit_ex2(j->reader->context, sha256, NULL) != 1)
                 return -ENOMEM;
         r = ask_pause(j);               /* once at least, for an empty file too */
@@ -247,6 +246,9 @@ static int digest_held(int held, const struct statx *stx, Job *job, IdentifyStat
         int64_t began;
         int r;
 
+        r = reader_get(&job->reader);
+        if (r < 0)
+                return r;
         fd = open_again(held, stx->stx_uid);
         if (fd < 0)
                 return fd;

@@ -9,7 +9,7 @@
 
 #include "daemon/identify/identify.h"
 
-enum { RACE_TRIES = 200 };
+enum { RACE_TRIES = 3000 };
 
 /* A folder with a repository `ours`, and `theirs` beside it, made by git(1). */
 typedef struct Place {
@@ -256,7 +256,7 @@ static void *exchange(void *userdata) {
 
 static void a_swapped_repository_never_tells_the_other_s_commit(void **state) {
         char theirs[65], commit[65];
-        Exchanger e = { .stop = false };
+        static Exchanger e;
         Place *p = *state;
         pthread_t thread;
         bool git;

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -489,6 +490,48 @@ static void holes_are_digested_but_not_read(void **state) {
         assert_sha256(p, "f", digest);
 }
 
+/* Pages of a file in memory, in percent. */
+static int resident(int dir_fd, const char *name, size_t size) {
+        size_t page = (size_t) sysconf(_SC_PAGESIZE), pages = size / page, count = 0;
+        int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+        void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+        uint8_t *in = malloc(pages);
+
+        assert_true(map != MAP_FAILED && in);
+        assert_int_equal(mincore(map, size, in), 0);
+        for (size_t i = 0; i < pages; i++)
+                count += in[i] & 1;
+        free(in);
+        munmap(map, size);
+        close(fd);
+        return (int) (100 * count / pages);
+}
+
+static void pages_stay_in_memory_only_if_they_were(void **state) {
+        uint8_t *data = some_bytes(16 * MIB), digest[32];
+        Place *p = *state;
+        IdentifyState s;
+        int fd;
+
+        write_file(p->fd, "f", data, 16 * MIB);
+        free(data);
+        assert_int_equal(identify_at_rest(p->fd, "f", 0, &s, digest), IDENTIFY_DONE);
+        assert_int_equal(resident(p->fd, "f", 16 * MIB), 100);
+
+        fd = openat(p->fd, "f", O_RDONLY | O_CLOEXEC);
+        assert_int_equal(fsync(fd), 0);
+        assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+        close(fd);
+        if (resident(p->fd, "f", 16 * MIB) > 0)
+                skip();                 /* tmpfs: memory is where it lives */
+        assert_int_equal(identify_at_rest(p->fd, "f", 0, &s, digest), IDENTIFY_DONE);
+        assert_true(resident(p->fd, "f", 16 * MIB) < 50);
+        assert_sha256(p, "f", digest);
+        assert_int_equal(resident(p->fd, "f", 16 * MIB), 100);
+        assert_int_equal(identify_at_rest(p->fd, "f", 0, &s, digest), IDENTIFY_DONE);
+        assert_int_equal(resident(p->fd, "f", 16 * MIB), 100);
+}
+
 static void a_budget_bounds_the_work(void **state) {
         uint8_t digest[32];
         Place *p = *state;
@@ -669,6 +712,7 @@ int main(void) {
                 TEST(a_file_just_written_is_racy_and_then_no_more),
                 TEST(a_read_can_be_cancelled_each_mebibyte),
                 TEST(holes_are_digested_but_not_read),
+                TEST(pages_stay_in_memory_only_if_they_were),
                 TEST(a_budget_bounds_the_work),
                 TEST(an_exbibyte_of_nothing_is_refused),
                 TEST(a_swapped_directory_never_leads_outside),
