@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <sys/statvfs.h>
+
+#include "daemon/metrics/filesystems.h"
+#include "daemon/metrics/labels.h"
+
+/* Their statvfs() answers from memory, or from a disk of this machine. */
+static const char *const local_types[] = {
+        "bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "ntfs3", "overlay", "ramfs",
+        "reiserfs", "tmpfs", "vfat", "xfs", "zfs",
+};
+
+/* The kernel's own, which hold no files of anybody: not sampled, but harmless on the way to another. */
+static const char *const kernel_types[] = {
+        "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs", "fusectl",
+        "hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "rpc_pipefs", "securityfs", "selinuxfs", "sysfs", "tracefs",
+};
+
+static const Metric fs_size = { "", "node_filesystem_size_bytes", "bytes", "*", "", 9, 0, false };
+static const Metric fs_free = { "", "node_filesystem_free_bytes", "bytes", "*", "", 9, 0, false };
+static const Metric fs_avail = { "", "node_filesystem_avail_bytes", "bytes", "*", "", 9, 0, false };
+static const Metric fs_files = { "", "node_filesystem_files", "", "*", "", 0, 0, false };
+static const Metric fs_files_free = { "", "node_filesystem_files_free", "", "*", "", 0, 0, false };
+static const Metric fs_readonly = { "", "node_filesystem_readonly", "", "*", "", 0, 0, false };
+static const Metric store_size = { "", "scitrace_store_filesystem_size_bytes", "bytes", "", "", 9, 0, false };
+static const Metric store_avail = { "", "scitrace_store_filesystem_avail_bytes", "bytes", "", "", 9, 0, false };
+
+static bool is_listed(Bytes type, const char *const *list, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (bytes_equal(type, BYTES_STR(list[i])))
+                        return true;
+        return false;
+}
+
+static bool is_local(Bytes type) {
+        return is_listed(type, local_types, ELEMENTS(local_types));
+}
+
+static bool is_harmless(Bytes type) {
+        return is_local(type) || is_listed(type, kernel_types, ELEMENTS(kernel_types));
+}
+
+static bool is_octal(const uint8_t *digits) {
+        return digits[0] >= '0' && digits[0] <= '3' && digits[1] >= '0' && digits[1] <= '7' && digits[2] >= '0' &&
+               digits[2] <= '7';
+}
+
+/* Undoes the kernel's \040; out holds PATH_MAX bytes. False: too long for a path. */
+static bool unescape(Bytes text, char *out) {
+        size_t used = 0;
+
+        for (size_t i = 0; i < text.size; i++) {
+                if (used + 1 >= PATH_MAX)
+                        return false;
+                if (text.data[i] == '\\' && i + 3 < text.size && is_octal(text.data + i + 1)) {
+                        out[used++] = (char) ((text.data[i + 1] - '0') << 6 | (text.data[i + 2] - '0') << 3 |
+                                              (text.data[i + 3] - '0'));
+                        i += 3;
+                } else {
+                        out[used++] = (char) text.data[i];
+                }
+        }
+        out[used] = '\0';
+        return true;
+}
+
+/* Does the way to path lead through the directory? */
+static bool leads_through(const char *path, const char *directory) {
+        size_t n = strlen(directory);
+
+        if (n > 0 && directory[n - 1] == '/')
+                n--;                    /* the root */
+        return strncmp(path, directory, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* May a call that follows this path wait for somebody? */
+static bool may_hang(Bytes mountinfo, const char *path) {
+        char directory[PATH_MAX];
+        ProcMount m;
+
+        while (proc_next_mount(&mountinfo, &m))
+                if (!is_harmless(m.type) && (!unescape(m.mountpoint, directory) || leads_through(path, directory)))
+                        return true;
+        return false;
+}
+
+static bool is_first_of_device(Bytes mountinfo, const ProcMount *mount) {
+        ProcMount m;
+
+        while (proc_next_mount(&mountinfo, &m) && m.mountpoint.data != mount->mountpoint.data)
+                if (bytes_equal(m.device, mount->device))
+                        return false;
+        return true;
+}
+
+static void filesystem_done(Filesystem *fs) {
+        free(fs->path);
+        free(fs->labels);
+}
+
+void filesystems_done(FilesystemList *list) {
+        while (list->n > 0)
+                filesystem_done(&list->items[--list->n]);
+        free(list->items);
+        *list = (FilesystemList) { 0 };
+}
+
+static int add(FilesystemList *list, const ProcMount *mount, const char *path) {
+        CLEANUP(filesystem_done) Filesystem fs = { .readonly = mount->readonly };
+        char source[PATH_MAX], labels[LABELS_MAX] = "";
+        Filesystem *grown;
+
+        if (!unescape(mount->source, source) || labels_add(labels, "device", BYTES_STR(source)) < 0 ||
+            labels_add(labels, "fstype", mount->type) < 0 || labels_add(labels, "mountpoint", BYTES_STR(path)) < 0)
+                return 0;               /* no text is long enough for it */
+        fs.path = strdup(path);
+        fs.labels = strdup(labels);
+        grown = reallocarray(list->items, list->n + 1, sizeof(*grown));
+        if (grown)
+                list->items = grown;
+        if (!fs.path || !fs.labels || !grown)
+                return -ENOMEM;
+        list->items[list->n++] = fs;
+        fs = (Filesystem) { 0 };
+        return 0;
+}
+
+int filesystems_parse(Bytes mountinfo, const char *store_path, FilesystemList *ret) {
+        CLEANUP(filesystems_done) FilesystemList list = { 0 };
+        Bytes rest = mountinfo;
+        char path[PATH_MAX];
+        ProcMount m;
+
+        assert(ret);
+        list.store_safe = store_path && !may_hang(mountinfo, store_path);
+        while (list.n < FILESYSTEMS_MAX && proc_next_mount(&rest, &m)) {
+                int r;
+
+                if (!is_local(m.type) || !is_first_of_device(mountinfo, &m) || !unescape(m.mountpoint, path) ||
+                    may_hang(mountinfo, path))
+                        continue;
+                r = add(&list, &m, path);
+                if (r < 0)
+                        return r;
+        }
+        *ret = list;
+        list = (FilesystemList) { 0 };
+        return 0;
+}
+
+static void emit(const ProcSink *sink, const Metric *metric, const char *labels, double value) {
+        sink->fn(sink->userdata, metric, BYTES_STR(labels), value);
+}
+
+void filesystems_sample(const FilesystemList *list, const char *store_path, const ProcSink *sink) {
+        struct statvfs v;
+
+        for (size_t i = 0; i < list->n; i++) {
+                const Filesystem *fs = &list->items[i];
+
+                if (statvfs(fs->path, &v) < 0)
+                        continue;       /* no longer there, or not for us to see */
+                emit(sink, &fs_size, fs->labels, (double) v.f_blocks * (double) v.f_frsize);
+                emit(sink, &fs_free, fs->labels, (double) v.f_bfree * (double) v.f_frsize);
+                emit(sink, &fs_avail, fs->labels, (double) v.f_bavail * (double) v.f_frsize);
+                emit(sink, &fs_files, fs->labels, (double) v.f_files);
+                emit(sink, &fs_files_free, fs->labels, (double) v.f_ffree);
+                emit(sink, &fs_readonly, fs->labels, fs->readonly);
+        }
+        if (store_path && list->store_safe && statvfs(store_path, &v) == 0) {
+                emit(sink, &store_size, "", (double) v.f_blocks * (double) v.f_frsize);
+                emit(sink, &store_avail, "", (double) v.f_bavail * (double) v.f_frsize);
+        }
+}
