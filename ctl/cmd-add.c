@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "ctl/ask.h"
+#include "ctl/path.h"
+#include "ctl/say.h"
+#include "ctl/view.h"
+#include "lib/text.h"
+
+Status cmd_add(Ctl *c, char **arguments) {
+        CLEANUP(freep) char *shown = NULL, *name = NULL;
+        json_t *parameters = json_object(), *answer = NULL, *dataset;
+        Status status;
+        int r;
+
+        r = path_parameter(parameters, arguments[0], PATH_FOLLOWED);
+        if (r == 0 && c->options.name)
+                r = json_object_set_new(parameters, "name", word_value(c->options.name)) < 0 ? -EILSEQ : 0;
+        if (r < 0) {
+                json_decref(parameters);
+                return complain_errno(r, "cannot add that directory");
+        }
+        status = ask(c, "org.scitrace.Datasets.Add", parameters, &answer);
+        if (status != STATUS_OK)
+                return status;
+        dataset = json_object_get(answer, "dataset");
+        if (c->options.format != FORMAT_TABLE) {
+                view_json(c, dataset);
+        } else {
+                name = row_name(dataset, "name");
+                shown = row_name(dataset, "path");
+                note(c, "Watching %s as dataset %s; 'scitracectl settle %s' waits until all of it is recorded.",
+                     shown ? shown : "it", name ? name : "?", name ? name : "");
+        }
+        json_decref(answer);
+        return STATUS_OK;
+}

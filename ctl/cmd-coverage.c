@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl/ask.h"
+#include "ctl/view.h"
+#include "lib/time.h"
+
+static const TableColumn columns[] = {
+        { "FROM", false, false },   { "UNTIL", false, false },    { "LASTED", true, false },
+        { "STATE", false, false },  { "CAUSE", false, false },    { "CLOSED BY", true, false },
+        { "SUBTREE", false, true },
+};
+
+static void cells(Ctl *c, Table *t, json_t *row, void *userdata) {
+        bool gap = strcmp(row_text(row, "state"), "gap") == 0, ended = row_has(row, "untilUsec");
+        int64_t until = ended ? row_number(row, "untilUsec") : now_usec(CLOCK_REALTIME);
+        char buf[TIME_TEXT_MAX];
+
+        cell_time(t, row, "fromUsec");
+        table_cell(t, ended ? time_format(until, buf) : "now", NULL);
+        table_cell(t, time_format_span(until - row_number(row, "fromUsec"), buf), NULL);
+        cell_text(t, row, "state", style(c, gap ? ended ? STYLE_YELLOW : STYLE_RED : STYLE_GREEN));
+        cell_text(t, row, "cause", NULL);
+        cell_number(t, row, "closedBy");
+        cell_name(t, row, "path");
+}
+
+Status cmd_coverage(Ctl *c, char **arguments) {
+        static const View view = {
+                "org.scitrace.Datasets.Coverage", "stretch", columns, ELEMENTS(columns), cells,
+                "Nothing is known yet: the dataset has only just been added.", NULL,
+        };
+
+        return view_rows(c, &view, named(arguments[0]), NULL);
+}

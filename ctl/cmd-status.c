@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl/ask.h"
+#include "ctl/say.h"
+#include "ctl/view.h"
+#include "lib/text.h"
+#include "lib/time.h"
+
+/* What the screen says of the machine; a value that nobody sampled is below 0. */
+typedef struct Machine {
+        double load[3], total, available;
+        int64_t time;                   /* of the newest sample of the processors, and of the one before */
+        double busy, all, busy_before, all_before;
+} Machine;
+
+static Status take_point(Ctl *c, json_t *point, bool *stop, void *userdata) {
+        double value = json_number_value(json_object_get(point, "value"));
+        Machine *m = userdata;
+        const struct {
+                const char *name;
+                double *to;
+        } wanted[] = {
+                { "node_load1", &m->load[0] },
+                { "node_load5", &m->load[1] },
+                { "node_load15", &m->load[2] },
+                { "node_memory_MemTotal_bytes", &m->total },
+                { "node_memory_MemAvailable_bytes", &m->available },
+        };
+
+        for (size_t i = 0; i < ELEMENTS(wanted); i++)
+                if (strcmp(wanted[i].name, row_text(point, "name")) == 0)
+                        *wanted[i].to = value;
+        return STATUS_OK;
+}
+
+static void line(const Ctl *c, const char *key, const char *look, const char *format, ...) PRINTF_LIKE(4, 5);
+
+static void line(const Ctl *c, const char *key, const char *look, const char *format, ...) {
+        va_list arguments;
+
+        printf("%s%10s%s  %s", style(c, STYLE_DIM), key, style(c, STYLE_END), style(c, look));
+        va_start(arguments, format);
+        vprintf(format, arguments);
+        va_end(arguments);
+        printf("%s\n", *look ? style(c, STYLE_END) : "");
+}
+
+static void print_machine(Ctl *c) {
+        json_t *parameters = json_pack("{s:[s,s]}", "names", "node_load", "node_memory_Mem");
+        Machine m = { .load = { -1, -1, -1 }, .total = -1, .available = -1 };
+        char total[HUMAN_MAX], used[HUMAN_MAX];
+
+        (void) ask_rows_quietly(c, "org.scitrace.Metrics.Sample", parameters, "point", take_point, &m);
+        if (m.load[0] < 0 || m.total <= 0 || m.available < 0)
+                return;
+        line(c, "machine", "", "load %.2f %.2f %.2f, memory %.0f%% used (%s of %s)", m.load[0], m.load[1], m.load[2],
+             100 * (m.total - m.available) / m.total, human_size((int64_t) (m.total - m.available), used),
+             human_size((int64_t) m.total, total));
+}
+
+static void print_troubles(const Ctl *c, const json_t *d) {
+        static const struct {
+                const char *member, *one, *many;
+        } troubles[] = {
+                { "overflows", "queue ran over", "queues ran over" },
+                { "watcherRestarts", "watcher was restarted", "watchers were restarted" },
+        };
+
+        for (size_t i = 0; i < ELEMENTS(troubles); i++) {
+                long long n = (long long) row_number(d, troubles[i].member);
+
+                if (n > 0)
+                        line(c, "since start", STYLE_YELLOW, "%lld %s", n, n == 1 ? troubles[i].one : troubles[i].many);
+        }
+}
+
+static void print_daemon(Ctl *c, const json_t *d) {
+        CLEANUP(freep) char *store = row_name(d, "storePath"), *reason = row_name(d, "reason");
+        long long gaps = (long long) row_number(d, "gapsOpen"), pending = (long long) row_number(d, "pending");
+        bool running = strcmp(row_text(d, "state"), "running") == 0;
+        char span[TIME_TEXT_MAX], size[HUMAN_MAX];
+
+        printf("%sscitraced %s%s: %s%s%s, %s mode, pid %lld, up %s\n", style(c, STYLE_BOLD), row_text(d, "version"),
+               style(c, STYLE_END), style(c, running ? STYLE_GREEN : STYLE_RED), row_text(d, "state"),
+               style(c, STYLE_END), row_text(d, "mode"), (long long) row_number(d, "pid"),
+               time_format_span(row_number(d, "uptimeUsec"), span));
+        if (reason)
+                line(c, "reason", STYLE_RED, "%s", reason);
+        line(c, "store", "", "%s, %lld events, %s", human_size(row_number(d, "storeBytes"), size),
+             (long long) row_number(d, "events"), store ? store : "?");
+        line(c, "memory", "", "%s", human_size(row_number(d, "memoryBytes"), size));
+        line(c, "watching", "", "%lld director%s, %lld change%s pending", (long long) row_number(d, "watches"),
+             row_number(d, "watches") == 1 ? "y" : "ies", pending, pending == 1 ? "" : "s");
+        if (gaps == 0)
+                line(c, "coverage", "", "no gap is open");
+        else
+                line(c, "coverage", STYLE_RED, "%lld gap%s open: changes may go unseen; 'scitracectl coverage DATASET'", gaps,
+                     gaps == 1 ? " is" : "s are");
+        print_troubles(c, d);
+        print_machine(c);
+}
+
+Status cmd_status(Ctl *c, char **arguments) {
+        json_t *answer = NULL;
+        Status status = ask(c, "org.scitrace.Service.Describe", NULL, &answer);
+
+        if (status != STATUS_OK)
+                return status;
+        if (c->options.format != FORMAT_TABLE) {
+                view_json(c, answer);
+        } else {
+                status = pager_open(c);
+                print_daemon(c, answer);
+                putchar('\n');
+                if (status == STATUS_OK)
+                        status = view_rows(c, &dataset_view, NULL, NULL);
+        }
+        json_decref(answer);
+        return status;
+}

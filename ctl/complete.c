@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl/ask.h"
+#include "ctl/complete.h"
+#include "ctl/options.h"
+#include "ctl/row.h"
+#include "lib/names.h"
+
+static void offer(const char *begun, const char *before, const char *word) {
+        if (strncmp(begun, before, strlen(before)) != 0 && strncmp(before, begun, strlen(begun)) != 0)
+                return;
+        if (strlen(begun) <= strlen(before) || strncmp(begun + strlen(before), word, strlen(begun) - strlen(before)) == 0)
+                printf("%s%s\n", before, word);
+}
+
+typedef struct Names {
+        const char *begun;
+} Names;
+
+static Status offer_name(Ctl *c, json_t *row, bool *stop, void *userdata) {
+        offer(((const Names *) userdata)->begun, "", row_text(row, "name"));
+        return STATUS_OK;
+}
+
+static void offer_datasets(Ctl *c, const char *begun) {
+        Names names = { begun };
+
+        (void) ask_rows_quietly(c, "org.scitrace.Datasets.List", NULL, "dataset", offer_name, &names);
+}
+
+/* The option whose value is begun: the word before the last is one, and takes a value. */
+static const Option *open_option(int n, char **words) {
+        const char *before = n > 1 ? words[n - 2] : "";
+
+        for (const Option *o = option_table; o->word; o++) {
+                if (!o->argument || before[0] != '-')
+                        continue;
+                if ((before[1] == '-' && strcmp(before + 2, o->word) == 0) ||
+                    (o->letter && before[1] == o->letter && before[2] == '\0'))
+                        return o;
+        }
+        return NULL;
+}
+
+static void complete_value(Ctl *c, const Option *o, const char *begun) {
+        if (strcmp(o->argument, "FORMAT") == 0)
+                for (int i = 0; format_words[i]; i++)
+                        offer(begun, "", format_words[i]);
+        if (strcmp(o->argument, "KIND") == 0)
+                for (int i = 1; kind_to_word(i); i++)
+                        offer(begun, "", kind_to_word(i));
+        if (strcmp(o->argument, "DATASET") == 0)
+                offer_datasets(c, begun);
+}
+
+/* The words that are not options: the command and its arguments. */
+static int plain_words(int n, char **words, char **ret) {
+        int count = 0;
+
+        for (int i = 0; i + 1 < n; i++)
+                if (words[i][0] != '-' && !open_option(i + 1, words))
+                        ret[count++] = words[i];
+        ret[count] = NULL;
+        return count;
+}
+
+static void complete_command(char **plain, int n_plain, const char *begun) {
+        for (const Cmd *cmd = commands; cmd->name; cmd++) {
+                size_t n = strcspn(cmd->name, " ");
+                char first[32];
+
+                snprintf(first, sizeof(first), "%.*s", (int) n, cmd->name);
+                if (n_plain == 0)
+                        offer(begun, "", first);
+                else if (cmd->name[n] && strcmp(plain[0], first) == 0)
+                        offer(begun, "", cmd->name + n + 1);
+        }
+}
+
+Status complete(Ctl *c, int n_words, char **words) {
+        const char *begun = n_words > 0 ? words[n_words - 1] : "";
+        char **plain = calloc((size_t) n_words + 2, sizeof(*plain)), **rest = NULL, **line;
+        const Option *open = open_option(n_words, words);
+        const Cmd *cmd;
+        int n_plain, n = 0;
+
+        line = calloc((size_t) n_words + 2, sizeof(*line));
+        if (!plain || !line)
+                return STATUS_FAILED;
+        line[0] = (char *) "scitracectl";
+        for (int i = 0; i + 1 < n_words; i++)
+                line[i + 1] = words[i];
+        (void) options_parse(&c->options, MAX_OF(n_words, 1), line, &rest);
+        c->mode = options_mode(&c->options);
+        c->hush = true;
+
+        n_plain = plain_words(n_words, words, plain);
+        cmd = find_command(plain, &n);
+        if (open) {
+                complete_value(c, open, begun);
+        } else if (begun[0] == '-') {
+                for (const Option *o = option_table; o->word; o++)
+                        if (!cmd || o->takes == 0 || (o->takes & cmd->takes))
+                                offer(begun, "--", o->word);
+        } else if (!cmd) {
+                complete_command(plain, n_plain, begun);
+        } else if (strstr(cmd->arguments, "DATASET") && n_plain == n) {
+                offer_datasets(c, begun);
+        } else if (strstr(cmd->arguments, "COMMAND")) {
+                complete_command(plain + n, n_plain - n, begun);
+        }
+        options_done(&c->options);
+        free(plain);
+        free(line);
+        return STATUS_OK;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl/ask.h"
+#include "ctl/say.h"
+#include "ctl/view.h"
+
+static Status view_table(Ctl *c, const TableColumn *columns, size_t n_columns, Table **ret) {
+        TableLook look = {
+                .width = c->options.full ? 0 : c->screen.width,
+                .legend = !c->options.no_legend,
+                .utf8 = c->screen.utf8,
+                .title_style = style(c, STYLE_BOLD),
+        };
+
+        return table_new(&look, columns, n_columns, stdout, ret) < 0 ? complain_memory() : STATUS_OK;
+}
+
+/* JSON's writer: DEL, which jansson leaves raw, must not reach a terminal; it can only stand in a string. */
+static int write_json(const char *text, size_t size, void *userdata) {
+        FILE *f = userdata;
+
+        while (size > 0) {
+                const char *del = memchr(text, 0x7f, size);
+                size_t n = del ? (size_t) (del - text) : size;
+
+                fwrite(text, 1, n, f);
+                if (del) {
+                        fputs("\\u007f", f);
+                        n++;
+                }
+                text += n;
+                size -= n;
+        }
+        return 0;
+}
+
+void view_json(const Ctl *c, const json_t *row) {
+        size_t flags = JSON_ENSURE_ASCII | (c->options.format == FORMAT_JSON_PRETTY ? JSON_INDENT(2) : JSON_COMPACT);
+
+        (void) json_dump_callback(row, write_json, stdout, flags);
+        putchar('\n');
+}
+
+Status viewer_show(Ctl *c, Viewer *v, json_t *row) {
+        Status status = v->rows == 0 ? pager_open(c) : STATUS_OK;
+
+        if (v->rows++ == 0 && status == STATUS_OK && c->options.format == FORMAT_TABLE)
+                status = view_table(c, v->view->columns, v->view->n_columns, &v->table);
+        if (status != STATUS_OK)
+                return status;
+        if (v->table)
+                v->view->cells(c, v->table, row, v->userdata);
+        else
+                view_json(c, row);
+        return STATUS_OK;
+}
+
+Status viewer_flush(Viewer *v) {
+        Status status = v->table && table_flush(v->table) < 0 ? complain_memory() : STATUS_OK;
+
+        fflush(stdout);
+        return status;
+}
+
+Status viewer_close(Ctl *c, Viewer *v, Status status) {
+        Status flushed;
+
+        if (v->table && v->view->last)
+                v->view->last(c, v->table, v->userdata);
+        flushed = viewer_flush(v);
+        v->table = table_free(v->table);
+        if (status == STATUS_OK && v->rows == 0 && c->options.format == FORMAT_TABLE && v->view->nothing)
+                note(c, "%s", v->view->nothing);
+        return status != STATUS_OK ? status : flushed;
+}
+
+static Status show(Ctl *c, json_t *row, bool *stop, void *userdata) {
+        *stop = screen_broken();
+        return viewer_show(c, userdata, row);
+}
+
+Status view_rows(Ctl *c, const View *view, json_t *parameters, void *userdata) {
+        Viewer v = { .view = view, .userdata = userdata };
+
+        return viewer_close(c, &v, ask_rows(c, view->method, parameters, view->key, show, &v));
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCITRACE_CTL_VIEW_H
+#define SCITRACE_CTL_VIEW_H
+
+/* view: lists of answers as `-o` says: JSON, or a table. May use: ctl/, lib. */
+
+#include "ctl/ctl.h"
+#include "ctl/row.h"
+#include "ctl/screen.h"
+
+/** view_json() - the object as `-o` says. */
+void view_json(const Ctl *c, const json_t *row);
+
+/** View: a list. */
+typedef struct View {
+        const char *method, *key;
+        const TableColumn *columns;
+        size_t n_columns;
+        void (*cells)(Ctl *c, Table *t, json_t *row, void *userdata);
+        const char *nothing;            /* what is said when no row came, in the table's stead; NULL: nothing */
+        void (*last)(Ctl *c, Table *t, void *userdata);         /* cells behind the last row; NULL: none */
+} View;
+
+/** Viewer: a list on its way. An all-zero struct is closed. */
+typedef struct Viewer {
+        const View *view;
+        void *userdata;
+        Table *table;                   /* NULL: JSON, or not begun */
+        int64_t rows;
+} Viewer;
+
+/** viewer_show() - one more row; view and userdata must be set. The first opens the pager. */
+Status viewer_show(Ctl *c, Viewer *v, json_t *row);
+/** viewer_flush() - what was shown until now is seen, pipe or not. */
+Status viewer_flush(Viewer *v);
+/** viewer_close() - the rest. status: how it went so far; returns the first that is not STATUS_OK. */
+Status viewer_close(Ctl *c, Viewer *v, Status status);
+
+extern const View dataset_view;         /* ctl/cmd-datasets.c: `status` shows it too */
+
+/** view_rows() - asks, and shows every row. parameters: taken over. */
+Status view_rows(Ctl *c, const View *v, json_t *parameters, void *userdata);
+
+#endif
