@@ -39,19 +39,22 @@ int identify_target(int dir_fd, const char *name, uint8_t **ret, size_t *ret_siz
 typedef enum IdentifyOutcome {
         IDENTIFY_DONE = 0,
         IDENTIFY_E_CHANGED = 1,         /* size, mtime, ctime or inode moved while it was read: not a version */
-        IDENTIFY_E_NOT_FILE,            /* no longer a regular file */
+        IDENTIFY_E_NOT_FILE,            /* no regular file (any more); it was not opened, no ret_ is set */
         IDENTIFY_E_CANCELLED,           /* the callback said so */
-        IDENTIFY_E_RACY,                /* ctime within one clock tick of the read: read again a little later */
+        IDENTIFY_E_RACY,                /* ctime within 10 ms (the coarsest tick; 2 s where the file system keeps
+                                         * whole seconds) before the read began: a change during the read might not
+                                         * have moved it. Read again a little later. */
 } IdentifyOutcome;
 
-/** IdentifyPauseFn - asked at least once a mebibyte; non-zero ends the read with IDENTIFY_E_CANCELLED. */
+/** IdentifyPauseFn - asked before the first byte and each mebibyte; non-zero ends the read with IDENTIFY_E_CANCELLED. */
 typedef int (*IdentifyPauseFn)(void *userdata, int64_t done);
 
 /** identify_file() - digest of a regular file, and its state. The state is taken before and after; on CHANGED and
  *  RACY *ret_state and digest are those after the read. Holes are not read as data (SEEK_DATA): a sparse file of
  *  1 EiB costs what its data costs - the digest is that of the whole content all the same, so `budget` (bytes to be
  *  hashed, holes included; 0: none) bounds it: past it -EFBIG.
- *  0, IDENTIFY_E_*, or -errno (-ENOENT, -EACCES, -EIO ...). */
+ *  Of a file of 1 MiB or more of which nothing was in the page cache, nothing is left there.
+ *  0, IDENTIFY_E_*, or -errno (-ENOENT, -EACCES, -EIO ...; -EINVAL: name has a slash or is ".."). */
 int identify_file(int dir_fd, const char *name, int64_t budget, IdentifyPauseFn pause, void *userdata,
                   IdentifyState *ret_state, uint8_t ret_digest[32]);
 
@@ -67,13 +70,15 @@ int identify_filesystem(int fd, const char **ret_type, bool *ret_network, uint8_
 int identify_git_init(void);
 void identify_git_done(void);
 /** identify_git_head() - *ret_git: whether root (an absolute path) holds a repository; ret_commit: the commit of
- *  HEAD in hexadecimal, "" when there is none yet. 0, or -errno (-EPERM: refused, it leads out of the root). */
+ *  HEAD in hexadecimal, "" when there is none yet. Looks twice, and waits while what it looks at is younger than a
+ *  clock tick (10 ms, at most 200 ms: call it from a worker). 0, or -errno (-EPERM: refused, it leads out of the root
+ *  or would block; -EAGAIN: it never held still; -EBADMSG: HEAD is not one). */
 int identify_git_head(const char *root, bool *ret_git, char ret_commit[65]);
 
 /* ignore: gitignore(5) patterns of the policy, by libgit2's matcher on a repository in memory. */
 
 typedef struct IdentifyIgnore IdentifyIgnore;
-/** identify_ignore_new() - patterns: newline-separated. */
+/** identify_ignore_new() - patterns: newline-separated. After identify_git_init(). -EINVAL: a NUL in them. */
 int identify_ignore_new(Bytes patterns, IdentifyIgnore **ret);
 IdentifyIgnore *identify_ignore_free(IdentifyIgnore *i);
 /** identify_ignored() - path: relative to the root. Parents are taken to be not ignored. Thread-safe. */
