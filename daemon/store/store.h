@@ -25,7 +25,9 @@ enum {                                  /* named outcomes */
 };
 
 /** store_open() - opens or makes DIR/scitrace.db (vfs unix-excl, WAL, synchronous=FULL; design notes in store.c)
- *  and applies the schema. The writer must be opened before any reader. 0, STORE_E_*, or negative errno. */
+ *  and applies the schema. The writer must be opened before any reader. DIR is made when missing (its parent is not);
+ *  one that is not the caller's, or that others may enter, is -EPERM. A closed descriptor 0, 1 or 2 gets /dev/null.
+ *  0, STORE_E_*, or negative errno. */
 int store_open(const char *dir, Store **ret);
 Store *store_close(Store *s);
 static inline void store_closep(Store **s) {
@@ -39,11 +41,13 @@ const char *store_path(const Store *s);
 /** store_begin() - starts a transaction and its batch row. realtime: µs of CLOCK_REALTIME; boottime: µs of
  *  CLOCK_BOOTTIME; boot: boot id. */
 int store_begin(Store *s, int64_t realtime, int64_t boottime, const uint8_t boot[EVENT_ID_SIZE]);
-/** store_commit() - 0, STORE_E_FULL, STORE_E_FAILED. Whatever it returns, no transaction is open afterwards. */
+/** store_commit() - 0, STORE_E_FULL, STORE_E_FAILED (also when the database was unlinked or replaced, or when a
+ *  write of this transaction had failed). Whatever it returns, no transaction is open afterwards. */
 int store_commit(Store *s);
 void store_rollback(Store *s);
 
-/** store_append() - gives the event the next seq (also in *ret_seq) and applies it to the projections:
+/** store_append() - gives the event the next seq (also in *ret_seq, which may be NULL), its boot and dataset_uuid,
+ *  and applies it to the projections:
  *  create, link          opens the link (parent, name) -> node; introduces: makes the node row (id e->node,
  *                        which must be store_next_node())
  *  modify, attribute,    the node's state; modify with another node than the name's link: closes that link, opens
@@ -52,11 +56,19 @@ void store_rollback(Store *s);
  *  exchange              node goes to (parent, name); the node that was there goes to (old_parent, old_name)
  *  unlink                closes (parent, name)
  *  gap-open, gap-close   opens / closes a gap row
- *  dataset-add, -remove  dataset's state and name (the row itself: store_dataset_add())
+ *  dataset-add, -remove  dataset's state and name (the row itself: store_dataset_add()); whether dataset-add
+ *                        introduces its root is found here
  *  commit                the dataset's HEAD
  *  others                nothing
+ *  A name that is closed while its node is a directory and does not move closes all names beneath it: one unlink is
+ *  enough for a tree that went away. A directory that moves takes its names along, into another dataset too. Closing
+ *  a name that is not open, or opening one that has the node already, does nothing; opening one that holds another
+ *  node closes that first.
+ *  Content: a digest is the node's content from here on; without one, modify, or a new size or mtime with another
+ *  kind than attribute, leaves a file's content unknown and wanted.
  *  Counters of the dataset (files, bytes: links to regular files and their sizes) follow in the same transaction.
- *  0, STORE_E_FULL, negative errno. */
+ *  0, STORE_E_FULL, -EINVAL (no such node, kind, dataset, ...: nothing was written), other negative errno. After
+ *  STORE_E_FULL or another errno than -EINVAL the transaction cannot be committed any more. */
 int store_append(Store *s, Event *e, int64_t *ret_seq);
 
 /** store_last_seq() - seq of the newest appended event, 0 for none. store_next_node() - the id for a new node. */
@@ -93,7 +105,8 @@ int store_node_find(Store *s, int64_t filesystem, uint64_t inode, int64_t btime,
 /** store_node_seen() - remembers the ctime last seen of a node (a cache; no event). */
 int store_node_seen(Store *s, int64_t node, int64_t ctime);
 /** store_node_want() - marks that the node's digest is (not) still to be read. New regular files created without a
- *  digest are wanted from the start; an event with a digest ends it. */
+ *  digest are wanted from the start, as are those whose content changed (store_append()); an event with a digest ends
+ *  it. */
 int store_node_want(Store *s, int64_t node, bool wanted);
 
 typedef struct StoreLink {
@@ -118,7 +131,7 @@ int store_links_of_node(Store *s, int64_t node, StoreLink *ret, int max);
 /** store_wanted() - nodes with id > after whose digest is wanted and that have an open link in `dataset`
  *  (0: in any), in the order of their ids, with one of their open links each. Number or negative errno. */
 int store_wanted(Store *s, int64_t dataset, int64_t after, StoreLink *ret, int max);
-/** store_wanted_count() - how many there are with id <= upto. */
+/** store_wanted_count() - how many there are, in any dataset, with id <= upto; or negative errno. */
 int64_t store_wanted_count(Store *s, int64_t upto);
 
 typedef struct StoreDataset {
@@ -138,8 +151,10 @@ typedef struct StoreDataset {
 void store_dataset_done(StoreDataset *d);
 typedef int (*StoreDatasetFn)(void *userdata, const StoreDataset *d);   /* non-zero stops and is returned */
 
-/** store_dataset_add() - makes the dataset row, and its root's node row when identity is new there; the
- *  dataset-add event is the caller's next append. Fills ret->id and ret->root_node. */
+/** store_dataset_add() - makes the dataset row of d's uuid, name, root, kind and filesystem, and its root's node row
+ *  when no node has that identity; the dataset-add event (node: the root) is the caller's next append. Fills d->id and
+ *  d->root_node. -EEXIST: the uuid, or the name of a dataset that is not removed. To resume a removed dataset, append
+ *  a dataset-add event with its id. */
 int store_dataset_add(Store *s, StoreDataset *d, uint64_t root_inode, int64_t root_btime);
 int store_datasets(Store *s, StoreDatasetFn fn, void *userdata);
 int store_dataset_covered(Store *s, int64_t dataset, int64_t usec);

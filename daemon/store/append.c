@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <errno.h>
+
+#include "daemon/store/private.h"
+
+int sums_find(Store *s, int64_t dataset, StoreSums **ret) {
+        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+        StoreSums *sums;
+        int r;
+
+        for (size_t i = 0; i < s->n_sums; i++)
+                if (s->sums[i].id == dataset) {
+                        *ret = &s->sums[i];
+                        return 0;
+                }
+        r = store_stmt(s, SQL_DATASET_GET, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, dataset);
+        r = sql_step(&s->sql, stmt);
+        if (r <= 0)
+                return r < 0 ? r : STORE_E_NONE;
+
+        sums = reallocarray(s->sums, s->n_sums + 1, sizeof(*sums));
+        if (!sums)
+                return -ENOMEM;
+        s->sums = sums;
+        sums = &s->sums[s->n_sums++];
+        *sums = (StoreSums) { .id = dataset, .filesystem = sql_column(stmt, 1) };
+        memcpy(sums->uuid, sqlite3_column_blob(stmt, 0), EVENT_ID_SIZE);
+        *ret = sums;
+        return 0;
+}
+
+static int add_batch(Store *s, int64_t seq) {
+        sqlite3_stmt *stmt;
+        int r;
+
+        r = store_stmt(s, SQL_BOOT_ADD, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind_bytes(stmt, 1, BYTES(s->boot, EVENT_ID_SIZE));
+        r = store_run(s, stmt);
+        if (r == 0)
+                r = store_stmt(s, SQL_BATCH_ADD, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, seq);
+        sql_bind(stmt, 2, s->realtime);
+        sql_bind_bytes(stmt, 3, BYTES(s->boot, EVENT_ID_SIZE));
+        sql_bind(stmt, 4, s->boottime);
+        r = store_run(s, stmt);
+        if (r == 0)
+                s->has_batch = true;
+        return r;
+}
+
+static int content_id(Store *s, Bytes digest, int64_t size, int64_t *ret) {
+        sqlite3_stmt *stmt;
+        int r;
+
+        r = store_stmt(s, SQL_CONTENT_FIND, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind_bytes(stmt, 1, digest);
+        r = sql_step(&s->sql, stmt);
+        if (r > 0) {
+                *ret = sql_column(stmt, 0);
+                sqlite3_reset(stmt);
+                return 0;
+        }
+        if (r == 0)
+                r = store_stmt(s, SQL_CONTENT_ADD, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind_bytes(stmt, 1, digest);
+        sql_bind(stmt, 2, size);
+        r = store_run(s, stmt);
+        if (r == 0)
+                *ret = sqlite3_last_insert_rowid(s->sql.db);
+        return r;
+}
+
+static void bind_what(sqlite3_stmt *stmt, const Event *e, int64_t realtime) {
+        sql_bind(stmt, 1, e->seq);
+        sql_bind(stmt, 2, realtime - e->last);
+        sql_bind(stmt, 3, e->last - e->first);
+        sql_bind_id(stmt, 4, e->dataset);
+        sql_bind(stmt, 5, e->kind);
+        sql_bind(stmt, 6, e->origin);
+        sql_bind(stmt, 7, e->count);
+        sql_bind_id(stmt, 8, e->node);
+        sql_bind_id(stmt, 9, e->parent);
+        sql_bind_bytes(stmt, 10, e->name);
+        sql_bind_id(stmt, 18, e->replaces);
+        sql_bind_id(stmt, 19, e->old_parent);
+        sql_bind_bytes(stmt, 20, e->old_name);
+        sql_bind_bytes(stmt, 21, e->target);
+        sql_bind_id(stmt, 22, e->process);
+        sql_bind_id(stmt, 23, e->cause);
+        sql_bind_id(stmt, 24, e->gap);
+        sql_bind_bytes(stmt, 25, e->detail);
+}
+
+/* mtime is any number that a file system keeps, so the difference is taken modulo 2^64: it has an exact reverse. */
+static int64_t age_of(const Event *e) {
+        return (int64_t) ((uint64_t) e->last * NSEC_PER_USEC - (uint64_t) e->mtime);
+}
+
+static void bind_state(sqlite3_stmt *stmt, const Event *e, int64_t attr, int64_t content) {
+        if (e->introduces) {
+                sql_bind(stmt, 11, (int64_t) e->inode);
+                sql_bind(stmt, 12, e->btime);
+        } else {
+                sql_bind_null(stmt, 11);
+                sql_bind_null(stmt, 12);
+        }
+        sql_bind_id(stmt, 13, attr);
+        if (e->has_state)
+                sql_bind(stmt, 14, e->size);
+        else
+                sql_bind_null(stmt, 14);
+        if (e->has_state && e->mtime != 0)
+                sql_bind(stmt, 15, age_of(e));
+        else
+                sql_bind_null(stmt, 15);
+        sql_bind_id(stmt, 16, content);
+        sql_bind_id(stmt, 17, e->digest_source);
+}
+
+static int add_event(Store *s, const Event *e, int64_t attr, int64_t content) {
+        sqlite3_stmt *stmt;
+        int r;
+
+        r = store_stmt(s, SQL_EVENT_ADD, &stmt);
+        if (r < 0)
+                return r;
+        bind_what(stmt, e, s->realtime);
+        bind_state(stmt, e, attr, content);
+        return store_run(s, stmt);
+}
+
+/* What no event may be, whoever made it: it could not be read back, or not be applied. */
+static bool is_sound(const Store *s, const Event *e) {
+        if (!kind_to_word(e->kind) || !origin_to_word(e->origin) || e->node < 0 || e->parent < 0)
+                return false;
+        if (e->name.size > 255 || e->old_name.size > 255)
+                return false;
+        if (e->digest.data && e->digest.size != EVENT_DIGEST_SIZE)
+                return false;
+        if (e->has_state && !type_to_word(e->type))
+                return false;
+        if (e->kind == KIND_DATASET_ADD || !e->introduces)
+                return true;
+        return e->has_state && e->node == s->next_node;
+}
+
+static int write_event(Store *s, Event *e, StoreTarget *t) {
+        int64_t attr = 0, content = 0;
+        int r = 0;
+
+        if (!s->has_batch)
+                r = add_batch(s, e->seq);
+        if (r == 0 && e->has_state)
+                r = attrs_id(s, &(StoreAttr) { e->type, e->mode, e->uid, e->gid }, &attr);
+        if (r == 0 && e->digest.data)
+                r = content_id(s, e->digest, e->has_state ? e->size : t->size, &content);
+        if (r == 0)
+                r = add_event(s, e, attr, content);
+        if (r == 0)
+                r = project_apply(s, e, t, attr, content);
+        return r;
+}
+
+int store_append(Store *s, Event *e, int64_t *ret_seq) {
+        StoreTarget target;
+        StoreSums *sums;
+        int r;
+
+        assert(s);
+        assert(s->in_transaction);
+        assert(e);
+
+        if (s->broken < 0)
+                return s->broken == -ENOSPC ? STORE_E_FULL : s->broken;
+        if (!is_sound(s, e))
+                return -EINVAL;
+        memset(e->dataset_uuid, 0, sizeof(e->dataset_uuid));
+        if (e->dataset != 0) {
+                r = sums_find(s, e->dataset, &sums);
+                if (r != 0)
+                        return r < 0 ? r : -EINVAL;
+                memcpy(e->dataset_uuid, sums->uuid, EVENT_ID_SIZE);
+        }
+        e->seq = s->last_seq + 1;
+        memcpy(e->boot, s->boot, EVENT_ID_SIZE);
+        r = project_load(s, e, &target);
+        if (r < 0)
+                return r;
+        if (e->kind == KIND_DATASET_ADD) {
+                e->introduces = target.id != 0 && target.born == 0;
+                e->inode = target.inode;
+                e->btime = target.btime;
+        }
+
+        r = write_event(s, e, &target);
+        if (r < 0) {
+                s->broken = r;  /* half an event is in the transaction */
+                return r == -ENOSPC ? STORE_E_FULL : r;
+        }
+        s->last_seq = e->seq;
+        if (target.is_new)
+                s->next_node++;
+        if (ret_seq)
+                *ret_seq = e->seq;
+        return 0;
+}

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "daemon/store/private.h"
+
+/* How the database is opened, and why (all of it was measured against faults):
+ *
+ * vfs=unix-excl     other processes are locked out as long as it is open, the wal-index is on the heap: no -shm file
+ *                   whose pages a full file system could take away under us (SIGBUS), and none needed to start on a
+ *                   full disk. It holds only if this connection is the first one and if nothing in this process
+ *                   ever opens the database file by itself: one close(2) of it would drop the lock.
+ * WAL, PERSIST_WAL  the -wal file stays allocated, so that a stopped store opens again on a full disk.
+ * synchronous=FULL  what was acknowledged survives a power cut; NORMAL lost up to 1,845 acknowledged rows.
+ * defensive, ...    a damaged or prepared file can at worst be refused.
+ */
+
+extern const EmbeddedFile schema_files[];
+
+static const char *const statements[] = {
+#define STORE_STATEMENT_TEXT(name, text) text,
+        STORE_STATEMENTS(STORE_STATEMENT_TEXT)
+};
+
+int store_stmt(Store *s, StoreStatement which, sqlite3_stmt **ret) {
+        return sql_get(&s->sql, which, ret);
+}
+
+int store_run(Store *s, sqlite3_stmt *stmt) {
+        int r = sql_step(&s->sql, stmt);
+
+        assert(r <= 0);
+        return r;
+}
+
+/* A file opened as descriptor 0, 1 or 2 would get what somebody prints; SQLite's must not be it. */
+static int hold_standard_descriptors(void) {
+        int fd;
+
+        do {
+                fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+                if (fd < 0)
+                        return -errno;
+        } while (fd <= STDERR_FILENO);
+        close(fd);
+        return 0;
+}
+
+/* The folder is ours and nobody else's; the file is made 0600 before SQLite would make it 0644. That is the one time
+ * that it is opened outside SQLite: nobody can hold a lock yet on a file that did not exist. */
+static int prepare_files(const char *dir, const char *path) {
+        struct stat st;
+        int fd;
+
+        if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+                return -errno;
+        if (stat(dir, &st) < 0)
+                return -errno;
+        if (!S_ISDIR(st.st_mode))
+                return -ENOTDIR;
+        if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+                return -EPERM;
+
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return errno == EEXIST ? 0 : -errno;
+        close(fd);
+        return 0;
+}
+
+/* Reads only: a store that is not ours is left as it is. */
+static int look_at(sqlite3 *db, bool *ret_new) {
+        int64_t application, form, tables = 0;
+        int r;
+
+        r = sql_number(db, "PRAGMA application_id", &application);
+        if (r == 0)
+                r = sql_number(db, "SELECT count(*) FROM sqlite_schema", &tables);
+        if (r == 0)
+                r = sql_number(db, "PRAGMA user_version", &form);
+        if (r == -EBUSY)
+                return STORE_E_LOCKED;
+        if (r < 0)
+                return sqlite3_errcode(db) == SQLITE_NOTADB ? STORE_E_FOREIGN : r;
+        *ret_new = application == 0 && tables == 0;
+        if (*ret_new)
+                return 0;
+        if (application != STORE_APPLICATION_ID)
+                return STORE_E_FOREIGN;
+        return form > STORE_FORM ? STORE_E_NEWER : form < STORE_FORM ? STORE_E_OLDER : 0;
+}
+
+static int configure(sqlite3 *db) {
+        int64_t is_wal;
+        int persist = 1, r;
+
+        sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+        sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+        sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
+        sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
+        sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
+        sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+        r = sql_exec(db, "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
+                         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON;"
+                         "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = FAST;"
+                         "PRAGMA journal_size_limit = 16777216; PRAGMA wal_autocheckpoint = 1000;"
+                         "PRAGMA cache_size = -4000");
+        if (r == 0)
+                r = sql_number(db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &is_wal);
+        if (r < 0)
+                return r;
+        return is_wal ? 0 : -ENOTSUP;
+}
+
+static int sync_dir(const char *dir) {
+        int fd, r = 0;
+
+        fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        if (fsync(fd) < 0)
+                r = -errno;
+        close(fd);
+        return r;
+}
+
+/* One transaction, application_id and user_version in it: there is no half-made store. */
+static int create(sqlite3 *db, const char *dir) {
+        char identity[128];
+        int r;
+
+        snprintf(identity, sizeof(identity), "PRAGMA application_id = %d; PRAGMA user_version = %d",
+                 STORE_APPLICATION_ID, STORE_FORM);
+        r = sql_exec(db, "BEGIN IMMEDIATE");
+        for (const EmbeddedFile *f = schema_files; r == 0 && f->name; f++)
+                r = sql_exec(db, f->text);
+        if (r == 0)
+                r = sql_exec(db, identity);
+        if (r == 0)
+                r = sql_exec(db, "COMMIT");
+        if (r < 0) {
+                if (!sqlite3_get_autocommit(db))
+                        sql_exec(db, "ROLLBACK");
+                return r;
+        }
+        r = sql_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)");
+        return r < 0 ? r : sync_dir(dir);
+}
+
+/* What is kept in memory, from what is committed. */
+static int load(Store *s) {
+        int64_t node;
+        int r;
+
+        free(s->sums);
+        s->sums = NULL;
+        s->n_sums = 0;
+        r = sql_number(s->sql.db, "SELECT max(seq) FROM event", &s->last_seq);
+        if (r == 0)
+                r = sql_number(s->sql.db, "SELECT max(id) FROM node", &node);
+        if (r < 0)
+                return r;
+        s->next_node = node + 1;
+        return attrs_load(s);
+}
+
+static int open_database(Store *s, const char *dir) {
+        sqlite3 *db = NULL;
+        bool is_new;
+        int r;
+
+        r = sqlite3_open_v2(s->path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
+                            SQLITE_OPEN_EXRESCODE, "unix-excl");
+        if (r != SQLITE_OK) {
+                r = sql_errno(db, r);
+                goto fail;
+        }
+        r = look_at(db, &is_new);
+        if (r == 0)
+                r = configure(db);
+        if (r == 0 && is_new)
+                r = create(db, dir);
+        if (r == 0)
+                r = sql_init(&s->sql, db, statements, ELEMENTS(statements));
+        if (r != 0)
+                goto fail;
+        return load(s);
+fail:
+        sqlite3_close(db);
+        return r;
+}
+
+int store_open(const char *dir, Store **ret) {
+        CLEANUP(store_closep) Store *s = NULL;
+        int r;
+
+        assert(dir);
+        assert(ret);
+
+        s = calloc(1, sizeof(*s));
+        if (!s)
+                return -ENOMEM;
+        if (asprintf(&s->path, "%s/scitrace.db", dir) < 0) {
+                s->path = NULL;
+                return -ENOMEM;
+        }
+        r = hold_standard_descriptors();
+        if (r == 0)
+                r = prepare_files(dir, s->path);
+        if (r == 0)
+                r = open_database(s, dir);
+        if (r != 0)
+                return r;
+
+        *ret = STEAL(s);
+        return 0;
+}
+
+Store *store_close(Store *s) {
+        if (!s)
+                return NULL;
+        store_rollback(s);
+        attrs_done(&s->attrs);
+        free(s->sums);
+        sql_done(&s->sql);
+        free(s->path);
+        free(s);
+        return NULL;
+}
+
+const char *store_path(const Store *s) {
+        assert(s);
+        return s->path;
+}
+
+int store_begin(Store *s, int64_t realtime, int64_t boottime, const uint8_t boot[EVENT_ID_SIZE]) {
+        int r;
+
+        assert(s);
+        assert(boot);
+        assert(!s->in_transaction);
+
+        if (s->broken < 0)
+                s->broken = load(s);
+        if (s->broken < 0)
+                return s->broken;
+        r = sql_exec(s->sql.db, "BEGIN IMMEDIATE");
+        if (r < 0)
+                return r;
+        s->in_transaction = true;
+        s->has_batch = false;
+        s->realtime = realtime;
+        s->boottime = boottime;
+        memcpy(s->boot, boot, EVENT_ID_SIZE);
+        return 0;
+}
+
+static int write_counters(Store *s) {
+        sqlite3_stmt *stmt;
+        int r;
+
+        for (size_t i = 0; i < s->n_sums; i++) {
+                StoreSums *sum = &s->sums[i];
+
+                if (sum->files == 0 && sum->bytes == 0)
+                        continue;
+                r = store_stmt(s, SQL_COUNTER_ADD, &stmt);
+                if (r < 0)
+                        return r;
+                sql_bind(stmt, 1, sum->id);
+                sql_bind(stmt, 2, sum->files);
+                sql_bind(stmt, 3, sum->bytes);
+                r = store_run(s, stmt);
+                if (r < 0)
+                        return r;
+                sum->files = sum->bytes = 0;
+        }
+        return 0;
+}
+
+/* A database that was unlinked or replaced takes commits, and loses all of them. */
+static bool is_gone(Store *s) {
+        int moved = 0;
+
+        return sqlite3_file_control(s->sql.db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
+}
+
+int store_commit(Store *s) {
+        int r;
+
+        assert(s);
+        assert(s->in_transaction);
+
+        r = s->broken;
+        if (r == 0)
+                r = is_gone(s) ? -ESTALE : write_counters(s);
+        if (r == 0)
+                r = sql_exec(s->sql.db, "COMMIT");
+        if (r == 0) {
+                s->in_transaction = false;
+                return 0;
+        }
+        /* A failed fsync may have written; only a failed write has surely not. */
+        if (sqlite3_extended_errcode(s->sql.db) == SQLITE_IOERR_FSYNC)
+                r = -EIO;
+        store_rollback(s);
+        return r == -ENOSPC ? STORE_E_FULL : STORE_E_FAILED;
+}
+
+void store_rollback(Store *s) {
+        assert(s);
+
+        if (!s->in_transaction)
+                return;
+        s->in_transaction = false;
+        if (!sqlite3_get_autocommit(s->sql.db))
+                (void) sql_exec(s->sql.db, "ROLLBACK");
+        /* What cannot be read again now cannot be written either: the next begin says so. */
+        s->broken = load(s);
+}
+
+int64_t store_last_seq(const Store *s) {
+        assert(s);
+        return s->last_seq;
+}
+
+int64_t store_next_node(Store *s) {
+        assert(s);
+        return s->next_node;
+}
+
+static int run_write(Store *s, StoreStatement which) {
+        sqlite3_stmt *stmt;
+        int r;
+
+        r = store_stmt(s, which, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, s->last_seq);
+        return store_run(s, stmt);      /* autocommit: a transaction of its own */
+}
+
+int store_run_start(Store *s, bool *ret_clean, bool *ret_first) {
+        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+        bool first, clean;
+        int r;
+
+        assert(s);
+        assert(!s->in_transaction);
+        assert(ret_clean);
+        assert(ret_first);
+
+        r = store_stmt(s, SQL_RUN_LAST, &stmt);
+        if (r == 0)
+                r = sql_step(&s->sql, stmt);
+        if (r < 0)
+                return r;
+        first = r == 0;
+        clean = r > 0 && sql_column(stmt, 0) != 0;
+        sqlite3_reset(stmt);
+        r = run_write(s, SQL_RUN_START);
+        if (r < 0)
+                return r;
+        *ret_first = first;
+        *ret_clean = clean;
+        return 0;
+}
+
+int store_run_end(Store *s) {
+        assert(s);
+        assert(!s->in_transaction);
+        return run_write(s, SQL_RUN_END);
+}
