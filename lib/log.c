@@ -12,6 +12,7 @@
 #include <systemd/sd-journal.h>
 
 #include "lib/log.h"
+#include "lib/utf8.h"
 #include "lib/util.h"
 
 #define LIMIT_WINDOW (60 * (int64_t) USEC_PER_SEC)
@@ -91,21 +92,12 @@ int log_limit_take(LogLimit *limit, int64_t now, unsigned *ret_missed) {
         return 0;
 }
 
-/* The length of the printable UTF-8 sequence at p, or 0. */
-static size_t printable_length(const char *p) {
-        const unsigned char *u = (const unsigned char *) p;
-        size_t n = u[0] < 0x80 ? 1 : u[0] < 0xc0 ? 0 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : u[0] < 0xf8 ? 4 : 0;
-        uint32_t c = n == 1 ? u[0] : n ? u[0] & (0x7fu >> n) : 0;
-        static const uint32_t least[] = { 0, 0x20, 0xa0, 0x800, 0x10000 };      /* no controls, nothing over-long */
+/* The length of the printable code point at the start of s, or 0. */
+static size_t printable_length(Bytes s) {
+        uint32_t c = 0;
+        int n = utf8_next(s, &c);
 
-        for (size_t i = 1; i < n; i++) {
-                if ((u[i] & 0xc0) != 0x80)
-                        return 0;
-                c = c << 6 | (u[i] & 0x3f);
-        }
-        if (n == 0 || c < least[n] || c == 0x7f || (c >= 0xd800 && c < 0xe000) || c > 0x10ffff)
-                return 0;
-        return n;
+        return n == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0) ? 0 : (size_t) n;
 }
 
 char *log_escape(const char *text, char *buffer, size_t size) {
@@ -113,7 +105,7 @@ char *log_escape(const char *text, char *buffer, size_t size) {
 
         assert(text && buffer && size > 0);
         while (*text) {
-                size_t n = printable_length(text);
+                size_t n = printable_length(BYTES_STR(text));
                 size_t need = n ? n : strlen("\\xNN");
 
                 if (used + need >= size)
