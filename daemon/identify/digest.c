@@ -21,7 +21,7 @@ static const int64_t hole_min = 1024 * 1024;
 /* Files from this size on are read ahead of, and their pages dropped again if nobody had them in memory. */
 static const int64_t large_min = 1024 * 1024;
 static const int64_t tick_nsec = 10 * 1000 * 1000;      /* the coarsest tick of a kernel: HZ=100 */
-static const int64_t coarse_nsec = INT64_C(2000000000); /* file systems that keep whole seconds (or two, as FAT) */
+static const int64_t coarse_nsec = INT64_C(2000000000); /* of file systems that keep whole seconds, or two */
 
 /* What a thread keeps between files: allocating and fetching them cost more than digesting a small file. */
 typedef struct Reader {
@@ -91,7 +91,7 @@ static int open_again(int path_fd, uid_t owner) {
         int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, fd = -1;
 
         snprintf(link, sizeof(link), "/proc/self/fd/%d", path_fd);
-        /* Others' files want CAP_FOWNER, which a watcher has not; root in a user namespace may be refused too. */
+        /* Others' files want CAP_FOWNER, which a watcher has not; nor need root in a user namespace. */
         if (self == owner || self == 0)
                 fd = open(link, flags | O_NOATIME);
         if (fd < 0)
@@ -99,9 +99,10 @@ static int open_again(int path_fd, uid_t owner) {
         return fd < 0 ? -errno : fd;
 }
 
-/* Whether none of some pages, spread over the file, is in memory. Dropping what somebody has just written or reads
- * all the time would make their next access slow, so when in doubt the pages stay; and small files always do. Told by
- * reads that do not wait; without read-ahead, else a probe would bring in the next one's page. */
+/* Whether none of some pages, spread over the file, is in memory. Dropping what somebody has just written or
+ * reads all the time would make their next access slow, so when in doubt the pages stay; and small files
+ * always do. Told by reads that do not wait; without read-ahead, else a probe would bring in the next one's
+ * page. */
 static bool is_cold(int fd, int64_t size) {
         uint8_t byte;
         struct iovec one = { &byte, 1 };
@@ -114,7 +115,7 @@ static bool is_cold(int fd, int64_t size) {
         return cold;
 }
 
-/* From the beginning each time: a page of the kernel may be larger than a step and then stays at the first try. */
+/* From the beginning each time: a page may be larger than a step and then stays at the first try. */
 static void drop_behind(const Job *j) {
         if (j->done > 0)                /* a length of 0 would be all of it */
                 (void) posix_fadvise(j->fd, 0, j->done, POSIX_FADV_DONTNEED);
@@ -173,7 +174,8 @@ static int take_data(Job *j, int64_t end, bool *ret_eof) {
         return 0;
 }
 
-/* Where the next hole and the data behind it begin, as far as the file system tells: both `size` when there is none. */
+/* Where the next hole and the data behind it begin, as far as the file system tells: both `size` when there
+ * is none. */
 static void next_hole(const Job *j, int64_t *ret_hole, int64_t *ret_data) {
         int64_t hole = lseek(j->fd, j->done, SEEK_HOLE), data;
 
@@ -226,8 +228,8 @@ static int64_t coarse_now(void) {
         return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
-/* A change after the read began has a ctime of the clock's tick then or later. If the ctime that we saw is older than
- * that tick, a change would show; else a second one in the same tick would not. */
+/* A change after the read began has a ctime of the clock's tick then or later. If the ctime that we saw is
+ * older than that tick, a change would show; else a second one in the same tick would not. */
 static bool is_racy(const IdentifyState *state, int64_t began) {
         int64_t granule = state->ctime % INT64_C(1000000000) == 0 ? coarse_nsec : tick_nsec;
 
@@ -238,9 +240,10 @@ static bool same_version(const IdentifyState *a, const IdentifyState *b) {
         return a->size == b->size && a->mtime == b->mtime && a->ctime == b->ctime && a->inode == b->inode;
 }
 
-/* The state before the read is that of the descriptor, so no other node can come between. The size as it was then is
- * what is read: if it is another afterwards, the outcome is CHANGED whatever was read. */
-static int digest_held(int held, const struct statx *stx, Job *job, IdentifyState *ret_state, uint8_t digest[32]) {
+/* The state before the read is that of the descriptor, so no other node can come between. The size as it was
+ * then is what is read: if it is another afterwards, the outcome is CHANGED whatever was read. */
+static int digest_held(int held, const struct statx *stx, Job *job, IdentifyState *ret_state,
+                       uint8_t digest[32]) {
         IdentifyState before = state_from(stx);
         CLEANUP(closep) int fd = -1;
         int64_t began;

@@ -84,8 +84,8 @@ static const FilesystemType *type_of(const struct statfs *s) {
         return &unknown;
 }
 
-/* Whether FUSE lies over a block device of this machine (ntfs-3g and the like: "fuseblk" in mountinfo), or over who
- * knows what. */
+/* Whether FUSE lies over a block device of this machine (ntfs-3g and the like: "fuseblk" in mountinfo), or
+ * over who knows what. */
 static bool is_fuse_on_disk(int fd) {
         CLEANUP(fclosep) FILE *f = fopen("/proc/self/mountinfo", "re");
         CLEANUP(freep) char *line = NULL;
@@ -102,25 +102,31 @@ static bool is_fuse_on_disk(int fd) {
         return false;
 }
 
+/* A file system whose UUID was cleared has none. */
+static bool take_uuid(const uint8_t *uuid, uint8_t ret[16]) {
+        static const uint8_t none[16];
+
+        if (memcmp(uuid, none, 16) == 0)
+                return false;
+        memcpy(ret, uuid, 16);
+        return true;
+}
+
 static bool uuid_of(int fd, uint32_t magic, uint8_t ret[16]) {
         struct btrfs_ioctl_fs_info_args btrfs = { 0 };
         Ext4Uuid ext4 = { .size = 16 };
         XfsGeometry xfs = { 0 };
         FsUuid2 any = { 0 };
-        const uint8_t *uuid = NULL;
 
-        if (ioctl(fd, IOC_GETFSUUID, &any) == 0 && any.size == 16)
-                uuid = any.uuid;
-        else if (magic == EXT4_SUPER_MAGIC && ioctl(fd, IOC_EXT4_GETFSUUID, &ext4) == 0)
-                uuid = ext4.uuid;
-        else if (magic == XFS_SUPER_MAGIC && ioctl(fd, IOC_XFS_FSGEOMETRY_V1, &xfs) == 0)
-                uuid = xfs.uuid;
-        else if (magic == BTRFS_SUPER_MAGIC && ioctl(fd, BTRFS_IOC_FS_INFO, &btrfs) == 0)
-                uuid = btrfs.fsid;
-        if (!uuid)
-                return false;
-        memcpy(ret, uuid, 16);
-        return true;
+        if (ioctl(fd, IOC_GETFSUUID, &any) == 0 && any.size == 16 && take_uuid(any.uuid, ret))
+                return true;
+        if (magic == EXT4_SUPER_MAGIC && ioctl(fd, IOC_EXT4_GETFSUUID, &ext4) == 0)
+                return take_uuid(ext4.uuid, ret);
+        if (magic == XFS_SUPER_MAGIC && ioctl(fd, IOC_XFS_FSGEOMETRY_V1, &xfs) == 0)
+                return take_uuid(xfs.uuid, ret);
+        if (magic == BTRFS_SUPER_MAGIC && ioctl(fd, BTRFS_IOC_FS_INFO, &btrfs) == 0)
+                return take_uuid(btrfs.fsid, ret);
+        return false;
 }
 
 int identify_filesystem(int fd, const char **ret_type, bool *ret_network, uint8_t ret_uuid[16],

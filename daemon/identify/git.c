@@ -12,10 +12,10 @@
 #include "daemon/identify/open.h"
 #include "daemon/identify/stat.h"
 
-/* libgit2 opens by path, and people can swap what a path names between our check and its open. So each look leaves a
- * trail: the identity and ctime of all that was checked, before libgit2 read it. A second look, whose trail is made
- * after the first one's reading, must find the same; a swap and back moves the ctime, unless it is all within one
- * tick of the clock, hence no ctime may be that young. */
+/* libgit2 opens by path, and people can swap what a path names between our check and its open. So each look
+ * leaves a trail: the identity and ctime of all that was checked, before libgit2 read it. A second look,
+ * whose trail is made after the first one's reading, must find the same; a swap and back moves the ctime,
+ * unless it is all within one tick of the clock, hence no ctime may be that young. */
 
 enum {
         TRAIL_MAX = 24,
@@ -53,8 +53,8 @@ static void look_done(Look *l) {
 }
 
 int identify_git_init(void) {
-        static const int levels[] = { GIT_CONFIG_LEVEL_PROGRAMDATA, GIT_CONFIG_LEVEL_SYSTEM, GIT_CONFIG_LEVEL_XDG,
-                                      GIT_CONFIG_LEVEL_GLOBAL };
+        static const int levels[] = { GIT_CONFIG_LEVEL_PROGRAMDATA, GIT_CONFIG_LEVEL_SYSTEM,
+                                      GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_GLOBAL };
 
         if (git_libgit2_init() < 0)
                 return -ENOMEM;
@@ -110,8 +110,8 @@ static bool trail_is_young(const Trail *t, int64_t now) {
         return false;
 }
 
-/* Looks at what libgit2 will read as `path` in dir_fd: 1 a regular file, 0 nothing to read, -EPERM: it leads out, or
- * reading it could wait for ever. */
+/* Looks at what libgit2 will read as `path` in dir_fd: 1 a regular file, 0 nothing to read, -EPERM: it leads
+ * out, or reading it could wait for ever. */
 static int check_file(Look *l, int dir_fd, const char *path) {
         CLEANUP(closep) int fd = open_beneath(dir_fd, path, O_PATH | O_NOFOLLOW);
         struct statx stx;
@@ -160,8 +160,8 @@ static int read_small(int dir_fd, const char *path, char **ret) {
         return 0;
 }
 
-/* Opens, beneath the root, the folder that `path` names when it is told in a folder at `from` (relative to the root).
- * -EPERM: it leads out. */
+/* Opens, beneath the root, the folder that `path` names when it is told in a folder at `from` (relative to
+ * the root). -EPERM: it leads out. */
 static int open_told(const Look *l, const char *from, const char *path) {
         char joined[2 * PATH_MAX];
         size_t n = strlen(l->root);
@@ -222,7 +222,7 @@ static int find_git_folder(Look *l) {
         return r < 0 ? r : path_of(l->git_fd, l->path);
 }
 
-/* Objects are never opened here; but a repository that borrows them from elsewhere is not all beneath the root. */
+/* Objects are never opened here; but a repository that borrows some elsewhere is not beneath the root. */
 static int check_alternates(Look *l, const char *common) {
         CLEANUP(freep) char *text = NULL;
         char *line, *rest, objects[PATH_MAX + 16];
@@ -247,7 +247,7 @@ static int check_alternates(Look *l, const char *common) {
         return 0;
 }
 
-/* Where git keeps what worktrees share; mostly the git folder itself. libgit2 has read `commondir` to know. */
+/* Where git keeps what worktrees share; mostly the git folder itself. libgit2 has read `commondir`. */
 static int find_common_folder(Look *l) {
         const char *common = git_repository_commondir(l->repository);
         char path[PATH_MAX], *relative;
@@ -290,7 +290,7 @@ static int open_repository(Look *l) {
         return find_common_folder(l);
 }
 
-/* One reference: 1 and the name of the next one in `name`; 0 and the commit, or "" when there is none yet. */
+/* One reference: 1 and the name of the next one in `name`; 0 and the commit, or "": there is none yet. */
 static int follow_reference(Look *l, char name[PATH_MAX]) {
         git_reference *reference = NULL;
         int r;

@@ -7,8 +7,8 @@
 
 #include <git2.h>
 
-/** git_forget_config() - gives the repository an empty configuration in memory, so that libgit2 reads no configuration
- *  file, and none that such a file includes. 0 or -ENOMEM. */
+/** git_forget_config() - gives the repository an empty configuration in memory, so that libgit2 reads no
+ *  configuration file, and none that such a file includes. 0 or -ENOMEM. */
 int git_forget_config(git_repository *repository);
 
 #endif

@@ -8,7 +8,7 @@
 #include "daemon/identify/git.h"
 #include "daemon/identify/identify.h"
 
-/* libgit2 ignores .git whatever the rules; we record it like all else unless a pattern of the policy says no. */
+/* libgit2 ignores .git by itself; we record it like all else unless a pattern of the policy says no. */
 static const char first_rule[] = "!.git\n";
 
 struct IdentifyIgnore {

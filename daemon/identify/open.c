@@ -9,7 +9,7 @@
 #include "daemon/identify/identify.h"
 #include "daemon/identify/open.h"
 
-enum { EAGAIN_MAX = 100 };              /* the kernel asks to try again when a rename crosses its check of ".." */
+enum { EAGAIN_MAX = 100 };              /* asked for when a rename crosses the kernel's check of ".." */
 
 /* glibc has no wrapper. */
 static int openat2_beneath(int dir_fd, const char *path, int flags) {

@@ -12,9 +12,11 @@
 
 /** state_from() - what statx said, in our words. */
 IdentifyState state_from(const struct statx *stx);
-/** stat_entry() - statx with all that identify wants, of a name or, with "", of the descriptor itself. 0 or -errno. */
+/** stat_entry() - statx with all that identify wants, of a name or, with "", of the descriptor itself. 0 or
+ *  -errno. */
 int stat_entry(int dir_fd, const char *name, struct statx *ret);
-/** name_is_entry() - whether it can name an entry of a directory: not "..", no slash. "" and "." are the directory. */
+/** name_is_entry() - whether it can name an entry of a directory: not "..", no slash. "" and "." are the
+ *  directory. */
 bool name_is_entry(const char *name);
 
 #endif

@@ -7,7 +7,7 @@
 #include "lib/util.h"
 #include "tests/fuzz/fuzz.h"
 
-/* Runs the target on one file, in memory exactly as large as the file: the address sanitizer sees a byte past it. */
+/* In memory exactly as large as the file: the address sanitizer sees a byte past it. */
 static void replay(const char *path) {
         CLEANUP(fclosep) FILE *f = fopen(path, "re");
         CLEANUP(freep) uint8_t *data = NULL;
@@ -31,7 +31,8 @@ int main(int argc, char *argv[]) {
 
         if (!name)
                 errx(1, "%s: not called fuzz-NAME", argv[0]);
-        snprintf(folder, sizeof(folder), "%s/tests/fuzz/corpus/%s", source ? source : ".", name + strlen("fuzz-"));
+        name += strlen("fuzz-");
+        snprintf(folder, sizeof(folder), "%s/tests/fuzz/corpus/%s", source ? source : ".", name);
         d = opendir(folder);
         if (!d)
                 err(1, "%s", folder);
@@ -45,6 +46,6 @@ int main(int argc, char *argv[]) {
         closedir(d);
         if (count == 0)
                 errx(1, "%s is empty", folder);
-        printf("1..1\nok 1 - the %d inputs of %s do no harm\n", count, name + strlen("fuzz-"));
+        printf("1..1\nok 1 - the %d inputs of %s do no harm\n", count, name);
         return 0;
 }

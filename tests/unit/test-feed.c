@@ -312,7 +312,7 @@ static void an_absent_run_is_not_an_empty_one(void **state) {
         assert_int_equal(out.EXCLUDE.path.size, 0);
 }
 
-/* Bytes at random, and good frames with bytes changed: whatever is taken encodes to exactly what was read. */
+/* Good frames with bytes changed: whatever is taken encodes to exactly what was read. */
 static void what_is_taken_encodes_to_the_same_bytes(void **state) {
         static uint8_t frame[FEED_FRAME_MAX], again[FEED_FRAME_MAX];
         size_t taken = 0;
