@@ -15,6 +15,12 @@
 
 typedef struct Control Control;
 
+enum {
+        CONTROL_CONNECTIONS_MAX = 64,           /* about 1 KiB each, and at most 0.5 MiB while they stream */
+        CONTROL_CONNECTIONS_KEPT = 4,           /* of these, for uid 0 and the owner */
+        CONTROL_CONNECTIONS_UID_MAX = 8,        /* of any other uid */
+};
+
 typedef struct ControlConfig {
         const char *store_path;
         const char *mode;               /* "user" or "system" */
@@ -23,7 +29,7 @@ typedef struct ControlConfig {
         Intake *intake;
         Watchers *watchers;
         Metrics *metrics;
-} ControlConfig;
+} ControlConfig;                        /* strings are copied; the stages must outlive the control */
 
 /** control_new() - takes over listen_fd (a listening SOCK_STREAM Unix socket). */
 int control_new(sd_event *event, int listen_fd, const ControlConfig *config, Control **ret);

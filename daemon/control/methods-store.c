@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "daemon/control/args.h"
+#include "daemon/control/methods.h"
+
+static int describe_run(Call *c, Query *q) {
+        QueryTotals t;
+        int r = query_totals(q, &t);
+
+        if (r != 0)
+                return r;
+        call_reply(c, json_pack("{ss sI sI sI si}", "path", c->service->config->store_path, "bytes",
+                                (json_int_t) t.store_bytes, "walBytes", (json_int_t) t.wal_bytes, "events",
+                                (json_int_t) t.events, "schema", t.schema));
+        return 0;
+}
+
+/* Never a path from a client: it opened the file with its own rights. */
+static bool writable_file(int fd) {
+        struct stat st;
+        int flags = fd >= 0 ? fcntl(fd, F_GETFL) : -1;
+
+        return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && (flags & (O_PATH | O_APPEND)) == 0 &&
+               fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static void backed_up(void *userdata, int result, int64_t bytes, int64_t seq) {
+        Call *c = userdata;
+
+        if (result == 0)
+                call_reply(c, json_pack("{sI sI}", "bytes", (json_int_t) bytes, "seq", (json_int_t) seq));
+        else
+                call_failed(c, "The backup failed, and the file is not to be used: %s. Free some space where the store "
+                            "is and where the file is, and try again.", strerror(result < 0 ? -result : EIO));
+        call_answer(c);
+}
+
+static int backup_start(Call *c) {
+        int r;
+
+        if (!writable_file(c->fd)) {
+                call_error(c, "org.scitrace.Store.NoDescriptor", NULL);
+                return 0;
+        }
+        r = intake_backup(c->service->config->intake, c->fd, backed_up, c);
+        if (r < 0)
+                return r;
+        c->held = true;
+        return CALL_LATER;
+}
+
+static void backup_free(Call *c) {
+        intake_forget(c->service->config->intake, c);
+}
+
+const Method methods_store[] = {
+        { "org.scitrace.Store.Describe", .run = describe_run },
+        { "org.scitrace.Store.Backup", .start = backup_start, .free = backup_free },
+        { 0 },
+};
