@@ -67,33 +67,73 @@ static bool unescape(Bytes text, char *out) {
         return true;
 }
 
-/* Does the way to path lead through the directory? */
-static bool leads_through(const char *path, const char *directory) {
-        size_t n = strlen(directory);
+/* Does the way to path lead through the directory? Both escaped, or neither. */
+static bool leads_through(Bytes path, Bytes directory) {
+        size_t n = directory.size;
 
-        if (n > 0 && directory[n - 1] == '/')
+        if (n > 0 && directory.data[n - 1] == '/')
                 n--;                    /* the root */
-        return strncmp(path, directory, n) == 0 && (path[n] == '/' || path[n] == '\0');
+        return n <= path.size && memcmp(path.data, directory.data, n) == 0 && (n == path.size || path.data[n] == '/');
+}
+
+typedef struct Mounts {
+        ProcMount *items;
+        size_t n;
+} Mounts;
+
+static void mounts_done(Mounts *mounts) {
+        free(mounts->items);
+}
+
+static int read_mounts(Bytes mountinfo, Mounts *ret) {
+        size_t lines = 1;
+        ProcMount m;
+
+        for (size_t i = 0; i < mountinfo.size; i++)
+                lines += mountinfo.data[i] == '\n';
+        ret->items = calloc(lines, sizeof(*ret->items));
+        if (!ret->items)
+                return -ENOMEM;
+        while (proc_next_mount(&mountinfo, &m))
+                ret->items[ret->n++] = m;
+        return 0;
 }
 
 /* May a call that follows this path wait for somebody? */
-static bool may_hang(Bytes mountinfo, const char *path) {
-        char directory[PATH_MAX];
-        ProcMount m;
-
-        while (proc_next_mount(&mountinfo, &m))
-                if (!is_harmless(m.type) && (!unescape(m.mountpoint, directory) || leads_through(path, directory)))
+static bool may_hang(const Mounts *mounts, Bytes path) {
+        for (size_t i = 0; i < mounts->n; i++)
+                if (!is_harmless(mounts->items[i].type) && leads_through(path, mounts->items[i].mountpoint))
                         return true;
         return false;
 }
 
-static bool is_first_of_device(Bytes mountinfo, const ProcMount *mount) {
-        ProcMount m;
+/* The same for a path that is not escaped. */
+static bool store_may_hang(const Mounts *mounts, const char *path) {
+        char directory[PATH_MAX];
 
-        while (proc_next_mount(&mountinfo, &m) && m.mountpoint.data != mount->mountpoint.data)
-                if (bytes_equal(m.device, mount->device))
-                        return false;
-        return true;
+        for (size_t i = 0; i < mounts->n; i++) {
+                const ProcMount *m = &mounts->items[i];
+
+                if (!is_harmless(m->type) && (!unescape(m->mountpoint, directory) ||
+                                              leads_through(BYTES_STR(path), BYTES_STR(directory))))
+                        return true;
+        }
+        return false;
+}
+
+/* Is something mounted over the i-th, or over the way there? Later mounts follow. */
+static bool is_hidden(const Mounts *mounts, size_t i) {
+        for (size_t j = i + 1; j < mounts->n; j++)
+                if (leads_through(mounts->items[i].mountpoint, mounts->items[j].mountpoint))
+                        return true;
+        return false;
+}
+
+static bool is_known(const FilesystemList *list, Bytes number) {
+        for (size_t i = 0; i < list->n; i++)
+                if (bytes_equal(number, BYTES_STR(list->items[i].number)))
+                        return true;
+        return false;
 }
 
 static void filesystem_done(Filesystem *fs) {
@@ -116,6 +156,7 @@ static int add(FilesystemList *list, const ProcMount *mount, const char *path) {
         if (!unescape(mount->source, source) || labels_add(labels, "device", BYTES_STR(source)) < 0 ||
             labels_add(labels, "fstype", mount->type) < 0 || labels_add(labels, "mountpoint", BYTES_STR(path)) < 0)
                 return 0;               /* no text is long enough for it */
+        (void) snprintf(fs.number, sizeof(fs.number), "%.*s", (int) mount->device.size, mount->device.data);
         fs.path = strdup(path);
         fs.labels = strdup(labels);
         grown = reallocarray(list->items, list->n + 1, sizeof(*grown));
@@ -130,22 +171,22 @@ static int add(FilesystemList *list, const ProcMount *mount, const char *path) {
 
 int filesystems_parse(Bytes mountinfo, const char *store_path, FilesystemList *ret) {
         CLEANUP(filesystems_done) FilesystemList list = { 0 };
-        Bytes rest = mountinfo;
+        CLEANUP(mounts_done) Mounts mounts = { 0 };
         char path[PATH_MAX];
-        ProcMount m;
+        int r;
 
         assert(ret);
-        list.store_safe = store_path && !may_hang(mountinfo, store_path);
-        while (list.n < FILESYSTEMS_MAX && proc_next_mount(&rest, &m)) {
-                int r;
+        r = read_mounts(mountinfo, &mounts);
+        for (size_t i = 0; i < mounts.n && list.n < FILESYSTEMS_MAX && r == 0; i++) {
+                const ProcMount *m = &mounts.items[i];
 
-                if (!is_local(m.type) || !is_first_of_device(mountinfo, &m) || !unescape(m.mountpoint, path) ||
-                    may_hang(mountinfo, path))
-                        continue;
-                r = add(&list, &m, path);
-                if (r < 0)
-                        return r;
+                if (is_local(m->type) && !is_known(&list, m->device) && unescape(m->mountpoint, path) &&
+                    !is_hidden(&mounts, i) && !may_hang(&mounts, m->mountpoint))
+                        r = add(&list, m, path);
         }
+        if (r < 0)
+                return r;
+        list.store_safe = store_path && !store_may_hang(&mounts, store_path);
         *ret = list;
         list = (FilesystemList) { 0 };
         return 0;

@@ -13,6 +13,7 @@ enum { FILESYSTEMS_MAX = 256 };         /* further ones are not sampled */
 typedef struct Filesystem {
         char *path;                     /* where it is mounted, bytes */
         char *labels;                   /* device, fstype, mountpoint (labels.h) */
+        char number[24];                /* "major:minor" */
         bool readonly;
 } Filesystem;
 
@@ -23,7 +24,7 @@ typedef struct FilesystemList {
 } FilesystemList;
 
 /** filesystems_parse() - pure. mountinfo: the text of /proc/self/mountinfo; each file system once, at the first of
- *  its mounts. store_path: absolute, or NULL. 0 or -ENOMEM; *ret is made anew, free it with filesystems_done(). */
+ *  its mounts that no other hides. store_path: absolute, or NULL. 0 or -ENOMEM; *ret is made anew, free it with filesystems_done(). */
 int filesystems_parse(Bytes mountinfo, const char *store_path, FilesystemList *ret);
 void filesystems_done(FilesystemList *list);
 

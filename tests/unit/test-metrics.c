@@ -186,6 +186,9 @@ static const char mounts[] =
         "35 27 0:42 / /tmp rw - tmpfs  rw\n"                              /* no source */
         "36 27 8:3 / /over rw - ext4 /dev/sda3 rw\n"
         "37 36 0:43 / /over rw - fuse.sshfs host: rw\n"                   /* hides the one before */
+        "39 27 8:4 / /home2 rw - ext4 /dev/sda4 rw\n"                     /* as ProtectHome=yes does */
+        "40 39 0:50 /inaccessible /home2 ro - tmpfs tmpfs rw\n"
+        "41 27 8:4 / /again rw - ext4 /dev/sda4 rw\n"
         "not a mount\n"
         "38 27 0:44 / /x rw\n";
 
@@ -194,13 +197,15 @@ static void only_file_systems_that_cannot_hang_are_asked(void **state) {
 
         (void) state;
         assert_int_equal(filesystems_parse(BYTES_STR(mounts), "/home/store", &list), 0);
-        assert_int_equal(list.n, 3);
+        assert_int_equal(list.n, 5);
         assert_string_equal(list.items[0].labels, "device=/dev/vda,fstype=ext4,mountpoint=/");
         assert_false(list.items[0].readonly);
         assert_string_equal(list.items[1].labels, "device=/dev/my disk\\x2c1,fstype=xfs,mountpoint=/mnt/nfsx");
         assert_string_equal(list.items[1].path, "/mnt/nfsx");
         assert_true(list.items[1].readonly);
         assert_string_equal(list.items[2].labels, "device=,fstype=tmpfs,mountpoint=/tmp");
+        assert_string_equal(list.items[3].labels, "device=tmpfs,fstype=tmpfs,mountpoint=/home2");
+        assert_string_equal(list.items[4].labels, "device=/dev/sda4,fstype=ext4,mountpoint=/again");
         assert_true(list.store_safe);
         filesystems_done(&list);
 
