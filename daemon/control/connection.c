@@ -31,12 +31,18 @@ static void close_for(Connection *c, const char *reason) {
         c->hooks->closed(c, c->userdata, reason);
 }
 
-/* A deadline holds while the client owes us the rest of a request, or owes us reading. */
-static void arm(Connection *c, uint64_t usec, bool anew) {
+bool connection_deadline(const Connection *c, uint64_t *ret) {
         int enabled = SD_EVENT_OFF;
 
         (void) sd_event_source_get_enabled(c->timer, &enabled);
-        if (enabled != SD_EVENT_OFF && !anew)
+        return enabled != SD_EVENT_OFF && sd_event_source_get_time(c->timer, ret) >= 0;
+}
+
+/* A deadline holds while the client owes us the rest of a request, or owes us reading. */
+static void arm(Connection *c, uint64_t usec, bool anew) {
+        uint64_t set;
+
+        if (connection_deadline(c, &set) && !anew)
                 return;
         (void) sd_event_source_set_time_relative(c->timer, usec);
         (void) sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);

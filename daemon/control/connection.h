@@ -39,6 +39,8 @@ int connection_send(Connection *c, const void *data, size_t size);
 bool connection_full(const Connection *c);
 /** connection_idle() - nothing waits to be sent. */
 bool connection_idle(const Connection *c);
+/** connection_deadline() - when the client is closed if it does nothing (µs of CLOCK_MONOTONIC); false: never. */
+bool connection_deadline(const Connection *c, uint64_t *ret);
 /** connection_next() - the request is answered; the next one may come (from the event loop, not from here). */
 void connection_next(Connection *c);
 /** connection_abort() - `closed` comes with this reason, from the event loop; nothing else comes before it. */
