@@ -30,8 +30,7 @@ Status cmd_add(Ctl *c, char **arguments) {
         } else {
                 name = row_name(dataset, "name");
                 shown = row_name(dataset, "path");
-                note(c, "Watching %s as dataset %s; 'scitracectl settle %s' waits until all of it is recorded.",
-                     shown ? shown : "it", name ? name : "?", name ? name : "");
+                note(c, "Watching %s as dataset %s.", shown ? shown : "it", name ? name : "?");
         }
         json_decref(answer);
         return STATUS_OK;

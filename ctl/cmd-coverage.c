@@ -4,9 +4,8 @@
 #include "lib/time.h"
 
 static const TableColumn columns[] = {
-        { "FROM", false, false },   { "UNTIL", false, false },    { "LASTED", true, false },
-        { "STATE", false, false },  { "CAUSE", false, false },    { "CLOSED BY", true, false },
-        { "SUBTREE", false, true },
+        { "FROM", false, false }, { "UNTIL", false, false },  { "LASTED", true, false },
+        { "GAP", false, false },  { "SUBTREE", false, true },
 };
 
 static void cells(Ctl *c, Table *t, json_t *row, void *userdata) {
@@ -15,11 +14,12 @@ static void cells(Ctl *c, Table *t, json_t *row, void *userdata) {
         char buf[TIME_TEXT_MAX];
 
         cell_time(t, row, "fromUsec");
-        table_cell(t, ended ? time_format(until, buf) : "now", NULL);
+        table_cell(t, ended ? time_format(until, buf) : gap ? "open" : "now", style(c, gap && !ended ? STYLE_RED : ""));
         table_cell(t, time_format_span(until - row_number(row, "fromUsec"), buf), NULL);
-        cell_text(t, row, "state", style(c, gap ? ended ? STYLE_YELLOW : STYLE_RED : STYLE_GREEN));
-        cell_text(t, row, "cause", NULL);
-        cell_number(t, row, "closedBy");
+        if (gap)
+                cell_text(t, row, "cause", style(c, ended ? STYLE_YELLOW : STYLE_RED));
+        else
+                table_cell(t, "none", style(c, STYLE_GREEN));
         cell_name(t, row, "path");
 }
 

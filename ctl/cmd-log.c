@@ -58,7 +58,7 @@ static void print_run(Ctl *c, Table *t, const Log *log) {
                          run->rows == 1 ? "" : "s");
         table_cell(t, seq, NULL);
         table_cell(t, time_format(run->time, buf), NULL);
-        table_cell(t, "git", style(c, STYLE_DIM));
+        table_cell(t, "-", NULL);
         table_cell(t, "-", NULL);
         if (!log->one)
                 table_cell(t, run->dataset, NULL);
@@ -196,13 +196,14 @@ static int make_filter(const Options *o, char **arguments, json_t *filter, bool 
 
 Status cmd_log(Ctl *c, char **arguments) {
         Log log = { .one = c->options.dataset != NULL, .wanted = c->options.lines };
-        json_t *filter = json_object();
         bool in_git = false;
+        json_t *filter;
         Status status;
         int r;
 
         if (c->options.follow && c->options.reverse)
                 return complain(STATUS_USAGE, "--follow shows what comes, newest last; --reverse cannot go with it");
+        filter = json_object();
         r = make_filter(&c->options, arguments, filter, &in_git);
         if (r < 0) {
                 json_decref(filter);

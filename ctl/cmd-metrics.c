@@ -41,7 +41,7 @@ static void value_cell(Table *t, json_t *row) {
         char text[64], human[HUMAN_MAX];
 
         if (strcmp(unit, "bytes") == 0)
-                snprintf(text, sizeof(text), "%sB", human_size((int64_t) value, human));
+                snprintf(text, sizeof(text), "%s", human_size((int64_t) value, human));
         else if (strcmp(unit, "ratio") == 0)
                 snprintf(text, sizeof(text), "%.1f%%", value * 100);
         else if (strcmp(unit, "seconds") == 0)

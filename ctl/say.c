@@ -59,13 +59,14 @@ typedef struct Sentence {
 } Sentence;
 
 static const Sentence cannot_watch[] = {
-        { "missing", STATUS_NOT_FOUND, "there is no directory {path}" },
+        { "missing", STATUS_FAILED, "there is no directory {path}" },
         { "not-directory", STATUS_FAILED, "{path} is not a directory; add the directory that holds it" },
-        { "permission", STATUS_DENIED, "the daemon may not read {path}; 'ls -ld' shows whose it is" },
+        { "permission", STATUS_FAILED, "the daemon has no permission to read {path}; 'ls -ld' shows whose it is" },
         { "network", STATUS_FAILED,
           "{path} is on a network file system, where changes made by other hosts are seen by nobody here; add it on the "
           "host that has the disk" },
-        { "other-filesystem", STATUS_FAILED, "{path}: {message}" },
+        { "other-filesystem", STATUS_FAILED,
+          "{path} is on another file system than what is watched already, and this version watches one" },
         { "inside", STATUS_FAILED,
           "{path} lies in dataset {dataset}, which records it already; see 'scitracectl files {path}'" },
         { "around", STATUS_FAILED,

@@ -24,7 +24,7 @@ const Cmd commands[] = {
           0,                                                                                   1, 1, cmd_remove },
         { "scan",        "DATASET",         "Compare the tree with the record once more",
           0,                                                                                   1, 1, cmd_scan },
-        { "coverage",    "DATASET",         "When changes were seen, and when some may have been missed",
+        { "coverage",    "DATASET",         "When changes were seen, and when perhaps not",
           0,                                                                                   1, 1, cmd_coverage },
         { "files",       "[DATASET|DIR]",   "What is there now, as recorded",
           TAKES_ALL | TAKES_NULL | TAKES_LINES,                                                0, 1, cmd_files },
@@ -141,12 +141,14 @@ int main(int argc, char **argv) {
         screen_open(&c.screen);
         if (!c.screen.utf8)
                 setlocale(LC_CTYPE, "C.UTF-8");         /* names are UTF-8 whatever the locale; widths need to know */
-        if (argc > 1 && strcmp(argv[1], "--complete") == 0)
-                return complete(&c, argc - 2, argv + 2);
-        status = options_parse(&c.options, argc, argv, &words);
-        c.mode = options_mode(&c.options);
-        if (status == STATUS_OK)
-                status = dispatch(&c, words);
+        if (argc > 1 && strcmp(argv[1], "--complete") == 0) {
+                status = complete(&c, argc - 2, argv + 2);
+        } else {
+                status = options_parse(&c.options, argc, argv, &words);
+                c.mode = options_mode(&c.options);
+                if (status == STATUS_OK)
+                        status = dispatch(&c, words);
+        }
         varlink_client_close(c.client);
         options_done(&c.options);
         return status;
