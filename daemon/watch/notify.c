@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inotifytools/inotifytools.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+
+#include "daemon/watch/notify.h"
+
+/* IN_EXCL_UNLINK: writes to a file without a name are no version of anything. */
+#define WATCH_MASK                                                                                                  \
+        (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB |             \
+         IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
+
+struct Notify {
+        int fd;                 /* the library's; it closes it */
+        int marker_fd;          /* a memfd, watched and unwatched for notify_marker() */
+};
+
+/* The library has no accessor for its descriptor: it is the one that links to an inotify instance. */
+static int find_descriptor(void) {
+        DIR *dir = opendir("/proc/self/fd");
+        struct dirent *entry;
+        int found = -ENOENT;
+
+        if (!dir)
+                return -errno;
+        while ((entry = readdir(dir))) {
+                char target[64];
+                ssize_t n = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
+
+                if (n < 0)
+                        continue;
+                target[n] = '\0';
+                if (strcmp(target, "anon_inode:inotify") == 0)
+                        found = (int) strtol(entry->d_name, NULL, 10);
+        }
+        closedir(dir);
+        return found;
+}
+
+int notify_new(Notify **ret) {
+        CLEANUP(freep) Notify *n = NULL;
+
+        assert(ret);
+        n = calloc(1, sizeof(*n));
+        if (!n)
+                return -ENOMEM;
+        n->marker_fd = memfd_create("scitrace-marker", MFD_CLOEXEC);
+        if (n->marker_fd < 0)
+                return -errno;
+        if (!inotifytools_init(0, 0, 0)) {
+                int error = inotifytools_error();
+
+                close(n->marker_fd);
+                return error > 0 ? -error : -EIO;
+        }
+        n->fd = find_descriptor();
+        if (n->fd < 0 || fcntl(n->fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(n->fd, F_SETFL, O_NONBLOCK) < 0) {
+                inotifytools_cleanup();
+                close(n->marker_fd);
+                return -EIO;
+        }
+        *ret = STEAL(n);
+        return 0;
+}
+
+Notify *notify_free(Notify *n) {
+        if (!n)
+                return NULL;
+        inotifytools_cleanup();
+        close(n->marker_fd);
+        free(n);
+        return NULL;
+}
+
+int notify_fd(const Notify *n) {
+        return n->fd;
+}
+
+int notify_next(Notify *n, Notice *ret) {
+        const struct inotify_event *event;
+        size_t size;
+
+        assert(n && ret);
+        event = inotifytools_next_events(0, 1);
+        if (!event) {
+                int error = inotifytools_error();
+
+                return error == 0 || error == EAGAIN || error == EINTR ? 0 : -error;
+        }
+        size = event->len > 0 ? strnlen(event->name, event->len) : 0;
+        if (size > 255)
+                return -EBADMSG;
+        ret->wd = event->wd;
+        ret->mask = event->mask;
+        ret->cookie = event->cookie;
+        ret->name_size = (uint8_t) size;
+        memcpy(ret->name, event->name, size);
+        ret->name[size] = '\0';
+        return 1;
+}
+
+static int add(Notify *n, int fd, uint32_t mask) {
+        char path[32];
+        int wd;
+
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        wd = inotify_add_watch(n->fd, path, mask);
+        return wd < 0 ? -errno : wd;
+}
+
+int notify_add(Notify *n, int dir_fd) {
+        assert(n && dir_fd >= 0);
+        return add(n, dir_fd, WATCH_MASK);
+}
+
+void notify_remove(Notify *n, int wd) {
+        assert(n);
+        (void) inotify_rm_watch(n->fd, wd);     /* EINVAL: the kernel was faster */
+}
+
+int notify_marker(Notify *n) {
+        int wd;
+
+        assert(n);
+        wd = add(n, n->marker_fd, IN_ATTRIB);
+        if (wd >= 0)
+                notify_remove(n, wd);
+        return wd;
+}
+
+int notify_watch_limit(void) {
+        return inotifytools_get_max_user_watches();
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <errno.h>
+#include <sys/eventfd.h>
+
+#include "daemon/watch/state.h"
+
+/* The watcher's life, and the requests of scitraced: each is one function, called on the main thread. */
+
+int watch_new(unsigned lookers, Watch **ret) {
+        Watch *w = calloc(1, sizeof(*w));
+        int r;
+
+        assert(ret);
+        if (!w)
+                return -ENOMEM;
+        w->walks_tail = &w->walks;
+        w->wake_fd = w->stop_fd = -1;
+        w->n_lookers = MIN_OF(MAX_OF(lookers, 1u), (unsigned) ELEMENTS(w->look_threads));
+        w->digest_max = INT64_C(1) << 30;
+        w->drained = now_usec(CLOCK_REALTIME);
+        pthread_mutex_init(&w->lock, NULL);
+        pthread_condattr_t monotonic;
+        pthread_condattr_init(&monotonic);
+        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        pthread_cond_init(&w->look, &monotonic);
+        pthread_cond_init(&w->walk, &monotonic);
+        pthread_cond_init(&w->room, &monotonic);
+        pthread_condattr_destroy(&monotonic);
+        r = notify_new(&w->notify);
+        if (r == 0)
+                r = table_new(&w->table);
+        if (r == 0)
+                r = settle_new(250 * USEC_PER_MSEC, 5 * USEC_PER_SEC, CHANGES_MAX, &w->settle);
+        if (r == 0)
+                r = outbox_new(&w->outbox);
+        if (r == 0) {
+                w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+                w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+                if (w->wake_fd < 0 || w->stop_fd < 0)
+                        r = -errno;
+        }
+        if (r < 0) {
+                watch_free(w);
+                return r;
+        }
+        *ret = w;
+        return 0;
+}
+
+int watch_start(Watch *w) {
+        int r = pthread_create(&w->watch_thread, NULL, watch_thread, w);
+
+        if (r == 0) {
+                w->n_threads++;
+                r = pthread_create(&w->walk_thread, NULL, walk_thread, w);
+        }
+        for (unsigned i = 0; r == 0 && i < w->n_lookers; i++) {
+                w->n_threads++;
+                r = pthread_create(&w->look_threads[i], NULL, look_thread, w);
+        }
+        if (r == 0)
+                w->n_threads++;
+        return -r;
+}
+
+Watch *watch_free(Watch *w) {
+        if (!w)
+                return NULL;
+        pthread_mutex_lock(&w->lock);
+        __atomic_store_n(&w->stop, true, __ATOMIC_RELAXED);     /* a read of a large file looks without the lock */
+        pthread_cond_broadcast(&w->look);
+        pthread_cond_broadcast(&w->walk);
+        pthread_cond_broadcast(&w->room);
+        pthread_mutex_unlock(&w->lock);
+        if (w->stop_fd >= 0)
+                eventfd_write(w->stop_fd, 1);
+        if (w->n_threads > 0)
+                pthread_join(w->watch_thread, NULL);
+        if (w->n_threads > 1)
+                pthread_join(w->walk_thread, NULL);
+        for (unsigned i = 2; i < w->n_threads; i++)
+                pthread_join(w->look_threads[i - 2], NULL);
+        for (WalkRequest *q = w->walks, *next; q; q = next) {
+                next = q->next;
+                free(q);
+        }
+        for (size_t i = 0; i < ROOTS_MAX; i++)
+                free(w->roots[i].path);
+        identify_ignore_free(w->ignore);
+        notify_free(w->notify);
+        table_free(w->table);
+        settle_free(w->settle);
+        outbox_free(w->outbox);
+        if (w->wake_fd >= 0)
+                close(w->wake_fd);
+        if (w->stop_fd >= 0)
+                close(w->stop_fd);
+        pthread_cond_destroy(&w->look);
+        pthread_cond_destroy(&w->walk);
+        pthread_cond_destroy(&w->room);
+        pthread_mutex_destroy(&w->lock);
+        free(w);
+        return NULL;
+}
+
+static int on_policy(Watch *w, const Feed_POLICY *m) {
+        int r = 0;
+
+        settle_times(w->settle, MAX_OF(m->settle, 1), MAX_OF(m->write_max, 1));
+        w->digest_max = m->digest_max;
+        if (m->ignore.size > 0 && !w->ignore)
+                r = identify_ignore_new(m->ignore, &w->ignore);
+        return r;
+}
+
+static int on_exclude(Watch *w, const Feed_EXCLUDE *m) {
+        CLEANUP(freep) char *path = strndup((const char *) m->path.data, m->path.size);
+        CLEANUP(closep) int fd = -1;
+        IdentifyState state;
+
+        if (!path)
+                return -ENOMEM;
+        fd = identify_root(path);
+        if (fd < 0 || identify_stat(fd, "", &state) < 0 || w->n_excludes == EXCLUDES_MAX)
+                return 0;               /* a folder of ours that is not there cannot disturb */
+        w->excludes[w->n_excludes].device = state.device;
+        w->excludes[w->n_excludes++].inode = state.inode;
+        return 0;
+}
+
+static int queue_walk(Watch *w, uint32_t root, uint32_t walk, uint8_t origin, bool watch) {
+        WalkRequest *q = calloc(1, sizeof(*q));
+
+        if (!q)
+                return -ENOMEM;
+        *q = (WalkRequest) { .root = root, .walk = walk, .origin = origin, .watch = watch };
+        *w->walks_tail = q;
+        w->walks_tail = &q->next;
+        pthread_cond_signal(&w->walk);
+        return 0;
+}
+
+static int on_watch(Watch *w, const Feed_WATCH *m) {
+        Root *root = state_root(w, m->root);
+
+        for (size_t i = 0; !root && i < ROOTS_MAX; i++)
+                if (w->roots[i].id == 0)
+                        root = &w->roots[i];
+        if (!root)
+                return -E2BIG;
+        free(root->path);
+        *root = (Root) { .id = m->root, .path = strndup((const char *) m->path.data, m->path.size) };
+        if (!root->path)
+                return -ENOMEM;
+        return queue_walk(w, m->root, m->walk, m->origin, true);
+}
+
+static int on_unwatch(Watch *w, const Feed_UNWATCH *m) {
+        Root *root = state_root(w, m->root);
+        Directory *d = root && root->wd > 0 ? table_find(w->table, root->wd) : NULL;
+
+        if (d)
+                state_unwatch(w, d);
+        if (root) {
+                free(root->path);
+                *root = (Root) { 0 };
+        }
+        return 0;
+}
+
+static int on_ask(Watch *w, uint32_t request, uint32_t dir, Bytes name, uint8_t origin, uint16_t flags) {
+        SettleNotice notice = { .dir = dir, .name = name, .flags = flags, .origin = origin, .request = request };
+
+        if (name.size > 255)
+                return -EBADMSG;
+        state_touch(w, &notice, moment_now());
+        pthread_cond_signal(&w->look);
+        return 0;
+}
+
+static int on_barrier(Watch *w, const Feed_BARRIER *m) {
+        Barrier *b;
+        int marker;
+
+        if (w->n_barriers == BARRIERS_MAX)
+                return -E2BIG;
+        marker = notify_marker(w->notify);
+        if (marker < 0)
+                return marker;
+        b = &w->barriers[w->n_barriers++];
+        *b = (Barrier) { .id = m->barrier, .marker = marker, .flush = m->flush,
+                         .time = now_usec(CLOCK_REALTIME) };
+        return 0;
+}
+
+int watch_request(Watch *w, const FeedMessage *m) {
+        int r;
+
+        assert(w && m);
+        if (m->type == FEED_EXCLUDE)    /* opens a folder: before any thread runs into it, and without the lock */
+                return on_exclude(w, &m->EXCLUDE);
+        pthread_mutex_lock(&w->lock);
+        switch (m->type) {
+        case FEED_POLICY:
+                r = on_policy(w, &m->POLICY);
+                break;
+        case FEED_WATCH:
+                r = on_watch(w, &m->WATCH);
+                break;
+        case FEED_UNWATCH:
+                r = on_unwatch(w, &m->UNWATCH);
+                break;
+        case FEED_WALK:
+                r = queue_walk(w, m->WALK.root, m->WALK.walk, m->WALK.origin, false);
+                break;
+        case FEED_DIGEST:
+                r = on_ask(w, m->DIGEST.request, m->DIGEST.dir, m->DIGEST.name, m->DIGEST.origin,
+                           SETTLE_CONTENT | SETTLE_READ);
+                break;
+        case FEED_CHECK:
+                r = on_ask(w, m->CHECK.request, m->CHECK.dir, m->CHECK.name, m->CHECK.origin, 0);
+                break;
+        case FEED_BARRIER:
+                r = on_barrier(w, &m->BARRIER);
+                break;
+        default:
+                r = -EBADMSG;
+        }
+        pthread_mutex_unlock(&w->lock);
+        return r;
+}
+
+int watch_fd(const Watch *w) {
+        return w->wake_fd;
+}
+
+/* What we dropped for want of room becomes a gap as soon as there is room to reconcile it. */
+static void admit_loss(Watch *w) {
+        if (w->lost_since == 0 || outbox_frames(w->outbox) > OUTBOX_ROOM / 2 ||
+            settle_count(w->settle) > CHANGES_MAX / 2)
+                return;
+        w->overflows++;
+        w->drained = MIN_OF(w->drained, w->lost_since);
+        state_gap(w, 0, 0, BYTES_NONE, CAUSE_OVERFLOW, 0);
+        w->lost_since = 0;
+}
+
+uint8_t *watch_take(Watch *w, size_t *ret_size) {
+        uint8_t *frame;
+        eventfd_t value;
+
+        pthread_mutex_lock(&w->lock);
+        admit_loss(w);
+        frame = outbox_take(w->outbox, ret_size);
+        if (!frame)
+                (void) eventfd_read(w->wake_fd, &value);
+        if (outbox_frames(w->outbox) < OUTBOX_ROOM)
+                pthread_cond_broadcast(&w->room);
+        pthread_mutex_unlock(&w->lock);
+        return frame;
+}
+
+void watch_return(Watch *w, uint8_t *frame, size_t size) {
+        pthread_mutex_lock(&w->lock);
+        outbox_return(w->outbox, frame, size);
+        pthread_mutex_unlock(&w->lock);
+}

@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <errno.h>
+
+#include "daemon/watch/settle.h"
+#include "lib/names.h"
+
+enum {
+        FIRST_BUCKETS = 256,
+        EPOCHS = 64,                    /* epochs that may be open at once */
+};
+
+typedef struct Entry Entry;
+
+typedef struct Node {                   /* of a doubly linked list with a sentinel */
+        struct Node *next, *previous;
+        Entry *entry;
+} Node;
+
+struct Entry {
+        Entry *chain;
+        Node by_touch;                  /* in quiet, ready_files or ready_directories; self-linked: in none */
+        Node by_age;                    /* in aged */
+        uint32_t dir;
+        bool pending, flying, stale, due;       /* due: came due while in flight */
+        SettleChange now;               /* while pending */
+        SettleChange flight;            /* while flying */
+        uint8_t name_size;
+        char name[];
+};
+
+struct Settle {
+        Entry **buckets;
+        size_t n_buckets, count, max;
+        int64_t quiet_time, oldest_time;
+        Node quiet;                     /* by the last notice */
+        Node aged;                      /* by the first notice */
+        Node ready_files, ready_directories;
+        uint32_t epoch;                 /* the present one, from 1 */
+        uint32_t lowest;                /* no change of a lower one is left */
+        uint32_t open[EPOCHS];          /* changes of each epoch, by epoch % EPOCHS */
+};
+
+static void list_init(Node *n) {
+        n->next = n->previous = n;
+}
+
+static void list_remove(Node *n) {
+        n->next->previous = n->previous;
+        n->previous->next = n->next;
+        list_init(n);
+}
+
+static void list_append(Node *head, Node *n) {
+        list_remove(n);
+        n->previous = head->previous;
+        n->next = head;
+        head->previous->next = n;
+        head->previous = n;
+}
+
+static bool list_empty(const Node *head) {
+        return head->next == head;
+}
+
+int settle_new(int64_t quiet, int64_t oldest, size_t max_changes, Settle **ret) {
+        Settle *s;
+
+        assert(ret);
+        if (quiet <= 0 || oldest <= 0 || max_changes == 0)
+                return -EINVAL;
+        s = calloc(1, sizeof(*s));
+        if (!s)
+                return -ENOMEM;
+        s->n_buckets = FIRST_BUCKETS;
+        s->buckets = calloc(s->n_buckets, sizeof(*s->buckets));
+        if (!s->buckets) {
+                free(s);
+                return -ENOMEM;
+        }
+        settle_times(s, quiet, oldest);
+        s->max = max_changes;
+        s->epoch = s->lowest = 1;
+        list_init(&s->quiet);
+        list_init(&s->aged);
+        list_init(&s->ready_files);
+        list_init(&s->ready_directories);
+        *ret = s;
+        return 0;
+}
+
+Settle *settle_free(Settle *s) {
+        if (!s)
+                return NULL;
+        for (size_t i = 0; i < s->n_buckets; i++)
+                for (Entry *e = s->buckets[i], *next; e; e = next) {
+                        next = e->chain;
+                        free(e);
+                }
+        free(s->buckets);
+        free(s);
+        return NULL;
+}
+
+void settle_times(Settle *s, int64_t quiet, int64_t oldest) {
+        s->quiet_time = quiet;
+        s->oldest_time = oldest;
+}
+
+/* FNV-1a. */
+static size_t bucket(const Settle *s, uint32_t dir, Bytes name) {
+        uint64_t h = UINT64_C(0xcbf29ce484222325) ^ (dir * UINT64_C(0x9e3779b97f4a7c15));
+
+        for (size_t i = 0; i < name.size; i++)
+                h = (h ^ name.data[i]) * UINT64_C(0x100000001b3);
+        return (h ^ (h >> 32)) & (s->n_buckets - 1);
+}
+
+static Entry *find(const Settle *s, uint32_t dir, Bytes name) {
+        Entry *e = s->buckets[bucket(s, dir, name)];
+
+        while (e && (e->dir != dir || e->name_size != name.size || memcmp(e->name, name.data, name.size) != 0))
+                e = e->chain;
+        return e;
+}
+
+static void grow(Settle *s) {
+        size_t old = s->n_buckets;
+        Entry **old_buckets = s->buckets, **buckets = calloc(old * 2, sizeof(*buckets));
+
+        if (!buckets)
+                return;                 /* chains get longer, nothing worse */
+        s->buckets = buckets;
+        s->n_buckets = old * 2;
+        for (size_t i = 0; i < old; i++)
+                for (Entry *e = old_buckets[i], *next; e; e = next) {
+                        size_t b = bucket(s, e->dir, BYTES(e->name, e->name_size));
+
+                        next = e->chain;
+                        e->chain = s->buckets[b];
+                        s->buckets[b] = e;
+                }
+        free(old_buckets);
+}
+
+static Entry *entry_new(Settle *s, uint32_t dir, Bytes name) {
+        Entry *e = calloc(1, sizeof(*e) + name.size + 1);
+        size_t b;
+
+        if (!e)
+                return NULL;
+        if (s->count >= s->n_buckets)
+                grow(s);
+        e->dir = dir;
+        e->name_size = (uint8_t) name.size;
+        if (name.size > 0)
+                memcpy(e->name, name.data, name.size);
+        e->by_touch.entry = e->by_age.entry = e;
+        list_init(&e->by_touch);
+        list_init(&e->by_age);
+        b = bucket(s, dir, name);
+        e->chain = s->buckets[b];
+        s->buckets[b] = e;
+        s->count++;
+        return e;
+}
+
+static void entry_release(Settle *s, Entry *e) {
+        Entry **p;
+
+        if (e->pending || e->flying)
+                return;
+        p = &s->buckets[bucket(s, e->dir, BYTES(e->name, e->name_size))];
+        while (*p != e)
+                p = &(*p)->chain;
+        *p = e->chain;
+        list_remove(&e->by_touch);
+        list_remove(&e->by_age);
+        free(e);
+        s->count--;
+}
+
+static void epoch_add(Settle *s, uint32_t epoch) {
+        s->open[epoch % EPOCHS]++;
+}
+
+static void epoch_remove(Settle *s, uint32_t epoch) {
+        s->open[epoch % EPOCHS]--;
+        while (s->lowest < s->epoch && s->open[s->lowest % EPOCHS] == 0)
+                s->lowest++;
+}
+
+/* Puts a pending entry where it waits for its time. */
+static void place(Settle *s, Entry *e) {
+        bool flushed = e->now.epoch < s->epoch && e->now.tries == 0;
+
+        if (e->now.flags & SETTLE_DIRECTORY && e->now.tries == 0) {
+                list_append(&s->ready_directories, &e->by_touch);
+        } else if ((flushed || e->now.request != 0) && e->now.tries == 0) {
+                list_append(&s->ready_files, &e->by_touch);
+        } else {
+                list_append(&s->quiet, &e->by_touch);
+                if (list_empty(&e->by_age))
+                        list_append(&s->aged, &e->by_age);
+        }
+}
+
+static void drop_pending(Settle *s, Entry *e) {
+        if (!e->pending)
+                return;
+        e->pending = e->due = false;
+        list_remove(&e->by_touch);
+        list_remove(&e->by_age);
+        epoch_remove(s, e->now.epoch);
+}
+
+/* Joins an earlier change into a later one of the same name. */
+static void join(SettleChange *into, const SettleChange *earlier) {
+        into->first = MIN_OF(into->first, earlier->first);
+        into->since = MIN_OF(into->since, earlier->since);
+        into->last = MAX_OF(into->last, earlier->last);
+        into->touched = MAX_OF(into->touched, earlier->touched);
+        into->count += earlier->count;
+        into->flags |= earlier->flags;
+        into->epoch = MIN_OF(into->epoch, earlier->epoch);
+        if (into->request == 0)
+                into->request = earlier->request;
+        if (earlier->origin == ORIGIN_LIVE)
+                into->origin = ORIGIN_LIVE;
+}
+
+static void set_pending(Settle *s, Entry *e, const SettleChange *change) {
+        if (e->pending) {
+                SettleChange joined = *change;
+
+                join(&joined, &e->now);
+                epoch_remove(s, e->now.epoch);
+                e->now = joined;
+        } else {
+                e->now = *change;
+                e->pending = true;
+        }
+        epoch_add(s, e->now.epoch);
+        place(s, e);
+}
+
+int settle_touch(Settle *s, const SettleNotice *n, Moment now, uint32_t *ret_displaced) {
+        SettleChange change = {
+                .first = now.real, .last = now.real, .since = now.steady, .touched = now.steady,
+                .count = n->count, .flags = n->flags, .origin = n->origin, .request = n->request,
+                .epoch = n->epoch ? MAX_OF(n->epoch, s->lowest) : s->epoch,
+        };
+        Entry *e;
+
+        assert(s && n && n->name.size <= 255 && ret_displaced);
+        *ret_displaced = 0;
+        e = find(s, n->dir, n->name);
+        if (!e) {
+                if (s->count >= s->max)
+                        return SETTLE_E_FULL;
+                e = entry_new(s, n->dir, n->name);
+                if (!e)
+                        return -ENOMEM;
+        }
+        if (e->pending) {
+                if (e->now.flags & SETTLE_FOUND && n->count > 0 && !(n->flags & SETTLE_FOUND)) {
+                        change.count--;         /* the listing was faster than the notice of the same creation */
+                        e->now.flags &= (uint16_t) ~SETTLE_FOUND;
+                } else if (n->flags & SETTLE_FOUND) {
+                        change.count = 0;       /* noticed already */
+                        change.flags &= (uint16_t) ~(SETTLE_FOUND | SETTLE_NEW);
+                }
+                if (n->request != 0 && e->now.request != 0)
+                        *ret_displaced = e->now.request;
+                /* A plain notice of a directory that waits to be watched changes nothing about its turn. */
+        } else if (e->flying && !e->stale && n->flags & SETTLE_FOUND) {
+                change.count = 0;
+                change.flags &= (uint16_t) ~(SETTLE_FOUND | SETTLE_NEW);
+        }
+        set_pending(s, e, &change);
+        return 0;
+}
+
+/* All that waits for a name, in flight or not; the flight is stale from now on. */
+static bool take(Settle *s, Entry *e, SettleChange *ret) {
+        bool any = false;
+
+        memset(ret, 0, sizeof(*ret));
+        if (!e)
+                return false;
+        if (e->pending) {
+                *ret = e->now;
+                drop_pending(s, e);
+                any = true;
+        }
+        if (e->flying && !e->stale) {
+                if (any)
+                        join(ret, &e->flight);
+                else
+                        *ret = e->flight;
+                e->stale = true;
+                any = true;
+        }
+        entry_release(s, e);
+        return any;
+}
+
+void settle_gone(Settle *s, uint32_t dir, Bytes name, SettleChange *ret) {
+        assert(s && ret);
+        take(s, find(s, dir, name), ret);
+}
+
+/* The change goes to a name that it takes over; there is always room, since it left another. */
+static int settle_put(Settle *s, uint32_t dir, Bytes name, const SettleChange *change) {
+        Entry *e = find(s, dir, name);
+
+        if (!e)
+                e = entry_new(s, dir, name);
+        if (!e)
+                return -ENOMEM;
+        set_pending(s, e, change);
+        return 0;
+}
+
+static SettleChange change_now(const Settle *s, Moment now) {
+        return (SettleChange) {
+                .first = now.real, .last = now.real, .since = now.steady, .touched = now.steady,
+                .origin = ORIGIN_LIVE, .epoch = s->epoch,
+        };
+}
+
+static void touch_now(SettleChange *c, Moment now) {
+        c->last = now.real;
+        c->touched = now.steady;
+        c->tries = 0;
+}
+
+int settle_move(Settle *s, uint32_t old_dir, Bytes old_name, uint32_t dir, Bytes name, bool directory, Moment now,
+                SettleChange *ret, bool *ret_over) {
+        SettleChange source, victim, change = change_now(s, now);
+        bool moved, covered;
+
+        assert(s && ret && ret_over);
+        moved = take(s, find(s, old_dir, old_name), &source);
+        covered = take(s, find(s, dir, name), &victim);
+        *ret_over = false;
+
+        if (moved && source.flags & SETTLE_NEW) {
+                bool fresh = covered && (victim.flags & SETTLE_NEW) && !(victim.flags & SETTLE_OVER);
+
+                *ret_over = source.flags & SETTLE_OVER;
+                change = source;
+                touch_now(&change, now);
+                change.count += 1 + victim.count;
+                change.flags = (uint16_t) ((source.flags & ~(SETTLE_FOUND | SETTLE_OVER)) | SETTLE_ARRIVED |
+                                           (fresh ? 0 : SETTLE_OVER));
+                if (victim.request && !change.request)
+                        change.request = victim.request;
+                if (settle_put(s, dir, name, &change) < 0)
+                        return -ENOMEM;
+                return SETTLE_E_FOLDED;
+        }
+
+        /* Reported; what was pending for the content follows, and the new name is looked at once more. */
+        *ret = change;
+        ret->count = 1 + victim.count;
+        if (moved) {
+                change = source;
+                touch_now(&change, now);
+                change.count = 0;
+                ret->count += source.count;
+        }
+        change.flags |= SETTLE_ARRIVED;
+        if (directory)
+                change.flags &= (uint16_t) ~SETTLE_DIRECTORY;
+        if (victim.request && !change.request)
+                change.request = victim.request;
+        return settle_put(s, dir, name, &change);
+}
+
+int settle_swap(Settle *s, uint32_t dir1, Bytes name1, uint32_t dir2, Bytes name2, Moment now, SettleChange *ret,
+                int *ret_moved) {
+        SettleChange first, second, none = change_now(s, now);
+        bool pending1, pending2, new1, new2;
+        int r;
+
+        assert(s && ret && ret_moved);
+        pending1 = take(s, find(s, dir1, name1), &first);
+        pending2 = take(s, find(s, dir2, name2), &second);
+        new1 = pending1 && first.flags & SETTLE_NEW;
+        new2 = pending2 && second.flags & SETTLE_NEW;
+        if (!pending1)
+                first = none;
+        if (!pending2)
+                second = none;
+        touch_now(&first, now);
+        touch_now(&second, now);
+        *ret = none;
+        ret->count = 1;
+        *ret_moved = new1 == new2 ? 0 : new1 ? 2 : 1;
+        /* What is new and takes the name of something recorded goes over it. */
+        if (new1 && !new2)
+                first.flags |= SETTLE_OVER;
+        if (new2 && !new1)
+                second.flags |= SETTLE_OVER;
+        first.flags |= SETTLE_ARRIVED;
+        second.flags |= SETTLE_ARRIVED;
+        r = settle_put(s, dir2, name2, &first);
+        if (r >= 0)
+                r = settle_put(s, dir1, name1, &second);
+        if (r < 0)
+                return r;
+        return new1 || new2 ? SETTLE_E_FOLDED : 0;
+}
+
+static bool launch(const Settle *s, Entry *e, bool old, SettleJob *ret) {
+        list_remove(&e->by_touch);
+        list_remove(&e->by_age);
+        if (e->flying) {                /* its turn comes when the flight has ended */
+                e->due = true;
+                return false;
+        }
+        e->flight = e->now;             /* its epoch goes along */
+        e->pending = e->due = false;
+        e->flying = true;
+        e->stale = false;
+        ret->dir = e->dir;
+        ret->change = e->flight;
+        ret->old = old;
+        ret->flushed = e->flight.epoch < s->epoch;
+        ret->name_size = e->name_size;
+        memcpy(ret->name, e->name, e->name_size + 1u);
+        return true;
+}
+
+static Entry *due_entry(Settle *s, int64_t now, bool directories, bool *ret_old) {
+        Node *n;
+
+        *ret_old = false;
+        if (directories)
+                return list_empty(&s->ready_directories) ? NULL : s->ready_directories.next->entry;
+        if (!list_empty(&s->ready_files))
+                return s->ready_files.next->entry;
+        n = s->quiet.next;
+        if (n != &s->quiet && n->entry->now.touched + s->quiet_time <= now)
+                return n->entry;
+        n = s->aged.next;
+        if (n != &s->aged && n->entry->now.since + s->oldest_time <= now) {
+                *ret_old = true;
+                return n->entry;
+        }
+        return NULL;
+}
+
+int settle_next(Settle *s, int64_t now, bool directories, SettleJob *ret) {
+        Entry *e;
+        bool old;
+
+        assert(s && ret);
+        while ((e = due_entry(s, now, directories, &old)))
+                if (launch(s, e, old, ret))
+                        return 1;
+        return 0;
+}
+
+int settle_next_of(Settle *s, int64_t now, uint32_t dir, SettleJob *ret) {
+        Entry *e;
+        bool old;
+
+        assert(s && ret);
+        e = due_entry(s, now, false, &old);
+        return e && e->dir == dir && launch(s, e, old, ret);
+}
+
+int64_t settle_due(const Settle *s, bool directories) {
+        int64_t due = INT64_MAX;
+
+        if (directories)
+                return list_empty(&s->ready_directories) ? INT64_MAX : 0;
+        if (!list_empty(&s->ready_files))
+                return 0;
+        if (!list_empty(&s->quiet))
+                due = s->quiet.next->entry->now.touched + s->quiet_time;
+        if (!list_empty(&s->aged))
+                due = MIN_OF(due, s->aged.next->entry->now.since + s->oldest_time);
+        return due;
+}
+
+bool settle_fresh(const Settle *s, const SettleJob *job) {
+        const Entry *e = find(s, job->dir, BYTES(job->name, job->name_size));
+
+        return e && e->flying && !e->stale;
+}
+
+void settle_done(Settle *s, const SettleJob *job, bool again, int64_t now) {
+        Entry *e = find(s, job->dir, BYTES(job->name, job->name_size));
+
+        assert(e && e->flying);
+        e->flying = false;
+        if (again && !e->stale) {
+                SettleChange change = job->change;
+
+                change.tries++;
+                change.touched = now;
+                change.since = MAX_OF(change.since, now - s->oldest_time + s->quiet_time);
+                set_pending(s, e, &change);
+        } else if (e->pending && e->due) {
+                e->due = false;
+                list_append(e->now.flags & SETTLE_DIRECTORY ? &s->ready_directories : &s->ready_files,
+                            &e->by_touch);
+        }
+        epoch_remove(s, job->change.epoch);
+        entry_release(s, e);
+}
+
+uint32_t settle_flush(Settle *s) {
+        uint32_t flushed = s->epoch;
+
+        if (s->epoch - s->lowest < EPOCHS - 1)
+                s->epoch++;             /* else the present epoch serves once more: later notices delay it */
+        while (!list_empty(&s->quiet)) {
+                Entry *e = s->quiet.next->entry;
+
+                list_remove(&e->by_age);
+                e->now.tries = 0;
+                list_append(&s->ready_files, &e->by_touch);
+        }
+        while (s->lowest < s->epoch && s->open[s->lowest % EPOCHS] == 0)
+                s->lowest++;
+        return flushed;
+}
+
+bool settle_flushed(const Settle *s, uint32_t epoch) {
+        return s->lowest > epoch;
+}
+
+size_t settle_count(const Settle *s) {
+        return s->count;
+}
+
+int64_t settle_oldest(const Settle *s) {
+        return list_empty(&s->aged) ? 0 : s->aged.next->entry->now.first;
+}

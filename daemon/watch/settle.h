@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCITRACE_DAEMON_WATCH_SETTLE_H
+#define SCITRACE_DAEMON_WATCH_SETTLE_H
+
+/* settle: has it come to rest? Gathers the notices of a name (directory id, name) into one change, which is due once
+ * the name was quiet for the settle time, or is that old; moves it with its name; forgets it when the name goes.
+ * A change that was handed out (settle_next) is in flight until settle_done(): what is noticed meanwhile gathers
+ * anew, and a name that went or moved meanwhile makes the flight stale, so that its result is not reported.
+ * Knows no clock, no descriptor, no lock: the caller passes the time in and serialises.
+ * May use: lib.  May not use: anything else in daemon/. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/util.h"
+
+typedef struct Settle Settle;
+
+enum {                                  /* what is known of a change */
+        SETTLE_NEW = 1,                 /* its node is not in the record under this name */
+        SETTLE_OVER = 2,                /* it may have taken the name from a recorded node */
+        SETTLE_ARRIVED = 4,             /* by a rename */
+        SETTLE_CONTENT = 8,             /* content may have changed */
+        SETTLE_FOUND = 16,              /* by listing: a creation notice may still come, which is the same operation */
+        SETTLE_DIRECTORY = 32,          /* a directory to be watched and listed: due at once */
+        SETTLE_READ = 64,               /* asked for: read whatever its size */
+};
+
+enum {                                  /* named outcomes */
+        SETTLE_E_FULL = 1,              /* max_changes reached; the notice was not taken */
+        SETTLE_E_FOLDED,                /* settle_move: nothing to report, the change moved with its name */
+};
+
+typedef struct SettleChange {
+        int64_t first, last;            /* µs of CLOCK_REALTIME: first and last notice */
+        int64_t since, touched;         /* µs of a clock that is never set: the same */
+        uint32_t count;                 /* name operations */
+        uint32_t request;               /* a request that its result answers, or 0 */
+        uint32_t epoch;                 /* see settle_flush() */
+        uint16_t flags;
+        uint8_t origin;                 /* Origin; LIVE wins over the others */
+        uint8_t tries;                  /* times it was put back */
+} SettleChange;
+
+/** Moment: one instant on both clocks. */
+typedef struct Moment {
+        int64_t real, steady;
+} Moment;
+
+typedef struct SettleJob {
+        uint32_t dir;
+        SettleChange change;
+        bool old;                       /* due for its age, not its quiet */
+        bool flushed;                   /* due for settle_flush() */
+        uint8_t name_size;
+        char name[256];                 /* NUL behind it */
+} SettleJob;
+
+/** settle_new() - quiet, oldest: µs, > 0; max_changes: changes kept at once (about 220 bytes each). */
+int settle_new(int64_t quiet, int64_t oldest, size_t max_changes, Settle **ret);
+Settle *settle_free(Settle *s);
+void settle_times(Settle *s, int64_t quiet, int64_t oldest);
+
+/** settle_touch() - one notice. count: name operations it stands for. epoch: 0: the present one; else one that was
+ *  inherited (the change belongs to what was noticed then). *ret_displaced: a request that the name's change carried
+ *  and that this one replaces, or 0. 0, SETTLE_E_FULL, -ENOMEM. */
+typedef struct SettleNotice {
+        uint32_t dir;
+        Bytes name;
+        uint16_t flags;
+        uint8_t origin;
+        uint32_t count, request, epoch;
+} SettleNotice;
+int settle_touch(Settle *s, const SettleNotice *n, Moment now, uint32_t *ret_displaced);
+
+/** settle_gone() - the name went. *ret: what was pending for it, all zero when nothing was. */
+void settle_gone(Settle *s, uint32_t dir, Bytes name, SettleChange *ret);
+
+/** settle_move() - (old_dir, old_name) became (dir, name). A change that was not recorded yet moves along:
+ *  SETTLE_E_FOLDED; *ret_over: the old name may have held a recorded node that is gone from it now.
+ *  Else 0: the move is to be reported, *ret has its count and times; what was pending moves along too. */
+int settle_move(Settle *s, uint32_t old_dir, Bytes old_name, uint32_t dir, Bytes name, bool directory, Moment now,
+                SettleChange *ret, bool *ret_over);
+
+/** settle_swap() - two names exchanged what they hold. 0: report the exchange; SETTLE_E_FOLDED: one of them was not
+ *  recorded; *ret_moved says which recorded one to report as moved: 0 neither, 1 the first, 2 the second. */
+int settle_swap(Settle *s, uint32_t dir1, Bytes name1, uint32_t dir2, Bytes name2, Moment now, SettleChange *ret,
+                int *ret_moved);
+
+/** settle_next() - hands out a change that is due. directories: only such; else only others. 1 and *ret, or 0.
+ *  settle_next_of() - the same, but only of directory `dir`. */
+int settle_next(Settle *s, int64_t now, bool directories, SettleJob *ret);
+int settle_next_of(Settle *s, int64_t now, uint32_t dir, SettleJob *ret);
+/** settle_due() - when the next change is due: µs of the steady clock, INT64_MAX: none. */
+int64_t settle_due(const Settle *s, bool directories);
+
+/** settle_fresh() - whether a job's result may be reported: its name did not go or move meanwhile. */
+bool settle_fresh(const Settle *s, const SettleJob *job);
+/** settle_done() - ends a flight. again: the change goes back and is tried once more after the settle time; a stale
+ *  one does not. */
+void settle_done(Settle *s, const SettleJob *job, bool again, int64_t now);
+
+/** settle_flush() - makes all that was noticed so far due at once, and returns its epoch; later notices belong to
+ *  the next one. settle_flushed() - whether all of that epoch (and earlier) has been reported or dropped. */
+uint32_t settle_flush(Settle *s);
+bool settle_flushed(const Settle *s, uint32_t epoch);
+
+size_t settle_count(const Settle *s);
+/** settle_oldest() - first (real time) of the oldest change, 0: none. Looks at the oldest pending only. */
+int64_t settle_oldest(const Settle *s);
+
+#endif

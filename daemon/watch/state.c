@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+
+#include "daemon/watch/state.h"
+
+void state_emit(Watch *w, const FeedMessage *m, bool must) {
+        int r = outbox_add(w->outbox, m, must);
+
+        if (r != 0 && w->lost_since == 0)
+                w->lost_since = w->drained;     /* the gap's start: all before it was passed on */
+        if (outbox_frames(w->outbox) <= 1)
+                eventfd_write(w->wake_fd, 1);
+}
+
+static void fail_request(Watch *w, uint32_t request, uint32_t dir, Bytes name, int error) {
+        FeedMessage m = { .type = FEED_FAILED,
+                          .FAILED = { .request = request, .dir = dir, .name = name, .error = (uint32_t) error } };
+
+        if (request != 0)
+                state_emit(w, &m, true);
+}
+
+void state_touch(Watch *w, const SettleNotice *n, Moment now) {
+        int64_t due = MIN_OF(settle_due(w->settle, false), settle_due(w->settle, true));
+        uint32_t displaced = 0;
+        int r = settle_touch(w->settle, n, now, &displaced);
+
+        if (r != 0) {
+                if (w->lost_since == 0)
+                        w->lost_since = w->drained;
+                displaced = n->request;
+        }
+        fail_request(w, displaced, n->dir, n->name, EAGAIN);
+        if (n->flags & SETTLE_DIRECTORY)
+                pthread_cond_signal(&w->walk);
+        else if (settle_due(w->settle, false) < due)
+                pthread_cond_signal(&w->look);
+}
+
+Root *state_root(Watch *w, uint32_t id) {
+        for (size_t i = 0; id != 0 && i < ROOTS_MAX; i++)
+                if (w->roots[i].id == id)
+                        return &w->roots[i];
+        return NULL;
+}
+
+void state_gap(Watch *w, uint32_t root, uint32_t dir, Bytes name, Cause cause, int error) {
+        FeedMessage m = { .type = FEED_GAP,
+                          .GAP = { .root = root, .dir = dir, .name = name, .cause = cause, .from = w->drained,
+                                   .error = (uint32_t) error } };
+
+        state_emit(w, &m, true);
+}
+
+static void forget(void *userdata, Directory *d) {
+        Watch *w = userdata;
+
+        notify_remove(w->notify, d->wd);
+        table_remove(w->table, d);
+}
+
+void state_unwatch(Watch *w, Directory *d) {
+        table_subtree(d, forget, w);
+}
+
+void state_root_lost(Watch *w, Root *root, Cause cause) {
+        Directory *d = root->wd > 0 ? table_find(w->table, root->wd) : NULL;
+
+        if (root->wd <= 0)
+                return;
+        root->wd = 0;
+        state_gap(w, root->id, 0, BYTES_NONE, cause, 0);
+        if (d)
+                state_unwatch(w, d);
+}
+
+void state_announce(Watch *w, const Directory *d) {
+        FeedMessage m = { .type = FEED_DIR,
+                          .DIR = { .dir = (uint32_t) d->wd, .root = d->root,
+                                   .parent = d->parent ? (uint32_t) d->parent->wd : 0,
+                                   .name = BYTES(d->name, d->name_size), .inode = d->inode, .btime = d->btime } };
+
+        state_emit(w, &m, true);
+}
+
+void state_counts(Watch *w) {
+        FeedMessage m = { .type = FEED_COUNTS,
+                          .COUNTS = { .pending = settle_count(w->settle), .watches = table_count(w->table),
+                                      .overflows = w->overflows, .walked_twice = w->walked_twice } };
+
+        state_emit(w, &m, true);
+}
+
+void state_barriers(Watch *w) {
+        while (w->n_barriers > 0) {
+                Barrier *b = &w->barriers[0];
+                FeedMessage m = { .type = FEED_BARRIER_DONE };
+
+                if (b->marker != 0 || (b->flush && !settle_flushed(w->settle, b->epoch)))
+                        return;
+                m.BARRIER_DONE.barrier = b->id;
+                m.BARRIER_DONE.time = b->time;
+                m.BARRIER_DONE.oldest = w->lost_since ? w->lost_since : settle_oldest(w->settle);
+                state_counts(w);
+                state_emit(w, &m, true);
+                w->n_barriers--;
+                memmove(&w->barriers[0], &w->barriers[1], w->n_barriers * sizeof(*b));
+        }
+}
+
+int place_find(Watch *w, uint32_t dir, Place *ret) {
+        Directory *d = table_find(w->table, (int) dir);
+        Root *root = d && table_attached(d) ? state_root(w, d->root) : NULL;
+
+        if (!root || root->wd <= 0)
+                return -ENOENT;
+        *ret = (Place) { .root = *root, .dir = dir, .fd = -1, .inode = d->inode, .btime = d->btime };
+        ret->root.path = strdup(root->path);
+        ret->path = table_path(d);
+        if (ret->root.path && ret->path)
+                return 0;
+        place_done(ret);
+        return -ENOMEM;
+}
+
+static int prove(int fd, uint64_t inode, int64_t btime) {
+        IdentifyState state;
+        int r = identify_stat(fd, "", &state);
+
+        if (r < 0)
+                return r;
+        return state.inode == inode && state.btime == btime ? 0 : -ESTALE;
+}
+
+int place_open(Place *p, bool *ret_root) {
+        CLEANUP(closep) int root_fd = identify_root(p->root.path);
+        int r;
+
+        *ret_root = true;
+        if (root_fd < 0)
+                return root_fd;
+        r = prove(root_fd, p->root.inode, p->root.btime);
+        if (r < 0)
+                return r;
+        *ret_root = false;
+        p->fd = identify_directory(root_fd, p->path);
+        if (p->fd < 0)
+                return p->fd;
+        return prove(p->fd, p->inode, p->btime);
+}
+
+void place_done(Place *p) {
+        if (p->fd >= 0)
+                close(p->fd);
+        free(p->path);
+        free(p->root.path);
+        *p = (Place) { .fd = -1 };
+}
+
+void state_describe(FeedMessage *m, const IdentifyState *state) {
+        m->STATE.inode = state->inode;
+        m->STATE.btime = state->btime;
+        m->STATE.mode = state->mode;
+        m->STATE.uid = state->uid;
+        m->STATE.gid = state->gid;
+        m->STATE.nlink = state->nlink;
+        m->STATE.size = state->size;
+        m->STATE.mtime = state->mtime;
+        m->STATE.ctime = state->ctime;
+}

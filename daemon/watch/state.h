@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCITRACE_DAEMON_WATCH_STATE_H
+#define SCITRACE_DAEMON_WATCH_STATE_H
+
+/* state: what the three kinds of threads of a watcher share, inside daemon/watch only. One lock guards all of it;
+ * nobody holds it across a system call that can wait for a disk, a mount or the feed. What is emitted under the lock
+ * goes out in that order: this is what makes the order of the feed the order of the kernel. */
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "daemon/identify/identify.h"
+#include "daemon/watch/notify.h"
+#include "daemon/watch/outbox.h"
+#include "daemon/watch/settle.h"
+#include "daemon/watch/table.h"
+#include "daemon/watch/watch.h"
+
+enum {
+        CHANGES_MAX = 65536,            /* changes that may settle at once, about 15 MiB */
+        ROOTS_MAX = 256,
+        EXCLUDES_MAX = 16,
+        BARRIERS_MAX = 64,
+};
+
+typedef struct Root {
+        uint32_t id;                    /* 0: free */
+        int wd;                         /* of its directory; 0: not watched now */
+        char *path;                     /* absolute */
+        uint64_t inode, device;
+        int64_t btime;
+} Root;
+
+typedef struct WalkRequest {
+        struct WalkRequest *next;
+        uint32_t root, walk;
+        uint8_t origin;
+        bool watch;                     /* WATCH: answer with ROOT first */
+} WalkRequest;
+
+typedef struct Barrier {
+        uint64_t id;
+        int marker;                     /* wd; 0: reached */
+        bool flush;
+        uint32_t epoch;                 /* once reached */
+        int64_t time;                   /* when asked for */
+} Barrier;
+
+struct Watch {
+        pthread_mutex_t lock;
+        pthread_cond_t look, walk, room;        /* something to look at; to walk; room to add */
+        bool stop;
+
+        Notify *notify;
+        Table *table;
+        Settle *settle;
+        Outbox *outbox;
+        int wake_fd;                    /* eventfd: the outbox has something */
+        int stop_fd;                    /* eventfd: ends the watch thread */
+
+        Root roots[ROOTS_MAX];
+        struct {
+                uint64_t device, inode;
+        } excludes[EXCLUDES_MAX];
+        size_t n_excludes;
+        IdentifyIgnore *ignore;
+        int64_t digest_max;
+
+        WalkRequest *walks, **walks_tail;       /* not begun */
+        bool walking;
+
+        Barrier barriers[BARRIERS_MAX]; /* in the order of their requests */
+        size_t n_barriers;
+
+        int64_t drained;                /* real time when the kernel's queue was last empty */
+        int64_t lost_since;             /* notices were dropped by us since then; 0: none */
+        uint64_t overflows, walked_twice;
+
+        pthread_t watch_thread, walk_thread, look_threads[4];
+        unsigned n_lookers, n_threads;
+};
+
+static inline Moment moment_now(void) {
+        return (Moment) { now_usec(CLOCK_REALTIME), now_usec(CLOCK_MONOTONIC) };
+}
+
+/* Under the lock: */
+void state_emit(Watch *w, const FeedMessage *m, bool must);
+void state_touch(Watch *w, const SettleNotice *n, Moment now);
+void state_barriers(Watch *w);          /* answers the barriers that are through */
+void state_counts(Watch *w);
+Root *state_root(Watch *w, uint32_t id);
+/* A root is not where it was, or its file system went: says so, and watches nothing of it any more. */
+void state_root_lost(Watch *w, Root *root, Cause cause);
+void state_unwatch(Watch *w, Directory *d);     /* d and all below: no watches, not in the table */
+void state_announce(Watch *w, const Directory *d);
+void state_gap(Watch *w, uint32_t root, uint32_t dir, Bytes name, Cause cause, int error);
+
+/** Place: a directory opened for looking, beneath its root, and proved to be the one meant. */
+typedef struct Place {
+        Root root;                      /* copy; path is ours */
+        uint32_t dir;
+        char *path;                     /* relative to the root */
+        int fd;
+        uint64_t inode;
+        int64_t btime;
+} Place;
+/** place_find() (under the lock) - fills all but fd. 0, -ENOENT (not in the tree any more), -ENOMEM.
+ *  place_open() (without) - 0; -ESTALE: another directory is there; -errno. *ret_root: it was the root that failed. */
+int place_find(Watch *w, uint32_t dir, Place *ret);
+int place_open(Place *p, bool *ret_root);
+void place_done(Place *p);
+
+void state_describe(FeedMessage *m, const IdentifyState *state);        /* fills m->STATE */
+
+void *watch_thread(void *userdata);
+void *walk_thread(void *userdata);
+void *look_thread(void *userdata);
+
+#endif

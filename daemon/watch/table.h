@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCITRACE_DAEMON_WATCH_TABLE_H
+#define SCITRACE_DAEMON_WATCH_TABLE_H
+
+/* table: the watched directories: wd -> directory, (parent, name) -> directory. No path strings in it: renaming a
+ * directory is O(1). A directory's id on the feed is its wd. Pure; the caller locks.
+ * About 110 bytes a directory, plus its name.
+ * May use: lib.  May not use: anything else in daemon/. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/util.h"
+
+typedef struct Directory {
+        int wd;
+        uint32_t root;                  /* id of the dataset's root on the feed */
+        struct Directory *parent;       /* NULL: a root, or no longer in the tree */
+        struct Directory *first_child, *next_sibling, *previous_sibling;
+        struct Directory *next_wd, *next_name;  /* hash chains */
+        uint64_t inode;
+        int64_t btime;
+        uint32_t removals;              /* names seen to go: tells a listing that it may be stale */
+        uint32_t walk;                  /* walk that listed it last */
+        bool listed;                    /* has been listed at least once */
+        uint8_t name_size;
+        char name[];                    /* NUL behind it */
+} Directory;
+
+typedef struct Table Table;
+
+int table_new(Table **ret);
+Table *table_free(Table *t);
+size_t table_count(const Table *t);
+
+/** table_add() - a new directory below parent (NULL: a root, name ""). A directory that stood at that name is
+ *  detached first. 0, -ENOMEM; -EEXIST: the wd is taken. */
+int table_add(Table *t, int wd, uint32_t root, Directory *parent, Bytes name, uint64_t inode, int64_t btime,
+              Directory **ret);
+Directory *table_find(const Table *t, int wd);
+Directory *table_child(const Table *t, const Directory *parent, Bytes name);
+
+/** table_move() - d is now `name` in parent; what stood there is detached. The root id of d's subtree follows.
+ *  Frees and replaces d when the name's length changes: use *ret. 0 or -ENOMEM. */
+int table_move(Table *t, Directory *d, Directory *parent, Bytes name, Directory **ret);
+
+/** table_detach() - takes d out of its parent; it and what is below stay known by wd. */
+void table_detach(Table *t, Directory *d);
+/** table_remove() - forgets one directory; children are detached. */
+void table_remove(Table *t, Directory *d);
+
+/** table_subtree() - calls fn for d and all below it, children before parents; fn may remove the directory. */
+void table_subtree(Directory *d, void (*fn)(void *userdata, Directory *d), void *userdata);
+
+/** table_path() - path relative to the root, malloc'd, "" for the root; NULL: out of memory.
+ *  table_attached() - whether d is still connected to a root. */
+char *table_path(const Directory *d);
+bool table_attached(const Directory *d);
+const Directory *table_root(const Directory *d);
+
+#endif

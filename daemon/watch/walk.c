@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "daemon/watch/state.h"
+
+/* walk: watches directories and lists them: those that appear, at once; whole trees when asked to. First the watch,
+ * then the listing: what is made in between is noticed, what both report is one. */
+
+enum {
+        TRIES = 8,                      /* for a directory whose place moved */
+        SLICE = 128,                    /* names listed between two looks at what appeared meanwhile */
+};
+
+typedef struct Listed {
+        char name[256];
+        IdentifyState state;
+        uint8_t *target;
+        size_t target_size;
+        int fd;                         /* directories to be watched, else -1 */
+        bool foreign;                   /* another file system is mounted there */
+        bool ignored, gone;
+        int error;                      /* of opening a directory */
+} Listed;
+
+typedef struct Walk {
+        Watch *w;
+        uint32_t root, id;
+        uint8_t origin;
+        int *stack;                     /* wds of directories to be listed */
+        size_t depth, allocated;
+        uint64_t directories;
+        Listed slice[SLICE];
+} Walk;
+
+static bool excluded(const Watch *w, const IdentifyState *state) {
+        for (size_t i = 0; i < w->n_excludes; i++)
+                if (w->excludes[i].device == state->device && w->excludes[i].inode == state->inode)
+                        return true;
+        return false;
+}
+
+static bool foreign(const Root *root, const IdentifyState *state) {
+        return state->device != root->device || state->mount_root;
+}
+
+static bool ignored(const Watch *w, const char *dir_path, const char *name, bool directory) {
+        CLEANUP(freep) char *path = NULL;
+
+        if (!w->ignore || asprintf(&path, "%s%s%s", dir_path, dir_path[0] ? "/" : "", name) < 0)
+                return false;
+        return identify_ignored(w->ignore, path, directory);
+}
+
+/* Under the lock. Watches an open directory as `name` in parent. Returns its wd, or -errno. When the kernel says that
+ * it is watched already, it was moved here and the notice of that is still on its way. */
+static int watch_directory(Watch *w, uint32_t root, Directory *parent, Bytes name, int fd,
+                           const IdentifyState *state) {
+        int wd = notify_add(w->notify, fd);
+        Directory *d;
+        int r;
+
+        if (wd < 0)
+                return wd;
+        d = table_find(w->table, wd);
+        if (d && d->parent == parent && bytes_equal(BYTES(d->name, d->name_size), name))
+                return wd;
+        if (d && parent)
+                r = table_move(w->table, d, parent, name, &d);
+        else if (d)
+                r = 0;                  /* a root that is watched already */
+        else
+                r = table_add(w->table, wd, root, parent, name, state->inode, state->btime, &d);
+        if (r < 0)
+                notify_remove(w->notify, wd);
+        return r < 0 ? r : wd;
+}
+
+static void explain_unwatched(Watch *w, uint32_t dir, Bytes name, int error) {
+        Cause cause = error == ENOSPC ? CAUSE_WATCH_LIMIT :
+                      error == EACCES || error == EPERM ? CAUSE_PERMISSION : CAUSE_READ_ERROR;
+
+        state_gap(w, 0, dir, name, cause, error);
+}
+
+/* Directories that appear. */
+
+static void report_directory(Watch *w, const SettleJob *job, const IdentifyState *state) {
+        const SettleChange *c = &job->change;
+        FeedMessage m = { .type = FEED_STATE };
+
+        state_describe(&m, state);
+        m.STATE.dir = job->dir;
+        m.STATE.name = BYTES(job->name, job->name_size);
+        m.STATE.request = c->request;
+        m.STATE.flags = (uint16_t) (((c->flags & SETTLE_NEW) && !(c->flags & SETTLE_OVER) ? FEED_FLAG_CREATED : 0) |
+                                    (c->flags & SETTLE_ARRIVED ? FEED_FLAG_ARRIVED : 0));
+        m.STATE.origin = c->origin;
+        m.STATE.first = c->first;
+        m.STATE.last = c->last;
+        m.STATE.count = c->count;
+        state_emit(w, &m, true);
+}
+
+/* Names found in a directory that appeared settle like those that are noticed; directories come first. */
+static void list_appeared(Watch *w, int fd, int wd, const SettleJob *job) {
+        DIR *dir = fdopendir(fd);
+        struct dirent *entry;
+
+        if (!dir) {
+                close(fd);
+                return;
+        }
+        while ((entry = readdir(dir))) {
+                SettleNotice n = { .dir = (uint32_t) wd, .name = BYTES_STR(entry->d_name),
+                                   .flags = SETTLE_NEW | SETTLE_FOUND | SETTLE_CONTENT,
+                                   .origin = job->change.origin, .count = 1, .epoch = job->change.epoch };
+                IdentifyState state;
+
+                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+                        continue;
+                if (entry->d_type == DT_UNKNOWN && identify_stat(dirfd(dir), entry->d_name, &state) == 0 &&
+                    S_ISDIR(state.mode))
+                        entry->d_type = DT_DIR;
+                if (entry->d_type == DT_DIR)
+                        n.flags |= SETTLE_DIRECTORY;
+                pthread_mutex_lock(&w->lock);
+                while (settle_count(w->settle) > CHANGES_MAX * 3 / 4 && !w->stop) {
+                        struct timespec at;
+
+                        clock_gettime(CLOCK_MONOTONIC, &at);
+                        at.tv_sec++;
+                        pthread_cond_timedwait(&w->room, &w->lock, &at);
+                }
+                state_touch(w, &n, moment_now());
+                pthread_mutex_unlock(&w->lock);
+        }
+        closedir(dir);
+}
+
+typedef struct Appeared {
+        int fd;                         /* open when it can be listed, else -1 */
+        IdentifyState state;
+        int error;
+        bool foreign, excluded, ignored;
+} Appeared;
+
+static void open_appeared(Watch *w, const Place *p, const SettleJob *job, Appeared *ret) {
+        *ret = (Appeared) { .fd = -1 };
+        ret->error = -identify_stat(p->fd, job->name, &ret->state);
+        if (ret->error != 0 || !S_ISDIR(ret->state.mode))
+                return;
+        ret->ignored = ignored(w, p->path, job->name, true);
+        ret->foreign = foreign(&p->root, &ret->state);
+        ret->excluded = excluded(w, &ret->state);
+        if (ret->ignored || ret->foreign || ret->excluded)
+                return;
+        ret->fd = identify_directory(p->fd, job->name);
+        if (ret->fd < 0)
+                ret->error = -ret->fd;
+        else
+                ret->error = -identify_stat(ret->fd, "", &ret->state);
+}
+
+/* Under the lock. What appeared is reported, watched and announced in one go; returns the wd to list, or 0. */
+static int admit_appeared(Watch *w, const Place *p, const SettleJob *job, Appeared *a, bool *ret_again) {
+        Directory *parent = table_find(w->table, (int) job->dir), *d;
+        Bytes name = BYTES(job->name, job->name_size);
+        int wd;
+
+        *ret_again = false;
+        if (!parent || !table_attached(parent) || !settle_fresh(w->settle, job))
+                return 0;
+        if (a->error == ENOENT || a->error == ENOTDIR || (a->error == 0 && !S_ISDIR(a->state.mode))) {
+                SettleNotice n = { .dir = job->dir, .name = name, .origin = job->change.origin,
+                                   .flags = (uint16_t) ((job->change.flags & ~SETTLE_DIRECTORY) | SETTLE_CONTENT),
+                                   .count = job->change.count, .request = job->change.request,
+                                   .epoch = job->change.epoch };
+
+                state_touch(w, &n, moment_now());       /* not a directory any more: let it be looked at */
+                return 0;
+        }
+        if (a->ignored)
+                return 0;
+        wd = a->fd >= 0 && a->error == 0 ?
+                     watch_directory(w, p->root.id, parent, name, a->fd, &a->state) : 0;
+        report_directory(w, job, &a->state);
+        if (a->foreign)
+                state_gap(w, 0, job->dir, name, CAUSE_OTHER_FILESYSTEM, 0);
+        else if (wd < 0 || a->error != 0)
+                explain_unwatched(w, job->dir, name, wd < 0 ? -wd : a->error);
+        if (wd <= 0)
+                return 0;
+        d = table_find(w->table, wd);
+        state_announce(w, d);
+        d->listed = true;
+        return wd;
+}
+
+static void adopt(Watch *w, const SettleJob *job) {
+        CLEANUP(place_done) Place place = { .fd = -1 };
+        Appeared a = { .fd = -1 };
+        bool root_failed = false, again = false;
+        int r = place_find(w, job->dir, &place), wd = 0;
+
+        if (r == 0) {
+                pthread_mutex_unlock(&w->lock);
+                r = place_open(&place, &root_failed);
+                if (r == 0)
+                        open_appeared(w, &place, job, &a);
+                pthread_mutex_lock(&w->lock);
+                if (r == 0)
+                        wd = admit_appeared(w, &place, job, &a, &again);
+                else    /* its place moved; the looking threads try again, or find the root lost */
+                        again = job->change.tries < TRIES;
+        }
+        if (wd > 0) {
+                pthread_mutex_unlock(&w->lock);
+                list_appeared(w, STEAL_FD(a.fd), wd, job);
+                pthread_mutex_lock(&w->lock);
+        }
+        settle_done(w->settle, job, again, now_usec(CLOCK_MONOTONIC));
+        closep(&a.fd);
+        state_barriers(w);
+}
+
+/* Under the lock, which is let go while a directory is opened. */
+static void adopt_all(Watch *w) {
+        SettleJob job;
+
+        while (!w->stop && settle_next(w->settle, now_usec(CLOCK_MONOTONIC), true, &job))
+                adopt(w, &job);
+}
+
+/* Whole trees. */
+
+static int push(Walk *k, int wd) {
+        if (k->depth == k->allocated) {
+                size_t n = MAX_OF(k->allocated * 2, 64u);
+                int *stack = reallocarray(k->stack, n, sizeof(*stack));
+
+                if (!stack)
+                        return -ENOMEM;
+                k->stack = stack;
+                k->allocated = n;
+        }
+        k->stack[k->depth++] = wd;
+        return 0;
+}
+
+static void listed_done(Listed *l) {
+        closep(&l->fd);
+        free(l->target);
+        l->target = NULL;
+        l->fd = -1;
+}
+
+static void examine(Walk *k, const Place *p, Listed *l) {
+        int r = identify_stat(p->fd, l->name, &l->state);
+
+        l->fd = -1;
+        l->error = 0;
+        l->foreign = l->ignored = false;
+        l->gone = r < 0;
+        if (l->gone)
+                return;
+        l->ignored = ignored(k->w, p->path, l->name, S_ISDIR(l->state.mode));
+        if (S_ISLNK(l->state.mode) && identify_target(p->fd, l->name, &l->target, &l->target_size) < 0)
+                l->gone = true;
+        if (!S_ISDIR(l->state.mode) || l->ignored || excluded(k->w, &l->state))
+                return;
+        l->foreign = foreign(&p->root, &l->state);
+        if (l->foreign)
+                return;
+        l->fd = identify_directory(p->fd, l->name);
+        if (l->fd < 0)
+                l->error = -l->fd;
+}
+
+static void report_listed(Walk *k, Directory *d, const Listed *l) {
+        FeedMessage m = { .type = FEED_STATE };
+        Bytes name = BYTES_STR(l->name);
+        int wd = 0;
+
+        if (l->gone || l->ignored)
+                return;
+        if (l->fd >= 0)
+                wd = watch_directory(k->w, k->root, d, name, l->fd, &l->state);
+        state_describe(&m, &l->state);
+        m.STATE.dir = (uint32_t) d->wd;
+        m.STATE.name = name;
+        m.STATE.flags = FEED_FLAG_LISTED;
+        m.STATE.origin = k->origin;
+        m.STATE.first = m.STATE.last = now_usec(CLOCK_REALTIME);
+        m.STATE.target = l->target ? BYTES(l->target, l->target_size) : BYTES_NONE;
+        state_emit(k->w, &m, true);
+        if (l->foreign)
+                state_gap(k->w, 0, (uint32_t) d->wd, name, CAUSE_OTHER_FILESYSTEM, 0);
+        else if (wd < 0 || (l->error != 0 && l->error != ENOENT))
+                explain_unwatched(k->w, (uint32_t) d->wd, name, wd < 0 ? -wd : l->error);
+        if (wd > 0) {
+                state_announce(k->w, table_find(k->w->table, wd));
+                if (push(k, wd) < 0)
+                        k->w->lost_since = k->w->lost_since ? k->w->lost_since : k->w->drained;
+        }
+}
+
+/* Under the lock. A name that went between its examination and this would be reported after its going: then the slice
+ * is examined once more, name by name, so that the window is a few microseconds. */
+static bool report_slice(Walk *k, int wd, uint32_t removals, Listed *slice, size_t n) {
+        Directory *d = table_find(k->w->table, wd);
+
+        if (!d || !table_attached(d))
+                return true;            /* gone as a whole: so is all in it */
+        if (d->removals != removals)
+                return false;
+        for (size_t i = 0; i < n; i++)
+                report_listed(k, d, &slice[i]);
+        return true;
+}
+
+static uint32_t removals_of(Walk *k, int wd) {
+        const Directory *d = table_find(k->w->table, wd);
+
+        return d ? d->removals : 0;
+}
+
+static void wait_for_room(Watch *w) {
+        while (outbox_frames(w->outbox) >= OUTBOX_ROOM && !w->stop)
+                pthread_cond_wait(&w->room, &w->lock);
+}
+
+/* Called and left without the lock. */
+static void pass_slice(Walk *k, const Place *p, int wd, size_t n) {
+        size_t step = n;
+
+        for (size_t at = 0; at < n;) {
+                size_t size = MIN_OF(step, n - at);
+                uint32_t removals;
+                bool passed;
+
+                pthread_mutex_lock(&k->w->lock);
+                adopt_all(k->w);
+                wait_for_room(k->w);
+                removals = removals_of(k, wd);
+                pthread_mutex_unlock(&k->w->lock);
+                for (size_t i = 0; i < size; i++)
+                        examine(k, p, &k->slice[at + i]);
+                pthread_mutex_lock(&k->w->lock);
+                passed = k->w->stop || report_slice(k, wd, removals, &k->slice[at], size);
+                pthread_mutex_unlock(&k->w->lock);
+                for (size_t i = 0; i < size; i++)
+                        listed_done(&k->slice[at + i]);
+                if (passed)
+                        at += size;
+                else
+                        step = 1;
+        }
+}
+
+static void list_names(Walk *k, Place *p, int wd) {
+        DIR *dir = fdopendir(p->fd);
+        struct dirent *entry;
+        size_t n = 0;
+
+        if (!dir)
+                return;
+        while ((entry = readdir(dir))) {
+                size_t size = strlen(entry->d_name);
+
+                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || size > 255)
+                        continue;
+                memcpy(k->slice[n++].name, entry->d_name, size + 1);
+                if (n == SLICE) {
+                        pass_slice(k, p, wd, n);
+                        n = 0;
+                }
+        }
+        pass_slice(k, p, wd, n);
+        closedir(dir);
+        p->fd = -1;
+}
+
+static void list_directory(Walk *k, int wd) {
+        CLEANUP(place_done) Place place = { .fd = -1 };
+        FeedMessage begin = { .type = FEED_LIST_BEGIN,
+                              .LIST_BEGIN = { .dir = (uint32_t) wd, .walk = k->id } };
+        FeedMessage end = { .type = FEED_LIST_END, .LIST_END = { .dir = (uint32_t) wd, .walk = k->id } };
+        bool root_failed = false;
+        Directory *d;
+        int r;
+
+        pthread_mutex_lock(&k->w->lock);
+        adopt_all(k->w);
+        wait_for_room(k->w);
+        r = place_find(k->w, (uint32_t) wd, &place);
+        if (r == 0) {
+                d = table_find(k->w->table, wd);
+                k->w->walked_twice += d->listed;
+                d->listed = true;
+                d->walk = k->id;
+                state_emit(k->w, &begin, true);
+        }
+        pthread_mutex_unlock(&k->w->lock);
+        if (r < 0)
+                return;
+        k->directories++;
+        r = place_open(&place, &root_failed);
+        if (r == 0)
+                list_names(k, &place, wd);
+        end.LIST_END.error = (uint32_t) -r;
+        pthread_mutex_lock(&k->w->lock);
+        state_emit(k->w, &end, true);
+        pthread_mutex_unlock(&k->w->lock);
+}
+
+/* Opens a root for WATCH; fills the answer. Returns its descriptor or -errno. */
+static int open_root(const char *path, FeedMessage *m, IdentifyState *state, uint8_t uuid[16], int64_t *ret_btime) {
+        const char *type = "";
+        bool network = false, has_uuid = false;
+        int fd = identify_root(path), r;
+
+        if (fd < 0)
+                return fd;
+        r = identify_stat(fd, "", state);
+        if (r == 0)
+                r = identify_filesystem(fd, &type, &network, uuid, &has_uuid);
+        if (r == 0) {
+                int readable = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+                r = readable < 0 ? -errno : 0;
+                closep(&readable);
+        }
+        if (r < 0) {
+                close(fd);
+                return r;
+        }
+        m->ROOT.inode = state->inode;
+        m->ROOT.btime = *ret_btime = state->btime;
+        m->ROOT.device = state->device;
+        m->ROOT.fs_type = BYTES_STR(type);
+        m->ROOT.fs_uuid = has_uuid ? BYTES(uuid, 16) : BYTES_NONE;
+        m->ROOT.network = network;
+        return fd;
+}
+
+/* Under the lock: the root's directory joins the table. */
+static int watch_root(Watch *w, Root *root, int fd, const IdentifyState *state) {
+        int wd = watch_directory(w, root->id, NULL, BYTES("", 0), fd, state);
+        const Directory *d = wd > 0 ? table_find(w->table, wd) : NULL;
+
+        if (d && (d->parent || d->root != root->id))
+                return -EBUSY;          /* it is inside of another root, or is one */
+        if (wd > 0) {
+                root->wd = wd;
+                root->inode = state->inode;
+                root->btime = state->btime;
+                root->device = state->device;
+        }
+        return wd;
+}
+
+static bool answer_watch(Walk *k) {
+        CLEANUP(freep) char *path = NULL;
+        CLEANUP(closep) int fd = -1;
+        FeedMessage m = { .type = FEED_ROOT, .ROOT = { .root = k->root } };
+        IdentifyState state;
+        uint8_t uuid[16];
+        int64_t btime;
+        Root *root;
+        int wd;
+
+        pthread_mutex_lock(&k->w->lock);
+        root = state_root(k->w, k->root);
+        path = root ? strdup(root->path) : NULL;
+        pthread_mutex_unlock(&k->w->lock);
+        if (!path)
+                return false;
+        fd = wd = open_root(path, &m, &state, uuid, &btime);
+        pthread_mutex_lock(&k->w->lock);
+        root = state_root(k->w, k->root);
+        if (root && fd >= 0)
+                wd = watch_root(k->w, root, fd, &state);
+        if (wd > 0)
+                m.ROOT.dir = (uint32_t) wd;
+        else
+                m.ROOT.error = (uint32_t) -wd;
+        state_emit(k->w, &m, true);
+        if (wd > 0) {
+                SettleNotice head = { .dir = (uint32_t) wd, .name = BYTES("", 0), .origin = k->origin };
+
+                state_announce(k->w, table_find(k->w->table, wd));
+                state_touch(k->w, &head, moment_now());
+                pthread_cond_signal(&k->w->look);
+        }
+        pthread_mutex_unlock(&k->w->lock);
+        return wd > 0;
+}
+
+static void walk_tree(Walk *k, bool watch) {
+        FeedMessage m = { .type = FEED_WALK_END, .WALK_END = { .root = k->root, .walk = k->id } };
+        Root *root;
+        int wd;
+
+        if (watch && !answer_watch(k))
+                return;
+        pthread_mutex_lock(&k->w->lock);
+        root = state_root(k->w, k->root);
+        wd = root ? root->wd : 0;
+        pthread_mutex_unlock(&k->w->lock);
+        if (wd > 0)
+                (void) push(k, wd);
+        while (k->depth > 0 && !__atomic_load_n(&k->w->stop, __ATOMIC_RELAXED))
+                list_directory(k, k->stack[--k->depth]);
+        m.WALK_END.directories = k->directories;
+        pthread_mutex_lock(&k->w->lock);
+        state_emit(k->w, &m, true);
+        state_barriers(k->w);
+        pthread_mutex_unlock(&k->w->lock);
+}
+
+void *walk_thread(void *userdata) {
+        Watch *w = userdata;
+        Walk *k = calloc(1, sizeof(*k));
+
+        pthread_mutex_lock(&w->lock);
+        while (k && !w->stop) {
+                WalkRequest *q;
+
+                adopt_all(w);
+                q = w->walks;
+                if (!q) {
+                        pthread_cond_wait(&w->walk, &w->lock);
+                        continue;
+                }
+                w->walks = q->next;
+                if (!w->walks)
+                        w->walks_tail = &w->walks;
+                pthread_mutex_unlock(&w->lock);
+                *k = (Walk) { .w = w, .root = q->root, .id = q->walk, .origin = q->origin };
+                walk_tree(k, q->watch);
+                free(k->stack);
+                free(q);
+                pthread_mutex_lock(&w->lock);
+        }
+        pthread_mutex_unlock(&w->lock);
+        free(k);
+        return NULL;
+}

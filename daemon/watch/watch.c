@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+
+#include "daemon/watch/state.h"
+
+enum {
+        BATCH = 1024,                   /* notices gathered */
+        BATCH_READ = 960,               /* of these, read before any is looked at; the rest is for second halves */
+        LOCK_SLICE = 128,               /* notices handled in one hold of the lock */
+        PAIR_WAIT_USEC = 3000,          /* for the second half of a rename */
+        PAIR_FOLLOWERS = 16,            /* notices behind the first half after which it is not awaited */
+};
+
+/* The two halves of a rename stand in the queue one soon after the other, but not always side by side. */
+typedef struct Batch {
+        Notice notices[BATCH];
+        size_t count, at;
+} Batch;
+
+static bool is_directory(const Notice *n) {
+        return n->mask & IN_ISDIR;
+}
+
+static Bytes name_of(const Notice *n) {
+        return BYTES(n->name, n->name_size);
+}
+
+static bool spent(const Notice *n) {
+        return n->mask == 0;
+}
+
+static void report_gone(Watch *w, Directory *d, const Notice *n, Moment now) {
+        SettleChange change;
+        FeedMessage m = { .type = FEED_GONE };
+
+        settle_gone(w->settle, (uint32_t) d->wd, name_of(n), &change);
+        m.GONE.dir = (uint32_t) d->wd;
+        m.GONE.name = name_of(n);
+        m.GONE.request = change.request;
+        m.GONE.origin = ORIGIN_LIVE;
+        m.GONE.flags = (uint16_t) ((is_directory(n) ? FEED_FLAG_DIRECTORY : 0) |
+                                   ((change.flags & SETTLE_NEW) && !(change.flags & SETTLE_OVER) ?
+                                            FEED_FLAG_CREATED : 0));
+        m.GONE.first = change.first ? change.first : now.real;
+        m.GONE.last = now.real;
+        m.GONE.count = change.count + 1;
+        state_emit(w, &m, false);
+        d->removals++;
+}
+
+static void on_gone(Watch *w, Directory *d, const Notice *n, Moment now) {
+        Directory *child = is_directory(n) ? table_child(w->table, d, name_of(n)) : NULL;
+
+        report_gone(w, d, n, now);
+        if (!child)
+                return;
+        if (n->mask & IN_MOVED_FROM)
+                state_unwatch(w, child);        /* it lives on elsewhere: what happens there is not ours */
+        else
+                table_detach(w->table, child);  /* the kernel's IN_IGNORED ends it */
+}
+
+static void announce(void *userdata, Directory *d) {
+        state_announce(userdata, d);
+}
+
+static void move_directory(Watch *w, Directory *from, Directory *to, const Notice *old, const Notice *new) {
+        Directory *child = table_child(w->table, from, name_of(old));
+        uint32_t root;
+
+        if (!child)
+                return;
+        root = child->root;
+        if (table_move(w->table, child, to, name_of(new), &child) < 0) {
+                w->lost_since = w->lost_since ? w->lost_since : w->drained;
+                return;
+        }
+        if (child->root != root)
+                table_subtree(child, announce, w);
+}
+
+static void report_over(Watch *w, Directory *d, Bytes name, Moment now) {
+        FeedMessage m = { .type = FEED_GONE,
+                          .GONE = { .dir = (uint32_t) d->wd, .name = name, .origin = ORIGIN_LIVE,
+                                    .first = now.real, .last = now.real } };
+
+        state_emit(w, &m, false);
+}
+
+static void report_moved(Watch *w, Directory *from, Bytes old_name, Directory *to, Bytes name, bool directory,
+                         const SettleChange *change) {
+        FeedMessage m = { .type = FEED_MOVED,
+                          .MOVED = { .old_dir = (uint32_t) from->wd, .old_name = old_name,
+                                     .dir = (uint32_t) to->wd, .name = name,
+                                     .flags = directory ? FEED_FLAG_DIRECTORY : 0,
+                                     .first = change->first, .last = change->last, .count = change->count } };
+
+        state_emit(w, &m, false);
+}
+
+static void on_moved(Watch *w, Directory *from, const Notice *old, Directory *to, const Notice *new, Moment now) {
+        SettleChange change;
+        bool over = false;
+        int r = settle_move(w->settle, (uint32_t) from->wd, name_of(old), (uint32_t) to->wd, name_of(new),
+                            is_directory(old), now, &change, &over);
+
+        from->removals++;
+        to->removals++;
+        if (r < 0)
+                w->lost_since = w->lost_since ? w->lost_since : w->drained;
+        if (over)
+                report_over(w, from, name_of(old), now);
+        if (r == 0)
+                report_moved(w, from, name_of(old), to, name_of(new), is_directory(old), &change);
+        if (is_directory(old))
+                move_directory(w, from, to, old, new);
+        pthread_cond_signal(&w->look);
+        pthread_cond_signal(&w->walk);
+}
+
+/* Both directories of an exchange keep their watches; only their names change places. */
+static void swap_directories(Watch *w, Directory *a, const Notice *name1, Directory *b, const Notice *name2) {
+        Directory *first = table_child(w->table, a, name_of(name1));
+        Directory *second = table_child(w->table, b, name_of(name2));
+        uint32_t root_a = a->root, root_b = b->root;
+
+        if (first)
+                table_detach(w->table, first);
+        if (second)
+                table_detach(w->table, second);
+        if (first && table_move(w->table, first, b, name_of(name2), &first) == 0 && root_a != root_b)
+                table_subtree(first, announce, w);
+        if (second && table_move(w->table, second, a, name_of(name1), &second) == 0 && root_a != root_b)
+                table_subtree(second, announce, w);
+}
+
+static void on_exchanged(Watch *w, Directory *a, const Notice *name1, Directory *b, const Notice *name2, Moment now) {
+        SettleChange change;
+        int moved = 0;
+        int r = settle_swap(w->settle, (uint32_t) a->wd, name_of(name1), (uint32_t) b->wd, name_of(name2), now,
+                            &change, &moved);
+
+        a->removals++;
+        b->removals++;
+        if (r < 0)
+                w->lost_since = w->lost_since ? w->lost_since : w->drained;
+        if (r == 0) {
+                FeedMessage m = { .type = FEED_EXCHANGED,
+                                  .EXCHANGED = { .old_dir = (uint32_t) a->wd, .old_name = name_of(name1),
+                                                 .dir = (uint32_t) b->wd, .name = name_of(name2),
+                                                 .first = change.first, .last = change.last,
+                                                 .count = change.count } };
+
+                state_emit(w, &m, false);
+        } else if (moved == 1) {
+                report_moved(w, a, name_of(name1), b, name_of(name2), false, &change);
+        } else if (moved == 2) {
+                report_moved(w, b, name_of(name2), a, name_of(name1), false, &change);
+        }
+        swap_directories(w, a, name1, b, name2);
+        pthread_cond_signal(&w->look);
+        pthread_cond_signal(&w->walk);
+}
+
+static void on_touched(Watch *w, Directory *d, const Notice *n, Moment now) {
+        SettleNotice notice = { .dir = (uint32_t) d->wd, .name = name_of(n), .origin = ORIGIN_LIVE };
+
+        if (n->mask & (IN_CREATE | IN_MOVED_TO)) {
+                notice.flags = SETTLE_NEW | (is_directory(n) ? SETTLE_DIRECTORY : SETTLE_CONTENT);
+                notice.count = 1;
+        }
+        if (n->mask & IN_MOVED_TO)
+                notice.flags |= SETTLE_OVER | SETTLE_ARRIVED;
+        if (n->mask & (IN_MODIFY | IN_CLOSE_WRITE))
+                notice.flags |= SETTLE_CONTENT;
+        state_touch(w, &notice, now);
+}
+
+static void on_overflow(Watch *w) {
+        w->overflows++;
+        state_gap(w, 0, 0, BYTES_NONE, CAUSE_OVERFLOW, 0);
+        for (size_t i = 0; i < w->n_barriers; i++)      /* their markers may have been dropped */
+                if (w->barriers[i].marker != 0) {
+                        w->barriers[i].marker = 0;
+                        w->barriers[i].epoch = w->barriers[i].flush ? settle_flush(w->settle) : 0;
+                }
+        pthread_cond_broadcast(&w->look);
+}
+
+static bool on_marker(Watch *w, int wd) {
+        for (size_t i = 0; i < w->n_barriers; i++) {
+                Barrier *b = &w->barriers[i];
+
+                if (b->marker != wd)
+                        continue;
+                b->marker = 0;
+                if (b->flush)
+                        b->epoch = settle_flush(w->settle);
+                pthread_cond_broadcast(&w->look);
+                return true;
+        }
+        return false;
+}
+
+static void on_self(Watch *w, Directory *d, const Notice *n) {
+        Root *root = d->parent ? NULL : state_root(w, d->root);
+
+        if (root && root->wd != d->wd)
+                root = NULL;
+        if (n->mask & IN_UNMOUNT && root)
+                state_root_lost(w, root, CAUSE_UNMOUNTED);
+        else if (n->mask & (IN_MOVE_SELF | IN_DELETE_SELF | IN_IGNORED) && root)
+                state_root_lost(w, root, CAUSE_ROOT_MOVED);
+        else if (n->mask & IN_IGNORED)
+                table_remove(w->table, d);
+}
+
+static Notice *other_half(Batch *b, size_t from) {
+        for (size_t i = from + 1; i < b->count; i++)
+                if (b->notices[i].mask & IN_MOVED_TO && b->notices[i].cookie == b->notices[from].cookie)
+                        return &b->notices[i];
+        return NULL;
+}
+
+/* Without the lock. The halves of a rename that is still under way: the kernel queues the second one within
+ * microseconds, but another processor's notices may come between. What moves out of the tree has none. */
+static void await_half(Watch *w, Batch *b, size_t from) {
+        int64_t until = now_usec(CLOCK_MONOTONIC) + PAIR_WAIT_USEC;
+        struct pollfd pfd = { .fd = notify_fd(w->notify), .events = POLLIN };
+
+        while (b->count < BATCH && b->count - from <= PAIR_FOLLOWERS && !other_half(b, from)) {
+                struct timespec left = { .tv_nsec = (until - now_usec(CLOCK_MONOTONIC)) * 1000 };
+
+                if (notify_next(w->notify, &b->notices[b->count]) == 1)
+                        b->count++;
+                else if (left.tv_nsec <= 0 || ppoll(&pfd, 1, &left, NULL) != 1)
+                        return;
+        }
+}
+
+static void await_halves(Watch *w, Batch *b) {
+        for (size_t i = 0; i < b->count; i++)
+                if (b->notices[i].mask & IN_MOVED_FROM)
+                        await_half(w, b, i);
+}
+
+static Notice *next_unspent(Batch *b, size_t from) {
+        for (size_t i = from; i < b->count; i++)
+                if (!spent(&b->notices[i]))
+                        return &b->notices[i];
+        return NULL;
+}
+
+/* RENAME_EXCHANGE shows as two renames, there and back. (So does a rename over a recorded name that is undone at
+ * once; the look at both names that follows tells the difference.) */
+static bool is_exchange(Batch *b, const Notice *old, const Notice *new) {
+        Notice *back = next_unspent(b, b->at), *there;
+
+        if (!back || !(back->mask & IN_MOVED_FROM) || back->wd != new->wd ||
+            !bytes_equal(name_of(back), name_of(new)))
+                return false;
+        there = other_half(b, (size_t) (back - b->notices));
+        if (!there || there->wd != old->wd || !bytes_equal(name_of(there), name_of(old)))
+                return false;
+        back->mask = there->mask = 0;
+        return true;
+}
+
+static void on_moved_from(Watch *w, Batch *b, Directory *d, size_t index, Moment now) {
+        Notice *old = &b->notices[index], *new = other_half(b, index);
+        Directory *to = new ? table_find(w->table, new->wd) : NULL;
+        Notice moved;
+
+        if (!to) {
+                on_gone(w, d, old, now);
+                return;
+        }
+        moved = *new;
+        new->mask = 0;
+        if (is_exchange(b, old, &moved))
+                on_exchanged(w, d, old, to, &moved, now);
+        else
+                on_moved(w, d, old, to, &moved, now);
+}
+
+static void on_notice(Watch *w, Batch *b, size_t index, Moment now) {
+        const Notice *n = &b->notices[index];
+        Directory *d;
+
+        if (n->mask & IN_Q_OVERFLOW) {
+                on_overflow(w);
+                return;
+        }
+        d = table_find(w->table, n->wd);
+        if (!d) {
+                if (n->mask & IN_IGNORED)
+                        on_marker(w, n->wd);
+                return;
+        }
+        if (n->mask & (IN_IGNORED | IN_UNMOUNT | IN_DELETE_SELF | IN_MOVE_SELF)) {
+                on_self(w, d, n);
+                return;
+        }
+        if (n->name_size == 0 || !table_attached(d))
+                return;                 /* of the directory itself: its parent says the same with a name */
+        if (n->mask & IN_MOVED_FROM)
+                on_moved_from(w, b, d, index, now);
+        else if (n->mask & IN_DELETE)
+                on_gone(w, d, n, now);
+        else
+                on_touched(w, d, n, now);
+}
+
+static void take_batch(Watch *w, Batch *b) {
+        await_halves(w, b);
+        while (b->at < b->count) {
+                Moment now = moment_now();
+
+                pthread_mutex_lock(&w->lock);
+                for (int i = 0; i < LOCK_SLICE && b->at < b->count; i++) {
+                        size_t index = b->at++;
+
+                        if (!spent(&b->notices[index]))
+                                on_notice(w, b, index, now);
+                }
+                state_barriers(w);
+                pthread_mutex_unlock(&w->lock);
+        }
+        b->count = b->at = 0;
+}
+
+static void drain(Watch *w, Batch *b) {
+        int r;
+
+        do {
+                while (b->count < BATCH_READ && (r = notify_next(w->notify, &b->notices[b->count])) == 1)
+                        b->count++;
+                if (b->count < BATCH_READ && r == 0) {
+                        int64_t drained = now_usec(CLOCK_REALTIME);
+
+                        take_batch(w, b);
+                        pthread_mutex_lock(&w->lock);
+                        w->drained = drained;
+                        pthread_mutex_unlock(&w->lock);
+                        return;
+                }
+                take_batch(w, b);
+        } while (r >= 0);
+}
+
+void *watch_thread(void *userdata) {
+        Watch *w = userdata;
+        Batch *b = calloc(1, sizeof(*b));
+        struct pollfd pfds[] = { { .fd = notify_fd(w->notify), .events = POLLIN },
+                                 { .fd = w->stop_fd, .events = POLLIN } };
+
+        while (b && !pfds[1].revents) {
+                if (poll(pfds, ELEMENTS(pfds), -1) < 0 && errno != EINTR)
+                        break;
+                if (pfds[0].revents)
+                        drain(w, b);
+        }
+        free(b);
+        return NULL;
+}
