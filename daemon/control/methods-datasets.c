@@ -124,13 +124,13 @@ static int add_path(Call *c, uint8_t **ret, size_t *ret_size) {
         return 0;
 }
 
-static void added(void *userdata, const WatchersResult *result) {
+static void added(void *userdata, const IntakeResult *result) {
         CLEANUP(freep) uint8_t *path = NULL;
         Call *c = userdata;
         List *l = c->state;
         size_t size = 0;
 
-        if (result->outcome == WATCHERS_DONE) {
+        if (result->outcome == INTAKE_DONE) {
                 l->added = strdup(result->dataset);
                 l->name = l->added;
                 if (l->added) {
@@ -161,10 +161,10 @@ static int add_start(Call *c) {
         return r < 0 ? r : CALL_LATER;
 }
 
-static void asked(void *userdata, const WatchersResult *result) {
+static void asked(void *userdata, const IntakeResult *result) {
         Call *c = userdata;
 
-        if (result->outcome == WATCHERS_DONE)
+        if (result->outcome == INTAKE_DONE)
                 call_reply(c, json_object());
         else
                 outcome_error(c, result, BYTES_NONE, args_string(c->parameters, "name"));

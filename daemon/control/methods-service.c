@@ -85,13 +85,13 @@ static void describe_free(Call *c) {
         free(d);
 }
 
-static void settled(void *userdata, const WatchersResult *result) {
+static void settled(void *userdata, const IntakeResult *result) {
         Call *c = userdata;
 
-        if (result->outcome == WATCHERS_DONE)
+        if (result->outcome == INTAKE_DONE)
                 call_reply(c, json_pack("{sI sI}", "seq", (json_int_t) result->seq, "digestsPending",
                                         (json_int_t) result->digests_pending));
-        else if (result->outcome == WATCHERS_E_NOT_SETTLED)
+        else if (result->outcome == INTAKE_E_NOT_SETTLED)
                 call_error(c, "org.scitrace.Service.NotSettled",
                            json_pack("{sI sb}", "pending", (json_int_t) result->pending, "stalled", result->stalled));
         else

@@ -6,30 +6,30 @@
 
 /* sentence: %1$s the path, %2$s the result's dataset. */
 typedef struct Reason {
-        WatchersOutcome outcome;
+        IntakeOutcome outcome;
         const char *word, *sentence;
 } Reason;
 
 static const Reason reasons[] = {
-        { WATCHERS_E_MISSING, "missing",
+        { INTAKE_E_MISSING, "missing",
           "%1$s does not exist, so it cannot be watched; check the spelling, or make it first." },
-        { WATCHERS_E_NOT_DIRECTORY, "not-directory",
+        { INTAKE_E_NOT_DIRECTORY, "not-directory",
           "%1$s is not a directory; add the directory that it is in." },
-        { WATCHERS_E_PERMISSION, "permission",
+        { INTAKE_E_PERMISSION, "permission",
           "%1$s may not be read by the watcher; make it readable and searchable for the watcher's user." },
-        { WATCHERS_E_NETWORK, "network",
+        { INTAKE_E_NETWORK, "network",
           "%1$s is on a network file system (%2$s), where the kernel does not tell what other hosts change; "
           "add it on the host that has the disk." },
-        { WATCHERS_E_OTHER_FILESYSTEM, "other-filesystem",
+        { INTAKE_E_OTHER_FILESYSTEM, "other-filesystem",
           "%1$s is on another file system than dataset '%2$s', and only one is watched; give it a scitraced of its "
           "own (--state DIR)." },
-        { WATCHERS_E_INSIDE, "inside",
+        { INTAKE_E_INSIDE, "inside",
           "%1$s is inside dataset '%2$s', which records it already." },
-        { WATCHERS_E_AROUND, "around",
+        { INTAKE_E_AROUND, "around",
           "%1$s has dataset '%2$s' inside it; remove that one first, or add directories beside it." },
-        { WATCHERS_E_WATCHED, "watched",
+        { INTAKE_E_WATCHED, "watched",
           "%1$s is watched already, as dataset '%2$s'." },
-        { WATCHERS_E_NOT_ABSOLUTE, "not-absolute",
+        { INTAKE_E_NOT_ABSOLUTE, "not-absolute",
           "%1$s is not an absolute path; give one that begins with /." },
 };
 
@@ -65,7 +65,7 @@ static void cannot_watch(Call *c, const Reason *reason, Bytes path, const char *
                 call_failed(c, "Out of memory.");
                 return;
         }
-        if (reason->outcome != WATCHERS_E_NETWORK && dataset)
+        if (reason->outcome != INTAKE_E_NETWORK && dataset)
                 (void) json_object_set_new(more, "dataset", json_string(dataset));
         call_error(c, "org.scitrace.Datasets.CannotWatch",
                    path_error(path, sentence(reason->sentence, shown, dataset ? dataset : "?"), more));
@@ -87,7 +87,7 @@ void outcome_no_dataset(Call *c, const char *name) {
                    " is not the name of a dataset; 'scitracectl datasets' lists them.");
 }
 
-void outcome_error(Call *c, const WatchersResult *result, Bytes path, const char *name) {
+void outcome_error(Call *c, const IntakeResult *result, Bytes path, const char *name) {
         const char *dataset = result->dataset ? result->dataset : name ? name : "";
 
         for (size_t i = 0; i < ELEMENTS(reasons); i++)
@@ -95,12 +95,12 @@ void outcome_error(Call *c, const WatchersResult *result, Bytes path, const char
                         cannot_watch(c, &reasons[i], path, result->dataset);
                         return;
                 }
-        if (result->outcome == WATCHERS_E_NO_DATASET)
+        if (result->outcome == INTAKE_E_NO_DATASET)
                 outcome_no_dataset(c, name ? name : dataset);
-        else if (result->outcome == WATCHERS_E_NAME_TAKEN)
+        else if (result->outcome == INTAKE_E_NAME_TAKEN)
                 name_error(c, "org.scitrace.Datasets.NameTaken", dataset,
                            " is the name of another dataset; choose one with --name.");
-        else if (result->outcome == WATCHERS_E_NAME_INVALID)
+        else if (result->outcome == INTAKE_E_NAME_INVALID)
                 name_error(c, "org.scitrace.Datasets.InvalidName", dataset,
                            " cannot be the name of a dataset; use letters, digits, '.', '_' and '-', a letter or "
                            "digit first.");

@@ -8,9 +8,9 @@
 
 #include "daemon/control/call.h"
 
-/** outcome_error() - answers with the error of an outcome that is not WATCHERS_DONE. path: what was to be watched;
+/** outcome_error() - answers with the error of an outcome that is not INTAKE_DONE. path: what was to be watched;
  *  name: what the caller named a dataset (or NULL). */
-void outcome_error(Call *c, const WatchersResult *result, Bytes path, const char *name);
+void outcome_error(Call *c, const IntakeResult *result, Bytes path, const char *name);
 
 /** outcome_no_dataset() - NoSuchDataset. outcome_path() - query thread: NotWatched for QUERY_E_NO_DATASET,
  *  NoSuchFile for QUERY_E_NO_FILE. */

@@ -12,6 +12,7 @@
 enum {
         BATCH = 64,                     /* names of one directory looked at with one opening of it */
         TRIES = 8,                      /* for a name whose place moved, before it is given up as gone */
+        TRIES_OPEN = 3,                 /* for a file that changes under the look, before it is a version `open` */
         TRIES_GONE = 1,                 /* for a name that is not there: the notice of it may still be on its way */
 };
 
@@ -46,7 +47,7 @@ static void look_at_content(Watch *w, const Place *p, const SettleJob *job, Sigh
                 ret->has_digest = true;
                 break;
         case IDENTIFY_E_CHANGED:
-                if (job->old || job->flushed)
+                if (job->old || job->flushed || job->change.tries >= TRIES_OPEN)
                         ret->open = true;
                 else
                         ret->what = SIGHT_AGAIN;
@@ -65,16 +66,6 @@ static void look_at_content(Watch *w, const Place *p, const SettleJob *job, Sigh
         }
 }
 
-static bool ignored(Watch *w, const Place *p, const char *name, bool directory) {
-        CLEANUP(freep) char *path = NULL;
-
-        if (!w->ignore)
-                return false;
-        if (asprintf(&path, "%s%s%s", p->path, p->path[0] ? "/" : "", name) < 0)
-                return false;
-        return identify_ignored(w->ignore, path, directory);
-}
-
 static void look_at_name(Watch *w, const Place *p, const SettleJob *job, Sight *ret) {
         int r = identify_stat(p->fd, job->name, &ret->state);
 
@@ -88,7 +79,7 @@ static void look_at_name(Watch *w, const Place *p, const SettleJob *job, Sight *
                 ret->error = -r;
                 return;
         }
-        if (ignored(w, p, job->name, S_ISDIR(ret->state.mode))) {
+        if (state_ignored(w, p->path, job->name, S_ISDIR(ret->state.mode))) {
                 ret->what = SIGHT_GONE;
                 ret->ignored = true;
         } else if (S_ISREG(ret->state.mode)) {

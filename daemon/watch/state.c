@@ -160,6 +160,14 @@ void place_done(Place *p) {
         *p = (Place) { .fd = -1 };
 }
 
+bool state_ignored(const Watch *w, const char *dir_path, const char *name, bool directory) {
+        CLEANUP(freep) char *path = NULL;
+
+        if (!w->ignore || asprintf(&path, "%s%s%s", dir_path, dir_path[0] ? "/" : "", name) < 0)
+                return false;
+        return identify_ignored(w->ignore, path, directory);
+}
+
 void state_describe(FeedMessage *m, const IdentifyState *state) {
         m->STATE.inode = state->inode;
         m->STATE.btime = state->btime;

@@ -111,6 +111,8 @@ int place_find(Watch *w, uint32_t dir, Place *ret);
 int place_open(Place *p, bool *ret_root);
 void place_done(Place *p);
 
+/* Whether the policy's patterns cover a name of the directory at dir_path; no lock is needed. */
+bool state_ignored(const Watch *w, const char *dir_path, const char *name, bool directory);
 void state_describe(FeedMessage *m, const IdentifyState *state);        /* fills m->STATE */
 
 void *watch_thread(void *userdata);

@@ -47,14 +47,6 @@ static bool foreign(const Root *root, const IdentifyState *state) {
         return state->device != root->device || state->mount_root;
 }
 
-static bool ignored(const Watch *w, const char *dir_path, const char *name, bool directory) {
-        CLEANUP(freep) char *path = NULL;
-
-        if (!w->ignore || asprintf(&path, "%s%s%s", dir_path, dir_path[0] ? "/" : "", name) < 0)
-                return false;
-        return identify_ignored(w->ignore, path, directory);
-}
-
 /* Under the lock. Watches an open directory as `name` in parent. Returns its wd, or -errno. When the kernel says that
  * it is watched already, it was moved here and the notice of that is still on its way. */
 static int watch_directory(Watch *w, uint32_t root, Directory *parent, Bytes name, int fd,
@@ -153,7 +145,7 @@ static void open_appeared(Watch *w, const Place *p, const SettleJob *job, Appear
         ret->error = -identify_stat(p->fd, job->name, &ret->state);
         if (ret->error != 0 || !S_ISDIR(ret->state.mode))
                 return;
-        ret->ignored = ignored(w, p->path, job->name, true);
+        ret->ignored = state_ignored(w, p->path, job->name, true);
         ret->foreign = foreign(&p->root, &ret->state);
         ret->excluded = excluded(w, &ret->state);
         if (ret->ignored || ret->foreign || ret->excluded)
@@ -267,7 +259,7 @@ static void examine(Walk *k, const Place *p, Listed *l) {
         l->gone = r < 0;
         if (l->gone)
                 return;
-        l->ignored = ignored(k->w, p->path, l->name, S_ISDIR(l->state.mode));
+        l->ignored = state_ignored(k->w, p->path, l->name, S_ISDIR(l->state.mode));
         if (S_ISLNK(l->state.mode) && identify_target(p->fd, l->name, &l->target, &l->target_size) < 0)
                 l->gone = true;
         if (!S_ISDIR(l->state.mode) || l->ignored || excluded(k->w, &l->state))

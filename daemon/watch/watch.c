@@ -33,6 +33,12 @@ static bool spent(const Notice *n) {
         return n->mask == 0;
 }
 
+static bool ignored(const Watch *w, const Directory *d, const Notice *n) {
+        CLEANUP(freep) char *path = w->ignore ? table_path(d) : NULL;
+
+        return path && state_ignored(w, path, n->name, is_directory(n));
+}
+
 static void report_gone(Watch *w, Directory *d, const Notice *n, Moment now) {
         SettleChange change;
         FeedMessage m = { .type = FEED_GONE };
@@ -48,7 +54,8 @@ static void report_gone(Watch *w, Directory *d, const Notice *n, Moment now) {
         m.GONE.first = change.first ? change.first : now.real;
         m.GONE.last = now.real;
         m.GONE.count = change.count + 1;
-        state_emit(w, &m, false);
+        if (m.GONE.request != 0 || !ignored(w, d, n))
+                state_emit(w, &m, false);
         d->removals++;
 }
 

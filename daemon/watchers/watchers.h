@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
-#include "daemon/intake/intake.h"
+#include "daemon/intake/observe.h"
 #include "lib/util.h"
 
 typedef struct Watchers Watchers;
@@ -28,43 +28,13 @@ typedef struct WatchersConfig {
 int watchers_new(sd_event *event, Intake *intake, const WatchersConfig *config, Watchers **ret);
 Watchers *watchers_free(Watchers *w);
 
-typedef enum WatchersOutcome {
-        WATCHERS_DONE = 0,
-        WATCHERS_E_NO_DATASET = 1,
-        WATCHERS_E_NAME_TAKEN,          /* dataset: the name */
-        WATCHERS_E_NAME_INVALID,
-        WATCHERS_E_MISSING,             /* from here: reasons not to watch a path */
-        WATCHERS_E_NOT_DIRECTORY,
-        WATCHERS_E_PERMISSION,
-        WATCHERS_E_NETWORK,             /* dataset: the file system's type */
-        WATCHERS_E_OTHER_FILESYSTEM,    /* not the one that is watched already; dataset: one of that one */
-        WATCHERS_E_INSIDE,              /* dataset: the one around it */
-        WATCHERS_E_AROUND,              /* dataset: the one inside it */
-        WATCHERS_E_WATCHED,             /* dataset: its name */
-        WATCHERS_E_NOT_ABSOLUTE,
-        WATCHERS_E_NOT_SETTLED,         /* settle: pending, stalled */
-        WATCHERS_E_FAILED,              /* error: negative errno */
-} WatchersOutcome;
-
-typedef struct WatchersResult {
-        WatchersOutcome outcome;
-        const char *dataset;            /* borrowed; see the outcome */
-        int64_t seq;                    /* settle: the newest event */
-        int64_t pending;                /* settle */
-        int64_t digests_pending;        /* settle */
-        bool stalled;                   /* settle */
-        int error;
-} WatchersResult;
-
-typedef void (*WatchersDoneFn)(void *userdata, const WatchersResult *result);
-
 /** watchers_add() - name NULL: made from the last component of root. result.dataset: the name it got. */
-int watchers_add(Watchers *w, Bytes root, const char *name, WatchersDoneFn fn, void *userdata);
-int watchers_remove(Watchers *w, const char *name, WatchersDoneFn fn, void *userdata);
-int watchers_scan(Watchers *w, const char *name, WatchersDoneFn fn, void *userdata);
+int watchers_add(Watchers *w, Bytes root, const char *name, IntakeDoneFn fn, void *userdata);
+int watchers_remove(Watchers *w, const char *name, IntakeDoneFn fn, void *userdata);
+int watchers_scan(Watchers *w, const char *name, IntakeDoneFn fn, void *userdata);
 /** watchers_settle() - dataset NULL: all. timeout µs. The callback runs once every change made before this call is
  *  committed. */
-int watchers_settle(Watchers *w, const char *dataset, int64_t timeout, WatchersDoneFn fn, void *userdata);
+int watchers_settle(Watchers *w, const char *dataset, int64_t timeout, IntakeDoneFn fn, void *userdata);
 /** watchers_forget() - callbacks with this userdata are not run any more (its client is gone). */
 void watchers_forget(Watchers *w, void *userdata);
 

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "daemon/intake/internal.h"
+#include "lib/log.h"
+
+/* gaps: stretches in which changes may have gone unseen: opened at once, closed by the reconciliation that follows.
+ * Each is a pair of events; what is kept here is only the open ones. */
+
+/* Causes that end by themselves when the thing can be read again; a walk does not help. */
+static bool ends_by_itself(Cause cause) {
+        return cause == CAUSE_PERMISSION || cause == CAUSE_OTHER_FILESYSTEM || cause == CAUSE_READ_ERROR ||
+               cause == CAUSE_WATCH_LIMIT;
+}
+
+static int load_gap(void *userdata, const StoreGap *g) {
+        Intake *i = userdata;
+        Gap *gaps = reallocarray(i->gaps, i->n_gaps + 1, sizeof(*gaps));
+
+        if (!gaps)
+                return -ENOMEM;
+        i->gaps = gaps;
+        i->gaps[i->n_gaps++] =
+                (Gap) { .id = g->id, .dataset = g->dataset, .node = g->node, .cause = g->cause };
+        return 0;
+}
+
+int gaps_load(Intake *i) {
+        i->n_gaps = 0;
+        return store_gaps(i->store, load_gap, i);
+}
+
+bool gap_on(const Intake *i, int64_t dataset, int64_t node, Cause cause) {
+        for (size_t n = 0; n < i->n_gaps; n++)
+                if (i->gaps[n].dataset == dataset && i->gaps[n].node == node && i->gaps[n].cause == cause)
+                        return true;
+        return false;
+}
+
+bool gap_on_dataset(const Intake *i, const Dataset *d) {
+        for (size_t n = 0; n < i->n_gaps; n++)
+                if (i->gaps[n].dataset == d->row.id &&
+                    (i->gaps[n].node == 0 || i->gaps[n].node == d->row.root_node))
+                        return true;
+        return false;
+}
+
+void gap_open(Intake *i, Dataset *d, int64_t node, Cause cause, int64_t from) {
+        int64_t now = now_usec(CLOCK_REALTIME);
+        Event e = { .kind = KIND_GAP_OPEN, .origin = ORIGIN_LIVE, .dataset = d->row.id, .node = node, .cause = cause,
+                    .first = from > 0 ? MIN_OF(from, now) : now, .last = now };
+        Gap *gaps;
+
+        if (gap_on(i, d->row.id, node, cause))
+                return;
+        gaps = reallocarray(i->gaps, i->n_gaps + 1, sizeof(*gaps));
+        if (!gaps) {
+                intake_fail(i, -ENOMEM);
+                return;
+        }
+        i->gaps = gaps;
+        if (intake_append(i, &e) != 0)
+                return;
+        i->gaps[i->n_gaps++] = (Gap) { .id = e.seq, .dataset = d->row.id, .node = node, .cause = cause };
+        log_event(LOG_WARNING, MSG_GAP_OPENED, 0,
+                  "Changes in dataset %s may have gone unseen (%s); comparing it with the record as soon as possible",
+                  d->row.name, cause_to_word((int) cause), "SCITRACE_DATASET=%s", d->row.name, "SCITRACE_CAUSE=%s",
+                  cause_to_word((int) cause));
+}
+
+static void gap_close(Intake *i, size_t n) {
+        Gap *g = &i->gaps[n];
+        Dataset *d = dataset_find(i, g->dataset);
+        int64_t now = now_usec(CLOCK_REALTIME);
+        Event e = { .kind = KIND_GAP_CLOSE, .origin = ORIGIN_LIVE, .dataset = g->dataset, .node = g->node,
+                    .cause = g->cause, .gap = g->id, .first = now, .last = now };
+
+        if (intake_append(i, &e) != 0)
+                return;
+        log_event(LOG_NOTICE, MSG_GAP_CLOSED, 0, "Dataset %s was compared with the record; the gap (%s) is closed",
+                  d ? d->row.name : "?", cause_to_word((int) g->cause), "SCITRACE_DATASET=%s",
+                  d ? d->row.name : "?", "SCITRACE_CAUSE=%s", cause_to_word((int) g->cause));
+        i->gaps[n] = i->gaps[--i->n_gaps];
+}
+
+void gaps_reconciled(Intake *i, Dataset *d) {
+        for (size_t n = 0; n < i->n_gaps; n++) {
+                Gap *g = &i->gaps[n];
+
+                if (g->dataset != d->row.id || g->reconciled || (ends_by_itself(g->cause) && !g->by_walk))
+                        continue;
+                g->reconciled = true;
+                g->limit = i->next_request;
+        }
+}
+
+void gaps_settle(Intake *i) {
+        for (size_t n = 0; n < i->n_gaps;)
+                if (i->gaps[n].reconciled && i->wanted_done &&
+                    !requests_open_before(i, (uint32_t) i->gaps[n].limit)) {
+                        gap_close(i, n);
+                        if (i->error != 0)
+                                return;
+                } else {
+                        n++;
+                }
+}
+
+void gaps_resolve(Intake *i, int64_t node) {
+        for (size_t n = 0; n < i->n_gaps;)
+                if (i->gaps[n].node == node && ends_by_itself(i->gaps[n].cause)) {
+                        gap_close(i, n);
+                        if (i->error != 0)
+                                return;
+                } else {
+                        n++;
+                }
+}
+
+bool gaps_reopened(Intake *i, int64_t node) {
+        bool any = false;
+
+        for (size_t n = 0; n < i->n_gaps; n++)
+                if (i->gaps[n].node == node && ends_by_itself(i->gaps[n].cause))
+                        any = i->gaps[n].by_walk = true;
+        return any;
+}
+
+/* Of everything, of a dataset, of a subtree, or of one name in a directory. */
+void observe_gap(Intake *i, const Feed_GAP *m) {
+        Cause cause = (Cause) m->cause;
+        uint64_t node = 0;
+        StoreLink link;
+        Dataset *d;
+
+        if (!cause_to_word(m->cause))
+                return;
+        if (cause == CAUSE_OVERFLOW)
+                log_event(LOG_WARNING, MSG_OVERFLOW, 0,
+                          "A queue of notices ran over; consider raising fs.inotify.max_queued_events with sysctl");
+        if (m->dir == 0) {
+                for (size_t n = 0; n < i->n_datasets; n++) {
+                        d = &i->datasets[n];
+                        if (d->row.removed || (m->root != 0 && d->token != m->root))
+                                continue;
+                        gap_open(i, d, 0, cause, m->from);
+                        if (m->root == 0) {
+                                dataset_walk(i, d);
+                        } else {        /* its root is away: try again until it is back */
+                                d->watched = false;
+                                d->walk = 0;
+                                d->retry_at = now_usec(CLOCK_MONOTONIC) + 5 * (int64_t) USEC_PER_SEC;
+                        }
+                }
+                return;
+        }
+        d = dataset_of_dir(i, m->dir);
+        if (!d || !map_get(&i->nodes, m->dir, &node))
+                return;
+        if (m->name.data && store_link_find(i->store, (int64_t) node, m->name, &link) == 0)
+                node = (uint64_t) link.node;
+        gap_open(i, d, (int64_t) node, cause, m->from);
+        if (m->name.data)
+                (void) store_node_want(i->store, (int64_t) node, false);        /* it cannot be read for now */
+        else
+                dataset_walk(i, d);
+}

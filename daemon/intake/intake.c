@@ -1,0 +1,629 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+
+#include "daemon/intake/internal.h"
+#include "lib/log.h"
+
+enum { RETRY_SECONDS = 1 };             /* between attempts to write to a store that refused */
+
+static int read_boot_id(uint8_t ret[EVENT_ID_SIZE]) {
+        CLEANUP(fclosep) FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+        if (!f)
+                return -errno;
+        for (size_t n = 0; n < EVENT_ID_SIZE;) {
+                char digits[3] = { 0 };
+                int c = fgetc(f);
+
+                if (c == '-')
+                        continue;
+                digits[0] = (char) c;
+                digits[1] = (char) fgetc(f);
+                if (c == EOF)
+                        return -EBADMSG;
+                ret[n++] = (uint8_t) strtoul(digits, NULL, 16);
+        }
+        return 0;
+}
+
+/* Results for the main thread. */
+
+Done *intake_hold(Intake *i, void (*run)(Intake *i, const Done *d)) {
+        Done *d = calloc(1, sizeof(*d));
+
+        if (!d) {
+                intake_fail(i, -ENOMEM);
+                return NULL;
+        }
+        d->run = run;
+        *i->held_tail = d;
+        i->held_tail = &d->next;
+        return d;
+}
+
+static void done_free(Done *d) {
+        free(d->dataset);
+        free(d->data);
+        free(d);
+}
+
+/* Callbacks, on the main thread. */
+
+typedef struct Callback {
+        struct Callback *next;
+        uint64_t ticket;
+        void (*fn)(void);
+        void *userdata;
+} Callback;
+
+uint64_t intake_ticket(Intake *i, void (*fn)(void), void *userdata) {
+        Callback *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return 0;
+        *c = (Callback) { .next = i->callbacks, .ticket = ++i->next_ticket, .fn = fn, .userdata = userdata };
+        i->callbacks = c;
+        return c->ticket;
+}
+
+static Callback *take_callback(Intake *i, uint64_t ticket) {
+        for (Callback **p = &i->callbacks, *c; (c = *p); p = &c->next)
+                if (c->ticket == ticket) {
+                        *p = c->next;
+                        return c;
+                }
+        return NULL;
+}
+
+void intake_forget(Intake *i, void *userdata) {
+        for (Callback **p = &i->callbacks, *c; (c = *p);)
+                if (c->userdata == userdata) {
+                        *p = c->next;
+                        free(c);
+                } else {
+                        p = &c->next;
+                }
+}
+
+static void run_result(Intake *i, const Done *d) {
+        CLEANUP(freep) Callback *c = take_callback(i, d->ticket);
+        IntakeResult result = d->result;
+
+        result.dataset = d->dataset;
+        if (c)
+                ((IntakeDoneFn) c->fn)(c->userdata, &result);
+}
+
+void intake_finish(Intake *i, uint64_t ticket, const IntakeResult *result) {
+        Done *d;
+
+        if (ticket == 0)
+                return;
+        d = intake_hold(i, run_result);
+        if (!d)
+                return;
+        d->ticket = ticket;
+        d->result = *result;
+        d->dataset = result->dataset ? strdup(result->dataset) : NULL;
+}
+
+static void run_request(Intake *i, const Done *d) {
+        if (i->ops.request)
+                i->ops.request(i->ops_userdata, &d->message);
+}
+
+/* The run of bytes of a request, if it has one. */
+static Bytes *bytes_of(FeedMessage *m) {
+        switch (m->type) {
+        case FEED_WATCH:
+                return &m->WATCH.path;
+        case FEED_DIGEST:
+                return &m->DIGEST.name;
+        case FEED_CHECK:
+                return &m->CHECK.name;
+        default:
+                return NULL;
+        }
+}
+
+void intake_request(Intake *i, const FeedMessage *m) {
+        Done *d = intake_hold(i, run_request);
+        Bytes *bytes;
+
+        if (!d)
+                return;
+        d->message = *m;
+        bytes = bytes_of(&d->message);
+        if (!bytes || bytes->size == 0)
+                return;
+        d->data = malloc(bytes->size);
+        if (!d->data) {
+                intake_fail(i, -ENOMEM);
+                d->message.type = FEED_CREDIT;  /* of none: harmless */
+                d->message.CREDIT.frames = 0;
+                return;
+        }
+        memcpy(d->data, bytes->data, bytes->size);
+        bytes->data = d->data;
+}
+
+void intake_fail(Intake *i, int error) {
+        if (i->error == 0)
+                i->error = error;
+}
+
+int intake_append(Intake *i, Event *e) {
+        Dataset *d = dataset_find(i, e->dataset);
+        int64_t seq;
+        int r;
+
+        memcpy(e->boot, i->boot, EVENT_ID_SIZE);
+        if (d)
+                memcpy(e->dataset_uuid, d->row.uuid, EVENT_ID_SIZE);
+        r = store_append(i->store, e, &seq);
+        if (r != 0)
+                intake_fail(i, r);
+        else
+                i->appended++;
+        return r;
+}
+
+/* The store thread. */
+
+static void publish_status(Intake *i) {
+        bool scanning = false;
+
+        map_clear(&i->status_of);
+        for (size_t n = 0; n < i->n_datasets; n++) {
+                Dataset *d = &i->datasets[n];
+                bool walking = d->walk != 0;
+
+                scanning |= walking;
+                if (!d->row.removed)
+                        (void) map_put(&i->status_of, (uint64_t) d->row.id,
+                                       (walking ? 1u : 0u) | (d->watched ? 2u : 0u));
+        }
+        i->status.scanning = scanning;
+        i->status.watched = i->feed;
+        i->status.pending = i->feed_pending + (int64_t) i->requests.count +
+                            store_wanted_count(i->store, INT64_MAX);
+}
+
+static void deliver(Intake *i) {
+        pthread_mutex_lock(&i->lock);
+        publish_status(i);
+        i->committed = store_last_seq(i->store);
+        if (i->held) {
+                *i->dones_tail = i->held;
+                i->dones_tail = i->held_tail;
+        }
+        pthread_mutex_unlock(&i->lock);
+        i->held = NULL;
+        i->held_tail = &i->held;
+        eventfd_write(i->event_fd, 1);
+}
+
+static void run_consumed(Intake *i, const Done *d) {
+        if (i->ops.consumed)
+                i->ops.consumed(i->ops_userdata, (unsigned) d->number);
+}
+
+static void run_reset(Intake *i, const Done *d) {
+        (void) d;
+        if (i->ops.reset)
+                i->ops.reset(i->ops_userdata);
+}
+
+static void set_degraded(Intake *i, const char *sentence) {
+        pthread_mutex_lock(&i->lock);
+        free(i->degraded);
+        i->degraded = sentence ? strdup(sentence) : NULL;
+        pthread_mutex_unlock(&i->lock);
+}
+
+static int begin(Intake *i) {
+        return store_begin(i->store, now_usec(CLOCK_REALTIME), now_usec(CLOCK_BOOTTIME), i->boot);
+}
+
+/* What the transaction promised falls with it; callers get the error, requests are not sent. */
+static void drop_held(Intake *i, int error) {
+        Done *kept = NULL, **tail = &kept;
+
+        for (Done *d = i->held, *next; d; d = next) {
+                next = d->next;
+                d->next = NULL;
+                if (d->run != run_result) {
+                        done_free(d);
+                        continue;
+                }
+                d->result = (IntakeResult) { .outcome = INTAKE_E_FAILED, .error = error };
+                *tail = d;
+                tail = &d->next;
+        }
+        i->held = kept;
+        i->held_tail = kept ? tail : &i->held;
+}
+
+static int open_anew(Intake *i) {
+        CLEANUP(freep) char *path = strdup(store_path(i->store));
+        Store *store = NULL;
+        char *slash = path ? strrchr(path, '/') : NULL;
+        int r;
+
+        if (!slash)
+                return -ENOMEM;
+        *slash = '\0';
+        store_close(STEAL(i->store));
+        do {
+                r = store_open(path, &store);
+                if (r != 0)
+                        (void) clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec) { .tv_sec = RETRY_SECONDS },
+                                               NULL);
+        } while (r != 0 && !i->stop);
+        i->store = store;
+        return r;
+}
+
+/* The store refused. All that was not committed is forgotten, and so is what we derived from it: the datasets get a
+ * gap, the watcher begins anew, and what it finds then is compared with what the store has. */
+static void recover(Intake *i) {
+        bool full = i->error == STORE_E_FULL;
+        int r = i->error;
+
+        log_event(LOG_CRIT, full ? MSG_STORE_FULL : MSG_STORE_FAILED, 0,
+                  "The store %s; what happens until it can be written again becomes a gap",
+                  full ? "has no space left on its volume" : "could not be written",
+                  "SCITRACE_STORE=%s", store_path(i->store));
+        set_degraded(i, full ? "the store's volume is full: free some space" : "the store cannot be written");
+        drop_held(i, full ? -ENOSPC : -EIO);
+        if (r == STORE_E_FAILED && open_anew(i) != 0)
+                return;
+        do {
+                i->error = 0;
+                datasets_free(i);
+                requests_clear(i);
+                if (begin(i) == 0 && datasets_load(i, false, false) == 0) {
+                        datasets_lost(i, CAUSE_STORE_FULL);
+                        r = i->error ? i->error : store_commit(i->store);
+                        if (r == 0)
+                                break;
+                }
+                store_rollback(i->store);
+                (void) clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec) { .tv_sec = RETRY_SECONDS }, NULL);
+        } while (!__atomic_load_n(&i->stop, __ATOMIC_RELAXED));
+        i->error = 0;
+        set_degraded(i, NULL);
+        intake_hold(i, run_reset);
+        deliver(i);
+}
+
+static void finish_transaction(Intake *i) {
+        if (i->error == 0) {
+                requests_pump(i);
+                settlings_advance(i);
+        }
+        if (i->error == 0)
+                i->error = store_commit(i->store);
+        else
+                store_rollback(i->store);
+        if (i->error != 0) {
+                i->frames = 0;
+                recover(i);
+        } else if (i->frames > 0) {
+                Done *d = intake_hold(i, run_consumed);
+
+                if (d)
+                        d->number = i->frames;
+                i->frames = 0;
+        }
+        i->appended = 0;
+        deliver(i);
+}
+
+static void run_backup_done(Intake *i, const Done *d) {
+        CLEANUP(freep) Callback *c = take_callback(i, d->ticket);
+
+        if (c)
+                ((IntakeBackupFn) c->fn)(c->userdata, d->error, d->number, d->number2);
+}
+
+/* A snapshot is not made within a transaction: what came before is committed first. */
+static void run_backup(Intake *i, Work *w) {
+        int64_t bytes = 0, seq = 0;
+        int r = store_commit(i->store);
+        Done *d;
+
+        if (r == 0)
+                r = store_backup(i->store, w->fd, &bytes, &seq);
+        if (begin(i) != 0)
+                intake_fail(i, STORE_E_FAILED);
+        d = intake_hold(i, run_backup_done);
+        if (!d)
+                return;
+        d->ticket = w->ticket;
+        d->error = r > 0 ? -EIO : r;
+        d->number = bytes;
+        d->number2 = seq;
+}
+
+static void work_free(Work *w) {
+        if (w->done)
+                w->done(w);
+        free(w->data);
+        free(w->name);
+        free(w);
+}
+
+static void run_works(Intake *i, Work *works) {
+        bool open = false;
+
+        for (Work *w = works, *next; w; w = next) {
+                next = w->next;
+                if (!open && begin(i) != 0)
+                        intake_fail(i, STORE_E_FAILED);
+                open = true;
+                if (i->error == 0)
+                        w->run(i, w);
+                else if (w->ticket && w->run != run_backup)
+                        intake_finish(i, w->ticket,
+                                      &(IntakeResult) { .outcome = INTAKE_E_FAILED, .error = -EIO });
+                work_free(w);
+                if (i->appended >= TRANSACTION_MAX || i->error != 0) {
+                        finish_transaction(i);
+                        open = false;
+                }
+        }
+        if (open)
+                finish_transaction(i);
+}
+
+static void *store_thread(void *userdata) {
+        Intake *i = userdata;
+
+        pthread_setname_np(pthread_self(), "store");
+        pthread_mutex_lock(&i->lock);
+        while (!i->stop || i->works) {
+                Work *works = i->works;
+
+                if (!works) {
+                        pthread_cond_wait(&i->wake, &i->lock);
+                        continue;
+                }
+                i->works = NULL;
+                i->works_tail = &i->works;
+                pthread_mutex_unlock(&i->lock);
+                run_works(i, works);
+                pthread_mutex_lock(&i->lock);
+        }
+        pthread_mutex_unlock(&i->lock);
+        return NULL;
+}
+
+/* The main thread's side. */
+
+int intake_queue(Intake *i, Work *w) {
+        if (!w)
+                return -ENOMEM;
+        pthread_mutex_lock(&i->lock);
+        *i->works_tail = w;
+        i->works_tail = &w->next;
+        pthread_cond_signal(&i->wake);
+        pthread_mutex_unlock(&i->lock);
+        return 0;
+}
+
+static int load(Intake *i) {
+        bool clean = false, first = false;
+        int r = store_run_start(i->store, &clean, &first);
+
+        if (r == 0)
+                r = begin(i);
+        if (r != 0)
+                return r < 0 ? r : -EIO;
+        r = datasets_load(i, clean, first);
+        if (r == 0)
+                r = i->error;
+        if (r == 0)
+                r = store_commit(i->store);
+        else
+                store_rollback(i->store);
+        i->committed = store_last_seq(i->store);
+        return r > 0 ? -EIO : r;
+}
+
+int intake_new(Store *store, Intake **ret) {
+        Intake *i = calloc(1, sizeof(*i));
+        int r;
+
+        assert(store && ret);
+        if (!i)
+                return -ENOMEM;
+        i->store = store;
+        i->works_tail = &i->works;
+        i->dones_tail = &i->dones;
+        i->held_tail = &i->held;
+        i->next_walk = i->next_request = 1;
+        i->next_token = TOKEN_NEW;
+        i->next_barrier = 1;
+        pthread_mutex_init(&i->lock, NULL);
+        pthread_cond_init(&i->wake, NULL);
+        i->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        r = i->event_fd < 0 ? -errno : read_boot_id(i->boot);
+        if (r == 0)
+                r = load(i);
+        if (r == 0)
+                r = -pthread_create(&i->thread, NULL, store_thread, i);
+        if (r < 0) {
+                i->store = NULL;        /* stays the caller's */
+                intake_free(i, false);
+                return r;
+        }
+        i->started = true;
+        *ret = i;
+        return 0;
+}
+
+Intake *intake_free(Intake *i, bool clean) {
+        if (!i)
+                return NULL;
+        if (i->started) {
+                pthread_mutex_lock(&i->lock);
+                __atomic_store_n(&i->stop, true, __ATOMIC_RELAXED);
+                pthread_cond_signal(&i->wake);
+                pthread_mutex_unlock(&i->lock);
+                pthread_join(i->thread, NULL);
+        }
+        if (i->store && clean)
+                (void) store_run_end(i->store);
+        datasets_free(i);
+        requests_clear(i);
+        settlings_free(i);
+        store_close(i->store);
+        for (Done *d = i->dones, *next; d; d = next) {
+                next = d->next;
+                done_free(d);
+        }
+        for (Done *d = i->held, *next; d; d = next) {
+                next = d->next;
+                done_free(d);
+        }
+        map_done(&i->status_of);
+        map_done(&i->nodes);
+        map_done(&i->dirs);
+        map_done(&i->roots);
+        map_done(&i->listed);
+        map_done(&i->requests);
+        free(i->degraded);
+        for (Callback *c = i->callbacks, *next; c; c = next) {
+                next = c->next;
+                free(c);
+        }
+        if (i->event_fd >= 0)
+                close(i->event_fd);
+        pthread_cond_destroy(&i->wake);
+        pthread_mutex_destroy(&i->lock);
+        free(i);
+        return NULL;
+}
+
+int intake_fd(const Intake *i) {
+        return i->event_fd;
+}
+
+void intake_dispatch(Intake *i) {
+        eventfd_t value;
+        Done *dones;
+        int64_t committed;
+
+        (void) eventfd_read(i->event_fd, &value);
+        pthread_mutex_lock(&i->lock);
+        dones = i->dones;
+        i->dones = NULL;
+        i->dones_tail = &i->dones;
+        committed = i->committed;
+        pthread_mutex_unlock(&i->lock);
+        for (Done *d = dones, *next; d; d = next) {
+                next = d->next;
+                d->run(i, d);
+                done_free(d);
+        }
+        if (committed != i->commit_told && i->commit_fn) {
+                i->commit_told = committed;
+                i->commit_fn(i->commit_userdata, committed);
+        }
+}
+
+void intake_on_commit(Intake *i, IntakeCommitFn fn, void *userdata) {
+        i->commit_fn = fn;
+        i->commit_userdata = userdata;
+}
+
+void intake_feed(Intake *i, const IntakeFeedOps *ops, void *userdata) {
+        i->ops = ops ? *ops : (IntakeFeedOps) { 0 };
+        i->ops_userdata = userdata;
+}
+
+int intake_backup(Intake *i, int fd, IntakeBackupFn fn, void *userdata) {
+        Work *w = calloc(1, sizeof(*w));
+
+        if (!w)
+                return -ENOMEM;
+        w->run = run_backup;
+        w->fd = fd;
+        w->ticket = intake_ticket(i, (void (*)(void)) fn, userdata);
+        return intake_queue(i, w);
+}
+
+static void run_chunks(Intake *i, Work *w) {
+        const IntakeChunk *chunks = (const IntakeChunk *) w->data;
+
+        for (size_t n = 0; n < w->size; n++) {
+                int64_t series;
+                int r = store_series(i->store, chunks[n].name, chunks[n].labels, chunks[n].unit, &series);
+
+                if (r == 0)
+                        r = store_chunk_put(i->store, series, chunks[n].from, chunks[n].until, chunks[n].points,
+                                            chunks[n].data);
+                if (r != 0)
+                        intake_fail(i, r);
+        }
+}
+
+static uint8_t *append_bytes(uint8_t **at, const void *data, size_t size) {
+        uint8_t *copy = *at;
+
+        if (size > 0)
+                memcpy(copy, data, size);
+        *at += size;
+        return copy;
+}
+
+/* One allocation holds the table and all that it points to. */
+int intake_chunks(Intake *i, const IntakeChunk *chunks, size_t n) {
+        Work *w = calloc(1, sizeof(*w));
+        size_t size = n * sizeof(*chunks);
+        IntakeChunk *copies;
+        uint8_t *at;
+
+        for (size_t c = 0; c < n; c++)
+                size += strlen(chunks[c].name) + strlen(chunks[c].labels) + strlen(chunks[c].unit) + 3 +
+                        chunks[c].data.size;
+        if (!w || !(w->data = malloc(MAX_OF(size, 1u)))) {
+                free(w);
+                return -ENOMEM;
+        }
+        copies = (IntakeChunk *) w->data;
+        at = w->data + n * sizeof(*chunks);
+        for (size_t c = 0; c < n; c++) {
+                const IntakeChunk *o = &chunks[c];
+
+                copies[c] = *o;
+                copies[c].name = (const char *) append_bytes(&at, o->name, strlen(o->name) + 1);
+                copies[c].labels = (const char *) append_bytes(&at, o->labels, strlen(o->labels) + 1);
+                copies[c].unit = (const char *) append_bytes(&at, o->unit, strlen(o->unit) + 1);
+                copies[c].data.data = append_bytes(&at, o->data.data, o->data.size);
+        }
+        w->size = n;
+        w->run = run_chunks;
+        return intake_queue(i, w);
+}
+
+const char *intake_degraded(const Intake *i) {
+        return i->degraded;
+}
+
+void intake_status(Intake *i, int64_t dataset, IntakeStatus *ret) {
+        uint64_t flags = 0;
+
+        pthread_mutex_lock(&i->lock);
+        *ret = i->status;
+        if (dataset != 0) {
+                map_get(&i->status_of, (uint64_t) dataset, &flags);
+                ret->scanning = flags & 1;
+                ret->watched = flags & 2;
+        }
+        pthread_mutex_unlock(&i->lock);
+}

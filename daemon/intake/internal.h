@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCITRACE_DAEMON_INTAKE_INTERNAL_H
+#define SCITRACE_DAEMON_INTAKE_INTERNAL_H
+
+/* internal: what the files of daemon/intake share. But for the two queues and the status, all of it belongs to the
+ * store thread. */
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "daemon/intake/map.h"
+#include "daemon/intake/observe.h"
+
+enum {
+        REQUESTS_SENT_MAX = 512,        /* requests under way to the watcher */
+        TRANSACTION_MAX = 10000,        /* events after which a transaction is committed */
+        TOKEN_NEW = 0x40000000,         /* root tokens of datasets that are being added begin here */
+};
+
+/** Work: something for the store thread, run within a transaction. */
+typedef struct Work {
+        struct Work *next;
+        void (*run)(Intake *i, struct Work *w);
+        void (*done)(struct Work *w);   /* frees what it owns beyond itself; may be NULL */
+        uint64_t ticket;                /* of the caller's callback; 0: none */
+        uint8_t *data;                  /* a frame, a path, chunks */
+        size_t size;
+        char *name;
+        int64_t number;
+        int fd;
+} Work;
+
+/** Done: something for the main thread, once the transaction is committed. */
+typedef struct Done {
+        struct Done *next;
+        void (*run)(Intake *i, const struct Done *d);
+        uint64_t ticket;
+        IntakeResult result;
+        char *dataset;
+        FeedMessage message;            /* a request, its bytes in data */
+        uint8_t *data;
+        int64_t number, number2;
+        int error;
+} Done;
+
+typedef struct Gap {
+        int64_t id, dataset, node;
+        Cause cause;
+        bool by_walk;                   /* what stood in the way is gone: the next walk ends it */
+        bool reconciled;                /* the walk that covers it has ended */
+        uint64_t limit;                 /* then: closed when no request before this one is open */
+} Gap;
+
+typedef struct Dataset {
+        StoreDataset row;
+        uint32_t token;                 /* of its root on this feed; 0: not asked to be watched */
+        uint32_t walk;                  /* under way; 0: none */
+        bool walk_again;                /* a gap opened meanwhile */
+        bool watched;
+        uint64_t device;
+        int64_t retry_at;               /* µs of CLOCK_MONOTONIC: when to try its root again; 0: not */
+} Dataset;
+
+typedef struct Adding {                 /* an add that waits for its root */
+        struct Adding *next;
+        uint32_t token, walk;
+        uint8_t *root;                  /* NUL behind it */
+        size_t root_size;
+        char *name;
+        uint64_t ticket;
+} Adding;
+
+typedef struct Request {
+        struct Request *next, *previous;
+        uint32_t id;
+        bool digest, sent;
+        int64_t parent, node;           /* DIGEST: node; both: the directory's node */
+        uint64_t inode;
+        int64_t btime;
+        uint8_t origin;
+        uint8_t name_size;
+        uint8_t name[];
+} Request;
+
+typedef struct Settling {
+        struct Settling *next;
+        int64_t dataset;                /* 0: all */
+        int64_t deadline;
+        enum { SETTLING_WALK, SETTLING_BARRIER, SETTLING_REQUESTS } stage;
+        uint64_t barrier;
+        uint32_t limit;                 /* requests before this one */
+        uint64_t ticket;
+} Settling;
+
+struct Intake {
+        Store *store;
+        uint8_t boot[EVENT_ID_SIZE];
+        pthread_t thread;
+        bool started, clean;
+
+        pthread_mutex_t lock;           /* guards from here ... */
+        pthread_cond_t wake;
+        Work *works, **works_tail;
+        Done *dones, **dones_tail;
+        int64_t committed;              /* seq */
+        bool stop;
+        IntakeStatus status;            /* of all */
+        Map status_of;                  /* dataset -> 1 scanning | 2 watched */
+        char *degraded;                 /* shown by intake_degraded() */
+        int event_fd;                   /* ... to here */
+
+        /* The main thread's. Callbacks stay with it: the store thread knows them by tickets only, so that one whose
+         * caller is gone can be forgotten at once. */
+        struct Callback *callbacks;
+        uint64_t next_ticket;
+        IntakeCommitFn commit_fn;
+        void *commit_userdata;
+        int64_t commit_told;
+        IntakeFeedOps ops;
+        void *ops_userdata;
+
+        Done *held, **held_tail;        /* until the commit */
+        unsigned frames;                /* consumed in this transaction */
+        int64_t appended;               /* events in it */
+        int error;                      /* of it: STORE_E_FULL, STORE_E_FAILED or negative errno */
+
+        bool feed;                      /* HELLO has come */
+        Map nodes;                      /* directory id of the feed -> its node */
+        Map dirs;                       /* node -> directory id */
+        Map roots;                      /* directory id -> root token */
+        Dataset *datasets;
+        size_t n_datasets;
+        Gap *gaps;
+        size_t n_gaps;
+        Adding *addings;
+        uint32_t next_token, next_walk, next_request;
+        uint64_t next_barrier;
+        Map listed;                     /* hashes of the names in the listing under way */
+        Map requests;                   /* id -> Request * */
+        Request *first, *last, *unsent; /* open requests in the order of their ids; the first not sent */
+        unsigned n_sent;
+        int64_t wanted_cursor;          /* digests of nodes up to here have been asked for */
+        bool wanted_done;               /* ... and there are no others */
+        Settling *settlings;
+        int64_t feed_pending;           /* what the watcher last said */
+};
+
+/* intake.c */
+Done *intake_hold(Intake *i, void (*run)(Intake *i, const Done *d));    /* NULL: out of memory, noted */
+void intake_finish(Intake *i, uint64_t ticket, const IntakeResult *result);
+uint64_t intake_ticket(Intake *i, void (*fn)(void), void *userdata);   /* main thread; 0: out of memory */
+int intake_queue(Intake *i, Work *w);
+void intake_request(Intake *i, const FeedMessage *m);                   /* m's bytes are copied (one run at most) */
+int intake_append(Intake *i, Event *e);                                 /* fills boot and dataset_uuid */
+void intake_fail(Intake *i, int error);
+
+/* observe.c */
+void observe_frame(Intake *i, Work *w);
+
+/* datasets.c */
+int datasets_load(Intake *i, bool clean, bool first);
+void datasets_free(Intake *i);
+Dataset *dataset_find(Intake *i, int64_t id);
+Dataset *dataset_of_dir(Intake *i, uint32_t dir);
+Dataset *dataset_of_token(Intake *i, uint32_t token);
+void datasets_hello(Intake *i);                 /* a watcher is there: watch all */
+void datasets_lost(Intake *i, Cause why);       /* it is gone */
+void datasets_tick(Intake *i, int64_t now);
+void dataset_walk(Intake *i, Dataset *d);       /* asks for a reconciling walk, now or after the present one */
+void observe_root(Intake *i, const Feed_ROOT *m);
+void observe_walk_end(Intake *i, const Feed_WALK_END *m);
+void observe_head(Intake *i, const Feed_HEAD *m);
+void dataset_add(Intake *i, Work *w);
+void dataset_remove(Intake *i, Work *w);
+void dataset_scan(Intake *i, Work *w);
+
+/* gaps.c */
+int gaps_load(Intake *i);
+bool gap_on(const Intake *i, int64_t dataset, int64_t node, Cause cause);
+bool gap_on_dataset(const Intake *i, const Dataset *d);
+void gap_open(Intake *i, Dataset *d, int64_t node, Cause cause, int64_t from);
+void gaps_reconciled(Intake *i, Dataset *d);    /* its walk has ended: they close when its requests are answered */
+void gaps_settle(Intake *i);                    /* closes what can be closed */
+void gaps_resolve(Intake *i, int64_t node);     /* a file can be read again */
+bool gaps_reopened(Intake *i, int64_t node);    /* a directory can: whether it had a gap, which a walk ends now */
+void observe_gap(Intake *i, const Feed_GAP *m);
+
+/* requests.c */
+void request_digest(Intake *i, int64_t parent, Bytes name, int64_t node, uint64_t inode, int64_t btime,
+                    uint8_t origin);
+void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin);
+Request *request_answered(Intake *i, uint32_t id);              /* ends it; the caller frees it; NULL: not open */
+bool requests_open_before(const Intake *i, uint32_t limit);
+void requests_pump(Intake *i);
+void requests_clear(Intake *i);
+void wanted(Intake *i, int64_t node);           /* a node's digest is wanted: let the pump come by */
+void observe_failed(Intake *i, const Feed_FAILED *m);
+
+/* settling.c */
+void settling_add(Intake *i, Work *w);
+void settling_barrier(Intake *i, const Feed_BARRIER_DONE *m);
+void settlings_advance(Intake *i);
+void settlings_tick(Intake *i, int64_t now);
+void settlings_lost(Intake *i);
+void settlings_free(Intake *i);
+
+#endif

@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "daemon/intake/internal.h"
+#include "lib/log.h"
+
+/* observe: is it news? Compares what the watcher says with the record and makes events of what differs. The order of
+ * observations is the kernel's; where several looks and notices tell the same thing, the second finds no difference. */
+
+enum { PAGE = 64 };                     /* links read at once when a subtree goes */
+
+typedef struct Observed {               /* one STATE, with what the record has of it */
+        const Feed_STATE *m;
+        Dataset *dataset;
+        int64_t parent;
+        bool has_link, has_node;
+        StoreLink link;                 /* open link of the name */
+        StoreNode node;                 /* of that identity */
+        Type type;
+        bool counted;                   /* an event has taken the count already */
+} Observed;
+
+static uint64_t hash_name(Bytes name) {
+        uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+        for (size_t n = 0; n < name.size; n++)
+                h = (h ^ name.data[n]) * UINT64_C(0x100000001b3);
+        return h ? h : 1;
+}
+
+static int64_t node_of_dir(const Intake *i, uint32_t dir) {
+        uint64_t node = 0;
+
+        return map_get(&i->nodes, dir, &node) ? (int64_t) node : 0;
+}
+
+static Event event_of_state(const Observed *o, Kind kind) {
+        const Feed_STATE *m = o->m;
+
+        return (Event) {
+                .kind = kind,
+                .origin = m->origin,
+                .dataset = o->dataset->row.id,
+                .first = m->first,
+                .last = m->last,
+                .count = o->counted ? 0 : m->count,
+                .parent = o->parent,
+                .name = m->name,
+                .has_state = true,
+                .type = o->type,
+                .size = o->type == TYPE_FILE ? m->size : 0,
+                .mode = m->mode & 07777,
+                .uid = m->uid,
+                .gid = m->gid,
+                .mtime = o->type == TYPE_FILE ? m->mtime : 0,
+                .digest = m->digest,
+                .digest_source = m->digest_source,
+                .target = o->type == TYPE_SYMLINK ? m->target : BYTES_NONE,
+        };
+}
+
+static int64_t seq_of_node(Intake *i, int64_t node) {
+        StoreNode n = { 0 };
+        int64_t seq = store_node_get(i->store, node, &n) == 0 ? n.seq : 0;
+
+        store_node_done(&n);
+        return seq;
+}
+
+/* The seq that the name had before: of the node that it holds or held last. */
+static int64_t replaced_seq(Intake *i, int64_t parent, Bytes name, int64_t except) {
+        StoreLink last;
+
+        if (store_link_last(i->store, parent, name, &last) != 0 || last.node == except)
+                return 0;
+        return seq_of_node(i, last.node);
+}
+
+static void remember_ctime(Intake *i, int64_t node, int64_t known, int64_t ctime) {
+        if (known != ctime && store_node_seen(i->store, node, ctime) != 0)
+                intake_fail(i, STORE_E_FAILED);
+}
+
+/* Names that go. */
+
+static int unlink_one(Intake *i, Dataset *d, int64_t parent, Bytes name, int64_t node, uint8_t origin, int64_t first,
+                      int64_t last, int64_t count) {
+        Event e = { .kind = KIND_UNLINK, .origin = origin, .dataset = d->row.id, .first = first, .last = last,
+                    .count = count, .node = node, .parent = parent, .name = name };
+        uint64_t dir;
+
+        if (map_get(&i->dirs, (uint64_t) node, &dir)) { /* if it comes back, it is announced anew */
+                map_remove(&i->dirs, (uint64_t) node);
+                map_remove(&i->nodes, dir);
+                map_remove(&i->roots, dir);
+        }
+        return intake_append(i, &e);
+}
+
+/* All that is recorded below a directory, children before parents, without recursion: each round takes the first
+ * child, and goes up when there is none. */
+static int unlink_below(Intake *i, Dataset *d, int64_t top, uint8_t origin, int64_t time) {
+        int64_t at = top;
+
+        for (;;) {
+                StoreLink children[PAGE], up;
+                int n = store_links(i->store, at, BYTES_NONE, children, PAGE), r = 0;
+                int64_t down = 0;
+
+                if (n < 0)
+                        return n;
+                for (int c = 0; c < n && r == 0 && !down; c++) {
+                        if (children[c].type == TYPE_DIRECTORY) {
+                                StoreLink one;
+
+                                if (store_links(i->store, children[c].node, BYTES_NONE, &one, 1) > 0) {
+                                        down = children[c].node;
+                                        break;
+                                }
+                        }
+                        r = unlink_one(i, d, at, BYTES(children[c].name, children[c].name_size), children[c].node, origin,
+                                       time, time, 0);
+                }
+                if (r != 0)
+                        return r;
+                if (down) {
+                        at = down;
+                } else if (n < PAGE) {
+                        if (at == top)
+                                return 0;
+                        if (store_links_of_node(i->store, at, &up, 1) != 1)
+                                return -EIO;
+                        at = up.parent;
+                }
+        }
+}
+
+static int unlink_name(Intake *i, Dataset *d, const StoreLink *link, uint8_t origin, int64_t first, int64_t last,
+                       int64_t count) {
+        int r = 0;
+
+        if (link->type == TYPE_DIRECTORY)
+                r = unlink_below(i, d, link->node, origin, last);
+        if (r == 0)
+                r = unlink_one(i, d, link->parent, BYTES(link->name, link->name_size), link->node, origin, first,
+                               last, count);
+        if (r != 0)
+                intake_fail(i, r);
+        return r;
+}
+
+static void observe_gone(Intake *i, const Feed_GONE *m) {
+        Dataset *d = dataset_of_dir(i, m->dir);
+        int64_t parent = node_of_dir(i, m->dir);
+        StoreLink link;
+        int r;
+
+        free(request_answered(i, m->request));
+        if (!d || parent == 0)
+                return;
+        r = store_link_find(i->store, parent, m->name, &link);
+        if (r == 0) {
+                (void) unlink_name(i, d, &link, m->origin, m->first, m->last, m->count);
+        } else if (r == STORE_E_NONE && m->count > 0) {
+                Event e = { .kind = KIND_TRANSIENT, .origin = m->origin, .dataset = d->row.id, .first = m->first,
+                            .last = m->last, .count = m->count, .parent = parent, .name = m->name };
+
+                (void) intake_append(i, &e);
+        } else if (r < 0) {
+                intake_fail(i, r);
+        }
+}
+
+/* Names that move. */
+
+static void observe_moved(Intake *i, const Feed_MOVED *m) {
+        Dataset *d = dataset_of_dir(i, m->dir);
+        int64_t old_parent = node_of_dir(i, m->old_dir), parent = node_of_dir(i, m->dir);
+        Event e = { .kind = KIND_RENAME, .origin = ORIGIN_LIVE, .first = m->first, .last = m->last,
+                    .count = m->count, .parent = parent, .name = m->name, .old_parent = old_parent,
+                    .old_name = m->old_name };
+        StoreLink link, victim;
+
+        if (!d || old_parent == 0 || parent == 0 ||
+            store_link_find(i->store, old_parent, m->old_name, &link) != 0)
+                return;                 /* not recorded: the look at its new name tells what it is */
+        if (store_link_find(i->store, parent, m->name, &victim) == 0) {
+                if (victim.node == link.node)
+                        return;         /* two names of one node: the kernel does nothing then */
+                if (victim.type == TYPE_DIRECTORY && unlink_below(i, d, victim.node, ORIGIN_LIVE, m->last) != 0) {
+                        intake_fail(i, -EIO);
+                        return;
+                }
+        }
+        e.dataset = d->row.id;
+        e.node = link.node;
+        e.replaces = replaced_seq(i, parent, m->name, link.node);
+        (void) intake_append(i, &e);
+}
+
+static void observe_exchanged(Intake *i, const Feed_EXCHANGED *m) {
+        Dataset *d = dataset_of_dir(i, m->dir);
+        int64_t old_parent = node_of_dir(i, m->old_dir), parent = node_of_dir(i, m->dir);
+        Event e = { .kind = KIND_EXCHANGE, .origin = ORIGIN_LIVE, .first = m->first, .last = m->last,
+                    .count = m->count, .parent = parent, .name = m->name, .old_parent = old_parent,
+                    .old_name = m->old_name };
+        StoreLink first, second;
+
+        if (!d || old_parent == 0 || parent == 0 ||
+            store_link_find(i->store, old_parent, m->old_name, &first) != 0 ||
+            store_link_find(i->store, parent, m->name, &second) != 0 || first.node == second.node)
+                return;                 /* the looks at both names tell */
+        e.dataset = d->row.id;
+        e.node = first.node;
+        e.replaces = seq_of_node(i, second.node);
+        (void) intake_append(i, &e);
+}
+
+/* What a name is. */
+
+static bool state_differs(const StoreNode *n, const Observed *o) {
+        const Feed_STATE *m = o->m;
+
+        return n->mode != (m->mode & 07777) || n->uid != m->uid || n->gid != m->gid ||
+               (o->type == TYPE_FILE && (n->mtime != m->mtime || n->size != m->size));
+}
+
+static bool same_target(const StoreNode *n, const Observed *o) {
+        return o->type != TYPE_SYMLINK ||
+               (n->target && bytes_equal(BYTES(n->target, n->target_size), o->m->target));
+}
+
+static void append_for(Intake *i, const Observed *o, Kind kind, int64_t node) {
+        Event e = event_of_state(o, kind);
+
+        e.node = node;
+        e.has_state = kind != KIND_IDENTIFY;
+        if (intake_append(i, &e) == 0)
+                remember_ctime(i, node, 0, o->m->ctime);
+}
+
+/* A file whose bytes were read: its digest decides. */
+static void compare_digest(Intake *i, const Observed *o) {
+        const StoreNode *n = &o->node;
+        bool other = state_differs(n, o);
+
+        if (i->n_gaps > 0)
+                gaps_resolve(i, n->id);
+        if (!n->has_digest && !other)
+                append_for(i, o, KIND_IDENTIFY, n->id);
+        else if (!n->has_digest || memcmp(n->digest, o->m->digest.data, EVENT_DIGEST_SIZE) != 0)
+                append_for(i, o, KIND_MODIFY, n->id);
+        else if (other)
+                append_for(i, o, KIND_ATTRIBUTE, n->id);
+        else
+                remember_ctime(i, n->id, n->ctime, o->m->ctime);
+        if (i->error == 0 && n->wanted && store_node_want(i->store, n->id, false) != 0)
+                intake_fail(i, STORE_E_FAILED);
+}
+
+static bool live_touch(const Observed *o) {
+        return o->m->origin == ORIGIN_LIVE && o->node.size == o->m->size &&
+               !(o->m->flags & (FEED_FLAG_CONTENT | FEED_FLAG_LISTED));
+}
+
+static void want(Intake *i, int64_t node) {
+        if (store_node_want(i->store, node, true) != 0)
+                intake_fail(i, STORE_E_FAILED);
+        wanted(i, node);
+}
+
+/* A file that was only looked at. Live notices of content come with a digest, unless it is too large, still being
+ * written, or cannot be read; a walk asks for one where anything differs; else only attributes are news. */
+static void compare_look(Intake *i, const Observed *o) {
+        const StoreNode *n = &o->node;
+        const Feed_STATE *m = o->m;
+        bool content = !live_touch(o) && (n->size != m->size || n->mtime != m->mtime);
+
+        if (!content && n->has_digest && (n->ctime == m->ctime || !(m->flags & FEED_FLAG_LISTED)) &&
+            !(m->flags & FEED_FLAG_CONTENT)) {
+                if (state_differs(n, o))
+                        append_for(i, o, KIND_ATTRIBUTE, n->id);
+                else
+                        remember_ctime(i, n->id, n->ctime, m->ctime);
+        } else if (m->flags & (FEED_FLAG_CONTENT | FEED_FLAG_OPEN)) {
+                if (state_differs(n, o))
+                        append_for(i, o, KIND_MODIFY, n->id);
+                if (!(m->flags & FEED_FLAG_OPEN))
+                        want(i, n->id);
+        } else {
+                want(i, n->id);         /* the answer says what is different */
+        }
+}
+
+static void compare(Intake *i, const Observed *o) {
+        if (o->type == TYPE_FILE && o->m->digest.size == EVENT_DIGEST_SIZE)
+                compare_digest(i, o);
+        else if (o->type == TYPE_FILE)
+                compare_look(i, o);
+        else if (!same_target(&o->node, o))
+                append_for(i, o, KIND_MODIFY, o->node.id);
+        else if (state_differs(&o->node, o))
+                append_for(i, o, KIND_ATTRIBUTE, o->node.id);
+}
+
+/* A node that the record does not know. */
+static void meet_new(Intake *i, Observed *o) {
+        bool takes_over = o->has_link && (o->link.type == TYPE_DIRECTORY) == (o->type == TYPE_DIRECTORY) &&
+                          o->type != TYPE_DIRECTORY;
+        Event e = event_of_state(o, takes_over ? KIND_MODIFY : KIND_CREATE);
+
+        if (o->has_link && !takes_over &&
+            unlink_name(i, o->dataset, &o->link, o->m->origin, o->m->first, o->m->last, 0) != 0)
+                return;
+        e.node = store_next_node(i->store);
+        e.introduces = true;
+        e.inode = o->m->inode;
+        e.btime = o->m->btime;
+        e.replaces = replaced_seq(i, o->parent, o->m->name, e.node);
+        if (intake_append(i, &e) != 0)
+                return;
+        remember_ctime(i, e.node, 0, o->m->ctime);
+        if (o->type == TYPE_FILE && !e.digest.data)
+                wanted(i, e.node);
+}
+
+/* A node that is recorded under another name, or was. Where it cannot have both names, it moved. */
+static void meet_known(Intake *i, Observed *o) {
+        StoreLink old[8];
+        int n = store_links_of_node(i->store, o->node.id, old, (int) ELEMENTS(old));
+        bool moved = n == 1 && (o->type == TYPE_DIRECTORY || o->m->nlink == 1);
+        Event e = event_of_state(o, moved ? KIND_RENAME : KIND_LINK);
+
+        if (n < 0) {
+                intake_fail(i, n);
+                return;
+        }
+        if (o->has_link && (o->link.type == TYPE_DIRECTORY || !moved) &&
+            unlink_name(i, o->dataset, &o->link, o->m->origin, o->m->first, o->m->last, 0) != 0)
+                return;
+        e.node = o->node.id;
+        e.has_state = false;            /* what changed besides is an event of its own */
+        e.digest = e.target = BYTES_NONE;
+        e.digest_source = 0;
+        e.replaces = replaced_seq(i, o->parent, o->m->name, o->node.id);
+        if (moved) {
+                e.old_parent = old[0].parent;
+                e.old_name = BYTES(old[0].name, old[0].name_size);
+        }
+        if (intake_append(i, &e) != 0)
+                return;
+        if (!moved && (unsigned) n + 1 > o->m->nlink)   /* some other name of it is gone: find out which */
+                for (int l = 0; l < n; l++)
+                        request_check(i, old[l].parent, BYTES(old[l].name, old[l].name_size), o->m->origin);
+        o->counted = true;
+        compare(i, o);
+}
+
+static void observe_state(Intake *i, const Feed_STATE *m) {
+        CLEANUP(freep) Request *request = request_answered(i, m->request);
+        Observed o = { .m = m, .dataset = dataset_of_dir(i, m->dir), .parent = node_of_dir(i, m->dir),
+                       .type = type_from_mode(m->mode) };
+        int r;
+
+        if (!o.dataset || o.parent == 0 || o.type == TYPE_NONE)
+                return;
+        if (m->flags & FEED_FLAG_LISTED && map_put(&i->listed, hash_name(m->name), 1) < 0)
+                intake_fail(i, -ENOMEM);
+        r = store_link_find(i->store, o.parent, m->name, &o.link);
+        o.has_link = r == 0;
+        if (r >= 0)
+                r = store_node_find(i->store, o.dataset->row.filesystem, m->inode, m->btime, &o.node);
+        o.has_node = r == 0 && o.node.type == o.type;
+        if (r < 0)
+                intake_fail(i, r);
+        else if (!o.has_node)
+                meet_new(i, &o);
+        else if (o.has_link && o.link.node == o.node.id)
+                compare(i, &o);
+        else
+                meet_known(i, &o);
+        store_node_done(&o.node);
+}
+
+/* Directories and their listings. */
+
+static void observe_dir(Intake *i, const Feed_DIR *m) {
+        Dataset *d = dataset_of_token(i, m->root);
+        int64_t parent = m->parent ? node_of_dir(i, m->parent) : 0, node = 0;
+        StoreLink link;
+
+        if (!d)
+                return;
+        if (m->parent == 0)
+                node = d->row.root_node;
+        else if (parent && store_link_find(i->store, parent, m->name, &link) == 0 && link.type == TYPE_DIRECTORY)
+                node = link.node;
+        if (node == 0)
+                return;                 /* what is in it cannot be placed; its parent's listing comes again */
+        if (map_put(&i->nodes, m->dir, (uint64_t) node) < 0 || map_put(&i->dirs, (uint64_t) node, m->dir) < 0 ||
+            map_put(&i->roots, m->dir, m->root) < 0)
+                intake_fail(i, -ENOMEM);
+        if (i->n_gaps > 0 && gaps_reopened(i, node) && d->walk == 0)
+                dataset_walk(i, d);
+}
+
+static void observe_list_end(Intake *i, const Feed_LIST_END *m) {
+        int64_t parent = node_of_dir(i, m->dir);
+        StoreLink links[PAGE];
+        uint8_t after[256];
+        Bytes from = BYTES_NONE;
+        int n;
+
+        if (parent == 0 || m->error != 0)
+                return;
+        do {
+                n = store_links(i->store, parent, from, links, PAGE);
+                for (int l = 0; l < n; l++) {
+                        Bytes name = BYTES(links[l].name, links[l].name_size);
+
+                        if (!map_get(&i->listed, hash_name(name), NULL))
+                                request_check(i, parent, name, ORIGIN_RECONCILE);
+                }
+                if (n > 0) {
+                        memcpy(after, links[n - 1].name, links[n - 1].name_size);
+                        from = BYTES(after, links[n - 1].name_size);
+                }
+        } while (n == PAGE);
+        if (n < 0)
+                intake_fail(i, n);
+        map_clear(&i->listed);
+}
+
+static void observe_counts(Intake *i, const Feed_COUNTS *m) {
+        i->feed_pending = (int64_t) m->pending;
+        pthread_mutex_lock(&i->lock);
+        i->status.watches = (int64_t) m->watches;
+        i->status.overflows = (int64_t) m->overflows;
+        i->status.walked_twice = (int64_t) m->walked_twice;
+        pthread_mutex_unlock(&i->lock);
+}
+
+static void observe(Intake *i, const FeedMessage *m) {
+        switch (m->type) {
+        case FEED_HELLO:
+                datasets_hello(i);
+                break;
+        case FEED_ROOT:
+                observe_root(i, &m->ROOT);
+                break;
+        case FEED_DIR:
+                observe_dir(i, &m->DIR);
+                break;
+        case FEED_STATE:
+                observe_state(i, &m->STATE);
+                break;
+        case FEED_GONE:
+                observe_gone(i, &m->GONE);
+                break;
+        case FEED_MOVED:
+                observe_moved(i, &m->MOVED);
+                break;
+        case FEED_EXCHANGED:
+                observe_exchanged(i, &m->EXCHANGED);
+                break;
+        case FEED_LIST_BEGIN:
+                map_clear(&i->listed);
+                break;
+        case FEED_LIST_END:
+                observe_list_end(i, &m->LIST_END);
+                break;
+        case FEED_WALK_END:
+                observe_walk_end(i, &m->WALK_END);
+                break;
+        case FEED_GAP:
+                observe_gap(i, &m->GAP);
+                break;
+        case FEED_HEAD:
+                observe_head(i, &m->HEAD);
+                break;
+        case FEED_BARRIER_DONE:
+                settling_barrier(i, &m->BARRIER_DONE);
+                break;
+        case FEED_FAILED:
+                observe_failed(i, &m->FAILED);
+                break;
+        case FEED_COUNTS:
+                observe_counts(i, &m->COUNTS);
+                break;
+        default:                        /* requests do not come this way */
+                break;
+        }
+}
+
+void observe_frame(Intake *i, Work *w) {
+        size_t offset = 0;
+        FeedMessage m;
+        int r;
+
+        i->frames++;
+        while (i->error == 0 && (r = feed_next(BYTES(w->data, w->size), &offset, &m)) != 0) {
+                if (r < 0) {
+                        log_event(LOG_ERR, MSG_NONE, r, "A watcher sent what is not a message; starting another");
+                        intake_fail(i, r);
+                        return;
+                }
+                if (i->feed || m.type == FEED_HELLO)    /* else of a feed that is about to be reset */
+                        observe(i, &m);
+        }
+}

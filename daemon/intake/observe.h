@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCITRACE_DAEMON_INTAKE_OBSERVE_H
+#define SCITRACE_DAEMON_INTAKE_OBSERVE_H
+
+/* observe: the side of intake that daemon/watchers uses: feeds in, requests out, and what people ask of datasets.
+ * Main thread; only queues. */
+
+#include "daemon/intake/intake.h"
+#include "lib/feed.h"
+
+typedef enum IntakeOutcome {
+        INTAKE_DONE = 0,
+        INTAKE_E_NO_DATASET = 1,
+        INTAKE_E_NAME_TAKEN,            /* dataset: the name */
+        INTAKE_E_NAME_INVALID,
+        INTAKE_E_MISSING,               /* from here: reasons not to watch a path */
+        INTAKE_E_NOT_DIRECTORY,
+        INTAKE_E_PERMISSION,
+        INTAKE_E_NETWORK,               /* dataset: the file system's type */
+        INTAKE_E_OTHER_FILESYSTEM,      /* not the one that is watched already; dataset: one of that one */
+        INTAKE_E_INSIDE,                /* dataset: the one around it */
+        INTAKE_E_AROUND,                /* dataset: the one inside it */
+        INTAKE_E_WATCHED,               /* dataset: its name */
+        INTAKE_E_NOT_ABSOLUTE,
+        INTAKE_E_NOT_SETTLED,           /* pending, stalled */
+        INTAKE_E_FAILED,                /* error: negative errno */
+} IntakeOutcome;
+
+typedef struct IntakeResult {
+        IntakeOutcome outcome;
+        const char *dataset;            /* borrowed; see the outcome; of a done add: the name it got */
+        int64_t seq;                    /* settle: the newest event */
+        int64_t pending;                /* settle */
+        int64_t digests_pending;        /* settle */
+        bool stalled;                   /* settle */
+        int error;
+} IntakeResult;
+
+typedef void (*IntakeDoneFn)(void *userdata, const IntakeResult *result);
+
+/** intake_add() - name NULL: made from the last component of root. */
+int intake_add(Intake *i, Bytes root, const char *name, IntakeDoneFn fn, void *userdata);
+int intake_remove(Intake *i, const char *name, IntakeDoneFn fn, void *userdata);
+int intake_scan(Intake *i, const char *name, IntakeDoneFn fn, void *userdata);
+/** intake_settle() - dataset NULL: all. deadline: µs of CLOCK_MONOTONIC, checked at each intake_tick(). */
+int intake_settle(Intake *i, const char *dataset, int64_t deadline, IntakeDoneFn fn, void *userdata);
+/** intake_tick() - once a second: settles past their deadline end, roots that were away are tried again; when
+ *  canary, a mark is sent through the feed whose return moves covered_until. */
+int intake_tick(Intake *i, bool canary);
+
+/** intake_feed_frame() - one frame of the watcher; data is malloc'd and becomes intake's.
+ *  intake_feed_end() - the watcher is gone; why: CAUSE_WATCHER_LOST or CAUSE_STALLED. */
+int intake_feed_frame(Intake *i, uint8_t *data, size_t size);
+int intake_feed_end(Intake *i, Cause why);
+
+/** What intake wants of the feed; on the main thread, from intake_dispatch().
+ *  request: send this message up. consumed: so many frames are done with: grant that much credit.
+ *  reset: end this feed and start another (the store lost what it had not committed). */
+typedef struct IntakeFeedOps {
+        void (*request)(void *userdata, const FeedMessage *m);
+        void (*consumed)(void *userdata, unsigned frames);
+        void (*reset)(void *userdata);
+} IntakeFeedOps;
+void intake_feed(Intake *i, const IntakeFeedOps *ops, void *userdata);
+
+typedef struct IntakeStatus {
+        int64_t pending, watches, overflows, walked_twice;
+        bool scanning, watched;
+        int64_t answered;               /* µs of CLOCK_MONOTONIC: when a mark last came back; 0: never */
+} IntakeStatus;
+/** intake_status() - of one dataset (row id) or all (0); as of the last commit. */
+void intake_status(Intake *i, int64_t dataset, IntakeStatus *ret);
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <errno.h>
+
+#include "daemon/intake/internal.h"
+
+/* requests: what intake asks of the watcher, a bounded number at a time. Digests that are still to be read are not
+ * kept here: the store knows them (node.wanted), and the pump takes the next ones from there, so that they survive a
+ * restart and cost no memory, however many there are. */
+
+enum { PUMP_PAGE = 64 };
+
+static void send_request(Intake *i, Request *r) {
+        uint64_t dir = 0;
+        FeedMessage m;
+
+        r->sent = true;
+        i->n_sent++;
+        if (!map_get(&i->dirs, (uint64_t) r->parent, &dir))
+                dir = 0;                /* nothing watches it: the watcher answers that it failed */
+        if (r->digest)
+                m = (FeedMessage) { .type = FEED_DIGEST,
+                                    .DIGEST = { .request = r->id, .dir = (uint32_t) dir,
+                                                .name = BYTES(r->name, r->name_size), .inode = r->inode,
+                                                .btime = r->btime, .origin = r->origin } };
+        else
+                m = (FeedMessage) { .type = FEED_CHECK,
+                                    .CHECK = { .request = r->id, .dir = (uint32_t) dir,
+                                               .name = BYTES(r->name, r->name_size), .origin = r->origin } };
+        intake_request(i, &m);
+}
+
+static void send_more(Intake *i) {
+        while (i->unsent && i->n_sent < REQUESTS_SENT_MAX) {
+                Request *r = i->unsent;
+
+                i->unsent = r->next;
+                send_request(i, r);
+        }
+}
+
+static void add(Intake *i, Bytes name, const Request *fields) {
+        Request *r = malloc(sizeof(*r) + name.size);
+
+        if (!r) {
+                intake_fail(i, -ENOMEM);
+                return;
+        }
+        *r = *fields;
+        r->id = i->next_request++;
+        r->name_size = (uint8_t) name.size;
+        memcpy(r->name, name.data, name.size);
+        r->next = NULL;
+        r->previous = i->last;
+        if (map_put(&i->requests, r->id, (uint64_t) (uintptr_t) r) < 0) {
+                free(r);
+                intake_fail(i, -ENOMEM);
+                return;
+        }
+        if (i->last)
+                i->last->next = r;
+        else
+                i->first = r;
+        i->last = r;
+        if (!i->unsent)
+                i->unsent = r;
+        send_more(i);
+}
+
+void request_digest(Intake *i, int64_t parent, Bytes name, int64_t node, uint64_t inode, int64_t btime,
+                    uint8_t origin) {
+        add(i, name, &(Request) { .digest = true, .parent = parent, .node = node, .inode = inode, .btime = btime,
+                                  .origin = origin });
+}
+
+void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin) {
+        add(i, name, &(Request) { .parent = parent, .origin = origin });
+}
+
+static void unlink_request(Intake *i, Request *r) {
+        if (r->previous)
+                r->previous->next = r->next;
+        else
+                i->first = r->next;
+        if (r->next)
+                r->next->previous = r->previous;
+        else
+                i->last = r->previous;
+        if (i->unsent == r)
+                i->unsent = r->next;
+        i->n_sent -= r->sent;
+}
+
+Request *request_answered(Intake *i, uint32_t id) {
+        uint64_t value;
+        Request *r;
+
+        if (!map_get(&i->requests, id, &value))
+                return NULL;
+        r = (Request *) (uintptr_t) value;
+        map_remove(&i->requests, id);
+        unlink_request(i, r);
+        send_more(i);
+        return r;
+}
+
+bool requests_open_before(const Intake *i, uint32_t limit) {
+        return i->first && i->first->id < limit;
+}
+
+void requests_clear(Intake *i) {
+        for (Request *r = i->first, *next; r; r = next) {
+                next = r->next;
+                free(r);
+        }
+        i->first = i->last = i->unsent = NULL;
+        i->n_sent = 0;
+        map_clear(&i->requests);
+        i->wanted_cursor = 0;
+        i->wanted_done = false;
+}
+
+void wanted(Intake *i, int64_t node) {
+        i->wanted_cursor = MIN_OF(i->wanted_cursor, node - 1);
+        i->wanted_done = false;
+}
+
+static bool walking(const Intake *i) {
+        for (size_t n = 0; n < i->n_datasets; n++)
+                if (i->datasets[n].walk != 0)
+                        return true;
+        return i->addings;
+}
+
+static void ask_digest(Intake *i, const StoreLink *link) {
+        StoreNode node = { 0 };
+
+        if (store_node_get(i->store, link->node, &node) == 0 && map_get(&i->dirs, (uint64_t) link->parent, NULL))
+                request_digest(i, link->parent, BYTES(link->name, link->name_size), link->node, node.inode,
+                               node.btime, node.has_digest ? ORIGIN_RECONCILE : ORIGIN_SCAN);
+        store_node_done(&node);
+}
+
+/* Names come first: while a tree is walked, no digest is asked for. */
+void requests_pump(Intake *i) {
+        StoreLink links[PUMP_PAGE];
+
+        if (!i->feed || walking(i))
+                return;
+        while (!i->wanted_done && !i->unsent && i->n_sent < REQUESTS_SENT_MAX / 2) {
+                int n = store_wanted(i->store, 0, i->wanted_cursor, links, PUMP_PAGE);
+
+                if (n < 0) {
+                        intake_fail(i, n);
+                        return;
+                }
+                for (int l = 0; l < n; l++)
+                        ask_digest(i, &links[l]);
+                if (n > 0)
+                        i->wanted_cursor = links[n - 1].node;
+                i->wanted_done = n < PUMP_PAGE;
+        }
+        gaps_settle(i);
+}
+
+/* A digest that could not be had stays wanted; the next start, or a notice, tries again. */
+void observe_failed(Intake *i, const Feed_FAILED *m) {
+        Request *r = request_answered(i, m->request);
+
+        if (r && m->error == EAGAIN && r->digest)
+                wanted(i, r->node);
+        free(r);
+}
