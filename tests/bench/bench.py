@@ -1,0 +1,300 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""B1 (a tree is recorded), B3 (a change is visible) and B7 (an answer is there): ours, the peers and the floor side by
+side, interleaved in one run, medians, and ratios of them. `make bench` calls it; --quick is a moment of each, so that
+it does not rot. SCITRACE_BUILD: the build tree (without sanitizers, else the figures say nothing)."""
+
+import argparse
+import contextlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
+                os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'system')]
+
+import harness  # noqa: E402
+from link import (Refused, Watchman, ask_watchman, is_sanitized, make_tree, median, memory, open_link,  # noqa: E402
+                  quantile)
+
+SETTLE = 0.25                   # seconds: the policy's default, which the daemon here runs with
+LIMIT = 300
+
+
+def line(text=''):
+    print(text, flush=True)
+
+
+def row(name, value, unit, note=''):
+    line(f'  {name:<58} {value:>12} {unit:<7} {note}'.rstrip())
+
+
+def seconds(value):
+    return f'{value:.3f}'
+
+
+def milli(value):
+    return f'{1000 * value:.3f}'
+
+
+def watchman_is_there():
+    return shutil.which('watchman') is not None
+
+
+# B1
+
+def floor_once(tree):
+    out = subprocess.run([harness.program('tests/bench/floor'), tree], check=True, stdout=subprocess.PIPE).stdout
+    return int(out.split()[0]) / 1e6
+
+
+def watchman_once(tree):
+    """Watch and first query: it knows every name and stat, in memory."""
+    with Watchman() as watchman, watchman.link() as link:
+        began = time.monotonic()
+        ask_watchman(link, 'watch', tree)
+        ask_watchman(link, 'query', tree, {'expression': ['name', 'none'], 'fields': ['name']})
+        taken = time.monotonic() - began
+        return taken, memory([watchman.process.pid])
+
+
+def ours_once(tree, names):
+    """From `scitracectl add` until every name is recorded and durable; until all digests are known too; memory."""
+    with harness.Daemon() as daemon, open_link(daemon) as link:
+        began = time.monotonic()
+        daemon.add(tree)
+        while link.one('Service.Describe')['events'] < names:
+            if time.monotonic() - began > LIMIT:
+                raise Refused(f'{names} names are not recorded in {LIMIT} s')
+            time.sleep(0.002)
+        recorded = time.monotonic() - began
+        daemon.settle()
+        settled = time.monotonic() - began
+        return recorded, settled, memory([daemon.process.pid, *daemon.watchers()])
+
+
+def b1(tree, directories, files, runs):
+    line(f'B1  ready on a tree: {directories} directories, {files} files of 100 bytes, warm; {runs} interleaved runs')
+    floor, peer, ours = [], [], []
+    floor_once(tree)            # warms the caches
+    for _ in range(runs):
+        floor.append(floor_once(tree))
+        if watchman_is_there():
+            peer.append(watchman_once(tree))
+        ours.append(ours_once(tree, directories + files))
+    base, recorded = median(floor), median([run[0] for run in ours])
+    row('floor: list + statx + inotify_add_watch', seconds(base), 's')
+    if peer:
+        other = median([run[0] for run in peer])
+        row('watchman: watch + first query, in memory', seconds(other), 's', f'{other / base:.2f} x floor')
+    row('scitrace: every name recorded, durable', seconds(recorded), 's', f'{recorded / base:.2f} x floor' +
+        (f', {recorded / other:.2f} x watchman' if peer else ''))
+    row('scitrace: settled, every digest learned', seconds(median([run[1] for run in ours])), 's')
+    row('scitrace: memory at rest, all processes (PSS)', f'{median([run[2] for run in ours]) / 2**20:.1f}', 'MiB',
+        f'watchman {median([run[1] for run in peer]) / 2**20:.1f}' if peer else '')
+    if not peer:
+        row('watchman', '-', '', 'skipped: it is not installed')
+    line()
+
+
+# B3
+
+def write_closed(path):
+    """Writes a file: the time when it was closed, and its mtime."""
+    with open(path, 'wb') as file:
+        file.write(os.urandom(100))
+    closed = time.monotonic()
+    return closed, os.stat(path).st_mtime_ns
+
+
+def fsync_time(folder):
+    """What one durable write costs there, without us."""
+    times = []
+    fd, path = tempfile.mkstemp(dir=folder)
+    for _ in range(50):
+        os.write(fd, b'x' * 4096)
+        began = time.monotonic()
+        os.fdatasync(fd)
+        times.append(time.monotonic() - began)
+    os.close(fd)
+    os.unlink(path)
+    return median(times)
+
+
+def ours_visible(folder, link, count):
+    """Close of a written file until its row, digest and all, arrives in a follow stream. One after the other."""
+    newest = max((reply['event']['seq'] for reply in
+                  link.call('Record.Events', {'reverse': True, 'limit': 1}, more=True) if 'event' in reply), default=0)
+    stream = link.call('Record.Events', {'after': newest, 'follow': True}, more=True)
+    times = []
+    for number in range(count):
+        name = f'n{number % 10}'
+        closed, mtime = write_closed(os.path.join(folder, name))
+        while True:
+            event = next(stream)['event']
+            if event.get('path') == name and event.get('mtimeNsec') == mtime and event.get('digest'):
+                break
+        times.append(time.monotonic() - closed)
+    return times
+
+
+def watchman_visible(folder, watchman, count):
+    times = []
+    with watchman.link() as link:
+        ask_watchman(link, 'watch', folder)
+        ask_watchman(link, 'subscribe', folder, 'bench', {'fields': ['name']})
+        time.sleep(0.2)         # its first notice, of all that is there
+        for number in range(count):
+            name = f'n{number % 10}'
+            closed, _ = write_closed(os.path.join(folder, name))
+            while True:
+                reply = link.receive()
+                if any(name in (entry, isinstance(entry, dict) and entry.get('name'))
+                       for entry in reply.get('files', [])):
+                    break
+            times.append(time.monotonic() - closed)
+            time.sleep(0.005)
+        ask_watchman(link, 'watch-del', folder)
+    return times
+
+
+def b3(runs, count):
+    line(f'B3  a write is closed until it is visible, idle; {runs} interleaved runs of {count}')
+    ours, peer, syncs = [], [], []
+    with contextlib.ExitStack() as stack:
+        daemon = stack.enter_context(harness.Daemon())
+        watched, other = (tempfile.mkdtemp(prefix='scitrace-bench-', dir=daemon.top) for _ in range(2))
+        daemon.add(watched, 'bench')
+        daemon.settle()
+        watchman = stack.enter_context(Watchman()) if watchman_is_there() else None
+        for _ in range(runs):
+            with open_link(daemon) as link:
+                ours += ours_visible(watched, link, count)
+            if watchman:
+                peer += watchman_visible(other, watchman, count)
+            syncs.append(fsync_time(daemon.state))
+    sync = median(syncs)
+    ours = [taken - SETTLE for taken in ours]
+    row('one fdatasync of 4 KiB beside the store', milli(sync), 'ms')
+    row(f'scitrace follow stream, less the settle time of {SETTLE:.2f} s: p50', milli(quantile(ours, 0.5)), 'ms')
+    row('  p99', milli(quantile(ours, 0.99)), 'ms', f'less one fdatasync: {milli(quantile(ours, 0.99) - sync)}')
+    if peer:
+        row('watchman subscription, its settle time of 20 ms included: p50', milli(quantile(peer, 0.5)), 'ms')
+        row('  p99', milli(quantile(peer, 0.99)), 'ms')
+    else:
+        row('watchman', '-', '', 'skipped: it is not installed')
+    line()
+
+
+# B7
+
+def round_trips(ask, count):
+    times = []
+    for _ in range(count):
+        began = time.perf_counter()
+        ask()
+        times.append(time.perf_counter() - began)
+    return times
+
+
+def whole_process(command, env=None):
+    began = time.perf_counter()
+    subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                   check=True)
+    return time.perf_counter() - began
+
+
+def systemctl_reason():
+    if not shutil.which('systemctl'):
+        return 'it is not installed'
+    if not os.path.isdir('/run/systemd/system'):
+        return 'no systemd runs here'
+    return None
+
+
+def b7(tree, names, runs, count):
+    line(f'B7  an answer; {runs} interleaved runs of {count} (whole processes: {max(1, count // 100)})')
+    with contextlib.ExitStack() as stack:
+        daemon = stack.enter_context(harness.Daemon())
+        daemon.add(tree, 'tree')
+        daemon.settle()
+        link = stack.enter_context(open_link(daemon))
+        watchman = stack.enter_context(Watchman()) if watchman_is_there() else None
+        their = stack.enter_context(watchman.link()) if watchman else None
+        commands = {'scitracectl status': ([harness.program('scitracectl'), '--state', daemon.state, 'status'],
+                                           daemon.env)}
+        if watchman:
+            commands['watchman get-sockname'] = (['watchman', f'--sockname={watchman.path}', '--no-spawn',
+                                                  'get-sockname'], None)
+        if not systemctl_reason():
+            commands['systemctl show'] = (['systemctl', 'show'], None)
+        commands['true (the floor of a process)'] = (['true'], None)
+
+        pings, theirs, rates, wholes = [], [], [], {name: [] for name in commands}
+        for _ in range(runs):
+            pings += round_trips(lambda: link.one('Service.Ping'), count)
+            if their:
+                theirs += round_trips(lambda: ask_watchman(their, 'version'), count)
+            for _ in range(max(1, count // 100)):
+                for name, (command, env) in commands.items():
+                    wholes[name].append(whole_process(command, env))
+            began = time.perf_counter()
+            rows = link.count('Record.Files', {'dataset': 'tree'})
+            rates.append(rows / (time.perf_counter() - began))
+            harness.equal(rows, names, 'rows streamed')
+    row('scitrace Ping, round trip on the raw socket: p50', milli(quantile(pings, 0.5)), 'ms')
+    row('  p99', milli(quantile(pings, 0.99)), 'ms')
+    if theirs:
+        row('watchman version, round trip on the raw socket: p50', milli(quantile(theirs, 0.5)), 'ms',
+            f'ours {quantile(pings, 0.5) / quantile(theirs, 0.5):.2f} x')
+        row('  p99', milli(quantile(theirs, 0.99)), 'ms')
+    ours = median(wholes['scitracectl status'])
+    for name, times in wholes.items():
+        row(f'{name}, whole process: p50', milli(median(times)), 'ms', f'ours {ours / median(times):.2f} x')
+    if systemctl_reason():
+        row('systemctl show', '-', '', f'skipped: {systemctl_reason()}')
+    if not watchman:
+        row('watchman', '-', '', 'skipped: it is not installed')
+    row(f'scitrace rows of files streamed ({names})', f'{median(rates):.0f}', 'rows/s')
+    line()
+
+
+def machine():
+    with open('/proc/cpuinfo', encoding='utf-8') as file:
+        model = next((text.partition(':')[2].strip() for text in file if text.startswith('model name')), '?')
+    kind = subprocess.run(['stat', '-f', '-c', '%T', tempfile.gettempdir()], check=True, stdout=subprocess.PIPE)
+    return (f'{model}, {os.cpu_count()} cores, Linux {platform.release()}, {kind.stdout.decode().strip()} at '
+            f'{tempfile.gettempdir()}')
+
+
+def main():
+    parser = argparse.ArgumentParser(description='Benchmarks B1, B3 and B7.')
+    parser.add_argument('--quick', action='store_true', help='a moment of each: proves only that it runs')
+    parser.add_argument('--only', default='B1,B3,B7', help='such as B1,B7')
+    arguments = parser.parse_args()
+    directories, files, runs = (20, 200, 1) if arguments.quick else (10000, 100000, 5)
+    line(f'machine: {machine()}')
+    if is_sanitized(harness.BUILD):
+        line('NOTE: this build carries a sanitizer; its figures say nothing about scitrace.')
+    line()
+    with tempfile.TemporaryDirectory(prefix='scitrace-bench-') as tree:
+        if {'B1', 'B7'} & set(arguments.only.split(',')):
+            make_tree(tree, directories, files)
+        if 'B1' in arguments.only:
+            b1(tree, directories, files, runs)
+        if 'B3' in arguments.only:
+            b3(runs, 3 if arguments.quick else 40)
+        if 'B7' in arguments.only:
+            b7(tree, directories + files, runs, 100 if arguments.quick else 2000)
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except (harness.Skip, harness.Failure, Refused) as error:
+        sys.exit(f'bench: {error}')

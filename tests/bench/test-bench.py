@@ -1,0 +1,26 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The benches run: a moment of each, whatever the build. Their figures are not looked at."""
+
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(HERE, '..', 'system'))
+
+import harness  # noqa: E402
+
+
+def bench(which):
+    for name in ('scitraced', 'scitracectl', 'scitrace-watch', 'tests/bench/floor'):
+        harness.program(name)
+    done = subprocess.run([sys.executable, os.path.join(HERE, 'bench.py'), '--quick', '--only', which], check=False,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    text = done.stdout.decode('utf-8', 'backslashreplace')
+    harness.check(done.returncode == 0, f'it ended with {done.returncode}:\n{text}')
+    harness.check(which + ' ' in text, f'it printed no {which}:\n{text}')
+
+
+harness.run([(f'{which} runs', lambda which=which: bench(which)) for which in ('B1', 'B3', 'B7')])
