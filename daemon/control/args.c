@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/control/args.h"
+#include "daemon/control/path.h"
 
 const char *args_string(const json_t *object, const char *key) {
         return json_string_value(json_object_get(object, key));
@@ -19,38 +20,11 @@ bool args_number(Call *c, const char *key, int64_t least, int64_t *ret) {
         return false;
 }
 
-bool args_path_normal(uint8_t *path, size_t *size) {
-        size_t in = 0, out = 0;
-
-        if (*size == 0 || path[0] != '/' || memchr(path, 0, *size))
-                return false;
-        while (in < *size) {
-                size_t part;
-
-                while (in < *size && path[in] == '/')
-                        in++;
-                for (part = 0; in + part < *size && path[in + part] != '/'; part++)
-                        ;
-                if (part == 0)
-                        break;
-                if (path[in] == '.' && (part == 1 || (part == 2 && path[in + 1] == '.')))
-                        return false;
-                path[out++] = '/';
-                memmove(path + out, path + in, part);
-                out += part;
-                in += part;
-        }
-        if (out == 0)
-                out = 1;        /* the root; its slash is still there */
-        *size = out;
-        return true;
-}
-
 bool args_path(Call *c, const json_t *object, const char *parameter, uint8_t **ret, size_t *ret_size) {
         CLEANUP(freep) uint8_t *path = NULL;
         size_t size = 0;
 
-        if (varlink_get_bytes(object, "path", &path, &size) < 0 || !path || !args_path_normal(path, &size)) {
+        if (varlink_get_bytes(object, "path", &path, &size) < 0 || !path || !path_normal(path, &size)) {
                 call_invalid(c, parameter);
                 return false;
         }

@@ -20,9 +20,6 @@ bool args_number(Call *c, const char *key, int64_t least, int64_t *ret);
  *  call is answered. */
 bool args_path(Call *c, const json_t *object, const char *parameter, uint8_t **ret, size_t *ret_size);
 
-/** args_path_normal() - the pure core: in place. false: not an absolute path without "." and "..". */
-bool args_path_normal(uint8_t *path, size_t *size);
-
 /** args_words() - an array of words as bits 1 << number; absent: 0. from_word: 0 for an unknown word, which answers
  *  the call. */
 bool args_words(Call *c, const char *key, int (*from_word)(const char *word), uint32_t *ret);
