@@ -102,7 +102,7 @@ static int read_mounts(Bytes mountinfo, Mounts *ret) {
 /* May a call that follows this path wait for somebody? */
 static bool may_hang(const Mounts *mounts, Bytes path) {
         for (size_t i = 0; i < mounts->n; i++)
-                if (!is_harmless(mounts->items[i].type) && leads_through(path, mounts->items[i].mountpoint))
+                if (leads_through(path, mounts->items[i].mountpoint) && !is_harmless(mounts->items[i].type))
                         return true;
         return false;
 }
