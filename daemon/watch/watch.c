@@ -341,7 +341,7 @@ static void take_batch(Watch *w, Batch *b) {
 }
 
 static void drain(Watch *w, Batch *b) {
-        int r;
+        int r = 0;
 
         do {
                 while (b->count < BATCH_READ && (r = notify_next(w->notify, &b->notices[b->count])) == 1)
