@@ -165,13 +165,16 @@ static int read_small(int dir_fd, const char *path, char **ret) {
 static int open_told(const Look *l, const char *from, const char *path) {
         char joined[2 * PATH_MAX];
         size_t n = strlen(l->root);
+        int size;
 
         if (path[0] != '/')
-                snprintf(joined, sizeof(joined), "%s%s%s", from, from[0] ? "/" : "", path);
+                size = snprintf(joined, sizeof(joined), "%s%s%s", from, from[0] ? "/" : "", path);
         else if (strncmp(path, l->root, n) == 0 && path[n] == '/')
-                snprintf(joined, sizeof(joined), "%s", path + n + strspn(path + n, "/"));
+                size = snprintf(joined, sizeof(joined), "%s", path + n + strspn(path + n, "/"));
         else
                 return -EPERM;
+        if ((size_t) size >= sizeof(joined))
+                return -ENAMETOOLONG;
         return refusal(open_beneath(l->root_fd, joined, O_PATH | O_DIRECTORY));
 }
 
