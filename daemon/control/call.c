@@ -47,7 +47,7 @@ static void go_on(Emit *out) {
 }
 
 /* The last row becomes the last reply; a call without rows has an empty one. */
-void call_end(Call *c) {
+void call_complete(Call *c) {
         if (c->answered)
                 return;
         if (c->row_open)
@@ -58,7 +58,7 @@ void call_end(Call *c) {
 }
 
 static void finish(Call *c) {
-        call_end(c);
+        call_complete(c);
         deliver_out(c);
         if (c->connection)
                 c->end(c);

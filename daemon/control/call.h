@@ -115,8 +115,8 @@ void call_reply(Call *c, json_t *parameters);
 /** call_error() - the same with an error's full name; parameters NULL: none. */
 void call_error(Call *c, const char *error, json_t *parameters);
 void call_invalid(Call *c, const char *parameter);
-/** call_end() - no more rows come. */
-void call_end(Call *c);
+/** call_complete() - no more rows come. */
+void call_complete(Call *c);
 /** call_failed() - org.scitrace.Service.Failed with a sentence. */
 void call_failed(Call *c, const char *format, ...) PRINTF_LIKE(2, 3);
 

@@ -259,8 +259,7 @@ Control *control_free(Control *k) {
                 client_free(k->clients);
         pool_free(k->service.pool);
         call_free_orphans(&k->service);
-        if (k->config.intake)
-                intake_forget(k->config.intake, k);
+        intake_on_commit(k->config.intake, NULL, NULL);
         interfaces_free(k->interfaces);
         closep(&k->listen_fd);
         sd_event_unref(k->event);

@@ -61,7 +61,7 @@ static int sample_start(Call *c) {
 
         if (r == 0 && s.time > 0)
                 (void) sample_counts(&s);
-        call_end(c);
+        call_complete(c);
         return r < 0 ? r : 0;
 }
 

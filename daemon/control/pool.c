@@ -102,6 +102,7 @@ static int run(Thread *t, Job *job) {
 static void *work(void *userdata) {
         Thread *t = userdata;
         Pool *p = t->pool;
+        Query *stale = NULL;
 
         pthread_mutex_lock(&p->mutex);
         while (!p->stop) {
@@ -118,7 +119,15 @@ static void *work(void *userdata) {
                 r = run(t, job);
                 pthread_mutex_lock(&p->mutex);
                 t->job = NULL;
+                if (job->cancelled)
+                        stale = STEAL(t->query);
                 finish(job, job->cancelled ? -ECANCELED : r);
+                if (!stale)
+                        continue;
+                /* Cancelling may have come between two calls, and would end the first one of the next job. */
+                pthread_mutex_unlock(&p->mutex);
+                stale = query_close(stale);
+                pthread_mutex_lock(&p->mutex);
         }
         pthread_mutex_unlock(&p->mutex);
         return NULL;
