@@ -16,7 +16,7 @@ static void on_interrupt(int signal_number) {
 }
 
 void ask_until_interrupted(void) {
-        struct sigaction action = { .sa_handler = on_interrupt };      /* no SA_RESTART: it must end a wait */
+        struct sigaction action = { .sa_handler = on_interrupt }; /* no SA_RESTART: it must end a wait */
 
         sigaction(SIGINT, &action, NULL);
 }
@@ -48,8 +48,9 @@ static Status connect_daemon(Ctl *c) {
         if (!socket) {
                 r = find_socket(c, &found);
                 if (r == PLACE_E_NO_HOME)
-                        return complain(STATUS_USAGE, "HOME is not set: say where the daemon is, with --state DIR or "
-                                                      "--socket PATH");
+                        return complain(STATUS_USAGE,
+                                        "HOME is not set: say where the daemon is, with --state DIR or "
+                                        "--socket PATH");
                 if (r < 0)
                         return complain_errno(r, "cannot find the daemon's socket");
                 socket = found;
@@ -69,10 +70,13 @@ static Status lost(Ctl *c, int error) {
         if (c->hush)
                 return STATUS_FAILED;
         if (error == -ECONNRESET || error == -EPIPE)
-                return complain(STATUS_FAILED, "the daemon hung up before it had answered; 'scitracectl status' says whether "
-                                               "it is there");
+                return complain(
+                        STATUS_FAILED,
+                        "the daemon hung up before it had answered; 'scitracectl status' says whether it "
+                        "is there");
         if (error == -EBADMSG)
-                return complain(STATUS_FAILED, "what answers there is no scitraced: it does not speak its protocol");
+                return complain(STATUS_FAILED,
+                                "what answers there is no scitraced: it does not speak its protocol");
         return complain_errno(error, "the connection to the daemon broke");
 }
 
@@ -120,7 +124,8 @@ void ask_quietly(Ctl *c, const char *method, json_t *parameters, json_t **ret) {
 }
 
 /* One answer of a stream. */
-static Status take(Ctl *c, const VarlinkReply *reply, const char *key, AskRowFn fn, void *userdata, bool *stop) {
+static Status take(Ctl *c, const VarlinkReply *reply, const char *key, AskRowFn fn, void *userdata,
+                   bool *stop) {
         json_t *row = json_object_get(reply->parameters, key);
 
         if (reply->error) {
@@ -130,7 +135,8 @@ static Status take(Ctl *c, const VarlinkReply *reply, const char *key, AskRowFn 
         return row ? fn(c, row, stop, userdata) : STATUS_OK;
 }
 
-Status ask_rows(Ctl *c, const char *method, json_t *parameters, const char *key, AskRowFn fn, void *userdata) {
+Status ask_rows(Ctl *c, const char *method, json_t *parameters, const char *key, AskRowFn fn,
+                void *userdata) {
         bool more = true, stop = false;
         Status status;
 
@@ -154,7 +160,8 @@ Status ask_rows(Ctl *c, const char *method, json_t *parameters, const char *key,
         return status;
 }
 
-Status ask_rows_quietly(Ctl *c, const char *method, json_t *parameters, const char *key, AskRowFn fn, void *userdata) {
+Status ask_rows_quietly(Ctl *c, const char *method, json_t *parameters, const char *key, AskRowFn fn,
+                        void *userdata) {
         bool before = c->hush;
         Status status;
 

@@ -11,10 +11,11 @@ static const TableColumn columns[] = {
 static void cells(Ctl *c, Table *t, json_t *row, void *userdata) {
         bool gap = strcmp(row_text(row, "state"), "gap") == 0, ended = row_has(row, "untilUsec");
         int64_t until = ended ? row_number(row, "untilUsec") : now_usec(CLOCK_REALTIME);
+        const char *look = gap && !ended ? STYLE_RED : "";
         char buf[TIME_TEXT_MAX];
 
         cell_time(t, row, "fromUsec");
-        table_cell(t, ended ? time_format(until, buf) : gap ? "open" : "now", style(c, gap && !ended ? STYLE_RED : ""));
+        table_cell(t, ended ? time_format(until, buf) : gap ? "open" : "now", style(c, look));
         table_cell(t, time_format_span(until - row_number(row, "fromUsec"), buf), NULL);
         if (gap)
                 cell_text(t, row, "cause", style(c, ended ? STYLE_YELLOW : STYLE_RED));

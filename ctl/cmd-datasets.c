@@ -3,14 +3,17 @@
 #include "ctl/view.h"
 
 static const TableColumn columns[] = {
-        { "DATASET", false, false }, { "KIND", false, false }, { "STATE", false, false }, { "FILES", true, false },
-        { "SIZE", true, false },     { "GAPS", true, false },  { "PENDING", true, false }, { "PATH", false, true },
+        { "DATASET", false, false }, { "KIND", false, false }, { "STATE", false, false },
+        { "FILES", true, false },    { "SIZE", true, false },  { "GAPS", true, false },
+        { "PENDING", true, false },  { "PATH", false, true },
 };
 
 static void cells(Ctl *c, Table *t, json_t *row, void *userdata) {
         bool gaps = row_number(row, "gapsOpen") > 0;
         const char *state = row_text(row, "state");
-        const char *look = strcmp(state, "watched") == 0 ? STYLE_GREEN : strcmp(state, "lost") == 0 ? STYLE_RED : STYLE_YELLOW;
+        const char *look = strcmp(state, "watched") == 0 ? STYLE_GREEN
+                           : strcmp(state, "lost") == 0  ? STYLE_RED
+                                                         : STYLE_YELLOW;
         char buf[HUMAN_MAX];
 
         cell_text(t, row, "name", style(c, STYLE_BOLD));

@@ -45,7 +45,8 @@ static void end_run(Ctl *c, Table *t, void *userdata) {
         CLEANUP(freep) char *text = NULL;
         Files *f = userdata;
 
-        if (f->git_row && f->git.rows > 0 && asprintf(&text, "%s/ [%lld entries; --all]", f->git.git, (long long) f->git.rows) > 0)
+        if (f->git_row && f->git.rows > 0 &&
+            asprintf(&text, "%s/ [%lld entries; --all]", f->git.git, (long long) f->git.rows) > 0)
                 print_file(c, t, f->git_row, f, f->git.bytes, text);
         else if (f->git_row && asprintf(&text, "%s/", f->git.git) > 0)
                 print_file(c, t, f->git_row, f, -1, text);
@@ -60,15 +61,16 @@ static void cells(Ctl *c, Table *t, json_t *row, void *userdata) {
         bool directory = strcmp(row_text(row, "type"), "directory") == 0;
         Files *f = userdata;
 
-        if (!path || asprintf(&text, "%s%s%s", path, directory ? "/" : target ? c->screen.utf8 ? " → " : " -> " : "",
-                              target ? target : "") < 0)
+        if (!path || asprintf(&text, "%s%s%s%s", path, directory ? "/" : "",
+                              !target ? "" : c->screen.utf8 ? " → " : " -> ", target ? target : "") < 0)
                 return;
         if (fold_same(&f->git, dataset, path)) {
                 fold_add(&f->git, row);
                 return;
         }
         end_run(c, t, f);
-        if (f->fold && directory && fold_begin(&f->git, dataset, text) && strlen(f->git.git) == strlen(path)) {
+        if (f->fold && directory && fold_begin(&f->git, dataset, text) &&
+            strlen(f->git.git) == strlen(path)) {
                 f->git_row = json_incref(row);
                 return;
         }
@@ -92,7 +94,8 @@ static Status look_for(Ctl *c, json_t *row, bool *stop, void *userdata) {
         return STATUS_OK;
 }
 
-/* A word may be a dataset's name or a directory's. A dataset comes first; "./NAME" is always the directory. */
+/* A word may be a dataset's name or a directory's. A dataset comes first; "./NAME" is always the
+ * directory. */
 static bool is_directory(Ctl *c, const char *word) {
         bool found = false;
         struct stat st;
@@ -119,7 +122,7 @@ static int make_parameters(Ctl *c, const char *word, json_t *parameters, bool *r
         r = path_absolute(word, PATH_FOLLOWED, &path);
         if (r < 0)
                 return r;
-        *ret_in_git = git_length(path) > 0 || (strlen(path) > 5 && strcmp(path + strlen(path) - 5, "/.git") == 0);
+        *ret_in_git = strstr(path, "/.git") != NULL;
         directory = json_object();
         json_object_set_new(parameters, "directory", directory);
         return directory ? varlink_set_bytes(directory, "path", BYTES_STR(path)) : -ENOMEM;

@@ -8,8 +8,9 @@ static void print_options(unsigned takes, bool every) {
 
                 if (every ? o->takes != 0 : !(o->takes & takes))
                         continue;
-                snprintf(left, sizeof(left), "%s%c%s--%s%s%s", o->letter ? "-" : " ", o->letter ? o->letter : ' ',
-                         o->letter ? ", " : "  ", o->word, o->argument ? " " : "", o->argument ? o->argument : "");
+                snprintf(left, sizeof(left), "%s%c%s--%s%s%s", o->letter ? "-" : " ",
+                         o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->word,
+                         o->argument ? " " : "", o->argument ? o->argument : "");
                 printf("  %-24s %s\n", left, o->help);
         }
 }
@@ -24,7 +25,7 @@ static void print_all(void) {
         }
         puts("\nOptions:");
         print_options(0, true);
-        puts("\n'scitracectl help COMMAND' lists the options of a command; scitracectl(1) explains them.");
+        puts("\n'scitracectl help COMMAND' has the options of a command; see scitracectl(1).");
 }
 
 Status cmd_help(Ctl *c, char **arguments) {
@@ -38,8 +39,8 @@ Status cmd_help(Ctl *c, char **arguments) {
         cmd = find_command(arguments, &n);
         if (!cmd)
                 return no_command(arguments);
-        printf("scitracectl %s%s%s%s\n\n%s.\n", cmd->name, cmd->takes ? " [OPTIONS]" : "", *cmd->arguments ? " " : "",
-               cmd->arguments, cmd->help);
+        printf("scitracectl %s%s%s%s\n\n%s.\n", cmd->name, cmd->takes ? " [OPTIONS]" : "",
+               *cmd->arguments ? " " : "", cmd->arguments, cmd->help);
         if (cmd->takes) {
                 puts("\nOptions:");
                 print_options(cmd->takes, false);

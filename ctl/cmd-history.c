@@ -28,7 +28,8 @@ static void cells(Ctl *c, Table *t, json_t *row, void *userdata) {
 
 Status cmd_history(Ctl *c, char **arguments) {
         static const View view = {
-                "org.scitrace.Record.History", "event", columns, ELEMENTS(columns), cells, "Nothing is recorded of it.", NULL,
+                "org.scitrace.Record.History", "event", columns, ELEMENTS(columns), cells,
+                "Nothing is recorded of it.",  NULL,
         };
         json_t *parameters = json_object();
         int r = path_parameter(parameters, arguments[0], PATH_ITSELF);

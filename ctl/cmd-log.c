@@ -93,9 +93,11 @@ static void cells(Ctl *c, Table *t, json_t *row, void *userdata) {
         print_event(c, t, row, log);
 }
 
-static const View view = { method, key, columns, ELEMENTS(columns), cells, "Nothing is recorded of that.", end_run };
+static const View view = { method, key, columns, ELEMENTS(columns), cells, "Nothing is recorded of that.",
+                           end_run };
 static const View view_of_one = {
-        method, key, columns_of_one, ELEMENTS(columns_of_one), cells, "Nothing is recorded of that.", end_run,
+        method,  key, columns_of_one, ELEMENTS(columns_of_one), cells, "Nothing is recorded of that.",
+        end_run,
 };
 
 static Status show(Ctl *c, json_t *row, bool *stop, void *userdata) {
@@ -143,8 +145,10 @@ static Status show_newest(Ctl *c, Log *log, const json_t *filter) {
         log->newest = json_array();
         status = ask_rows(c, method, parameters, key, keep, log);
         fold_done(&log->counted);
-        for (size_t i = 0, n = json_array_size(log->newest); i < n && status == STATUS_OK && !screen_broken(); i++)
-                status = viewer_show(c, &log->viewer, json_array_get(log->newest, c->options.reverse ? i : n - 1 - i));
+        for (size_t i = 0, n = json_array_size(log->newest);
+             i < n && status == STATUS_OK && !screen_broken(); i++)
+                status = viewer_show(c, &log->viewer,
+                                     json_array_get(log->newest, c->options.reverse ? i : n - 1 - i));
         return status;
 }
 
@@ -202,7 +206,8 @@ Status cmd_log(Ctl *c, char **arguments) {
         int r;
 
         if (c->options.follow && c->options.reverse)
-                return complain(STATUS_USAGE, "--follow shows what comes, newest last; --reverse cannot go with it");
+                return complain(STATUS_USAGE,
+                                "--follow shows what comes, newest last; --reverse cannot go with it");
         filter = json_object();
         r = make_filter(&c->options, arguments, filter, &in_git);
         if (r < 0) {
@@ -219,7 +224,8 @@ Status cmd_log(Ctl *c, char **arguments) {
         if (log.wanted)
                 status = show_newest(c, &log, filter);
         else if (!c->options.follow)
-                status = ask_rows(c, method, with(filter, "reverse", json_boolean(c->options.reverse)), key, show, &log);
+                status = ask_rows(c, method, with(filter, "reverse", json_boolean(c->options.reverse)), key,
+                                  show, &log);
         else
                 status = STATUS_OK;
         if (status == STATUS_OK && c->options.follow)

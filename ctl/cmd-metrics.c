@@ -25,7 +25,8 @@ static void labels_cell(Table *t, json_t *row) {
         json_object_foreach(json_object_get(row, "labels"), name, value) {
                 char *longer = NULL;
 
-                if (asprintf(&longer, "%s%s%s=%s", text ? text : "", text ? "," : "", name, json_string_value(value)) < 0)
+                if (asprintf(&longer, "%s%s%s=%s", text ? text : "", text ? "," : "", name,
+                             json_string_value(value)) < 0)
                         break;
                 free(text);
                 text = longer;
@@ -69,7 +70,13 @@ static Status show(Ctl *c, json_t *row, bool *stop, void *userdata) {
 
 static Status show_now(Ctl *c, char **names) {
         static const View view = {
-                "org.scitrace.Metrics.Sample", "point", columns_now, ELEMENTS(columns_now), cells_now, NULL, NULL,
+                "org.scitrace.Metrics.Sample",
+                "point",
+                columns_now,
+                ELEMENTS(columns_now),
+                cells_now,
+                NULL,
+                NULL,
         };
         Viewer v = { .view = &view };
         json_t *parameters = json_object();
@@ -83,7 +90,8 @@ static Status show_now(Ctl *c, char **names) {
         if (status != STATUS_OK || v.rows > 0)
                 return status;
         if (*names)
-                return complain(STATUS_NOT_FOUND, "no series is called so, or begins so; 'scitracectl metrics' lists them");
+                return complain(STATUS_NOT_FOUND,
+                                "no series is called so, or begins so; 'scitracectl metrics' lists them");
         note(c, "No sample has been taken yet.");
         return STATUS_OK;
 }

@@ -7,7 +7,6 @@ Status cmd_remove(Ctl *c, char **arguments) {
         Status status = ask(c, "org.scitrace.Datasets.Remove", named(arguments[0]), NULL);
 
         if (status == STATUS_OK)
-                note(c, "Dataset %s is no longer watched. Its record stays; adding the directory again resumes it.",
-                     arguments[0]);
+                note(c, "Dataset %s is no longer watched; its record stays.", arguments[0]);
         return status;
 }

@@ -19,7 +19,9 @@ Status cmd_settle(Ctl *c, char **arguments) {
         if (c->options.format != FORMAT_TABLE)
                 view_json(c, answer);
         else if (digests > 0)
-                note(c, "Settled: all is recorded up to event %lld; %lld digests of large files are still to come.",
+                note(c,
+                     "Settled: all is recorded up to event %lld; %lld digests of large files are still "
+                     "to come.",
                      (long long) row_number(answer, "seq"), (long long) digests);
         else
                 note(c, "Settled: all is recorded up to event %lld.", (long long) row_number(answer, "seq"));

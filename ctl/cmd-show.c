@@ -28,8 +28,8 @@ static void owner_line(const Ctl *c, const json_t *file) {
         const struct group *group = getgrgid(gid);
         char value[256];
 
-        snprintf(value, sizeof(value), "%s (%u), group %s (%u)", user ? user->pw_name : "nobody known", (unsigned) uid,
-                 group ? group->gr_name : "nobody known", (unsigned) gid);
+        snprintf(value, sizeof(value), "%s (%u), group %s (%u)", user ? user->pw_name : "nobody known",
+                 (unsigned) uid, group ? group->gr_name : "nobody known", (unsigned) gid);
         line(c, "owner", value);
 }
 
@@ -46,16 +46,19 @@ static void print_file(const Ctl *c, const json_t *file) {
                 line(c, "size", value);
         }
         if (row_has(file, "mtimeNsec"))
-                line(c, "modified", time_format(row_number(file, "mtimeNsec") / (int64_t) NSEC_PER_USEC, buf));
-        snprintf(value, sizeof(value), "%s (%04llo)", mode_text(file, mode), (unsigned long long) row_number(file, "mode"));
+                line(c, "modified",
+                     time_format(row_number(file, "mtimeNsec") / (int64_t) NSEC_PER_USEC, buf));
+        snprintf(value, sizeof(value), "%s (%04llo)", mode_text(file, mode),
+                 (unsigned long long) row_number(file, "mode"));
         line(c, "mode", value);
         owner_line(c, file);
         text_line(c, "digest", file, "digest");
         text_line(c, "digest from", file, "digestSource");
         text_line(c, "annex key", file, "annexKey");
         text_line(c, "git commit", file, "gitCommit");
-        snprintf(value, sizeof(value), "%lld, with %lld recorded name%s", (long long) row_number(file, "node"),
-                 (long long) row_number(file, "links"), row_number(file, "links") == 1 ? "" : "s");
+        snprintf(value, sizeof(value), "%lld, with %lld recorded name%s",
+                 (long long) row_number(file, "node"), (long long) row_number(file, "links"),
+                 row_number(file, "links") == 1 ? "" : "s");
         line(c, "node", value);
         snprintf(value, sizeof(value), "%lld", (long long) row_number(file, "seq"));
         line(c, "last event", value);

@@ -52,9 +52,9 @@ static void print_machine(Ctl *c) {
         (void) ask_rows_quietly(c, "org.scitrace.Metrics.Sample", parameters, "point", take_point, &m);
         if (m.load[0] < 0 || m.total <= 0 || m.available < 0)
                 return;
-        line(c, "machine", "", "load %.2f %.2f %.2f, memory %.0f%% used (%s of %s)", m.load[0], m.load[1], m.load[2],
-             100 * (m.total - m.available) / m.total, human_size((int64_t) (m.total - m.available), used),
-             human_size((int64_t) m.total, total));
+        line(c, "machine", "", "load %.2f %.2f %.2f, memory %.0f%% used (%s of %s)", m.load[0], m.load[1],
+             m.load[2], 100 * (m.total - m.available) / m.total,
+             human_size((int64_t) (m.total - m.available), used), human_size((int64_t) m.total, total));
 }
 
 static void print_troubles(const Ctl *c, const json_t *d) {
@@ -69,31 +69,35 @@ static void print_troubles(const Ctl *c, const json_t *d) {
                 long long n = (long long) row_number(d, troubles[i].member);
 
                 if (n > 0)
-                        line(c, "since start", STYLE_YELLOW, "%lld %s", n, n == 1 ? troubles[i].one : troubles[i].many);
+                        line(c, "since start", STYLE_YELLOW, "%lld %s", n,
+                             n == 1 ? troubles[i].one : troubles[i].many);
         }
 }
 
 static void print_daemon(Ctl *c, const json_t *d) {
         CLEANUP(freep) char *store = row_name(d, "storePath"), *reason = row_name(d, "reason");
-        long long gaps = (long long) row_number(d, "gapsOpen"), pending = (long long) row_number(d, "pending");
+        long long gaps = (long long) row_number(d, "gapsOpen"),
+                  pending = (long long) row_number(d, "pending");
         bool running = strcmp(row_text(d, "state"), "running") == 0;
         char span[TIME_TEXT_MAX], size[HUMAN_MAX];
 
-        printf("%sscitraced %s%s: %s%s%s, %s mode, pid %lld, up %s\n", style(c, STYLE_BOLD), row_text(d, "version"),
-               style(c, STYLE_END), style(c, running ? STYLE_GREEN : STYLE_RED), row_text(d, "state"),
-               style(c, STYLE_END), row_text(d, "mode"), (long long) row_number(d, "pid"),
-               time_format_span(row_number(d, "uptimeUsec"), span));
+        printf("%sscitraced %s%s: %s%s%s, %s mode, pid %lld, up %s\n", style(c, STYLE_BOLD),
+               row_text(d, "version"), style(c, STYLE_END), style(c, running ? STYLE_GREEN : STYLE_RED),
+               row_text(d, "state"), style(c, STYLE_END), row_text(d, "mode"),
+               (long long) row_number(d, "pid"), time_format_span(row_number(d, "uptimeUsec"), span));
         if (reason)
                 line(c, "reason", STYLE_RED, "%s", reason);
         line(c, "store", "", "%s, %lld events, %s", human_size(row_number(d, "storeBytes"), size),
              (long long) row_number(d, "events"), store ? store : "?");
         line(c, "memory", "", "%s", human_size(row_number(d, "memoryBytes"), size));
-        line(c, "watching", "", "%lld director%s, %lld change%s pending", (long long) row_number(d, "watches"),
-             row_number(d, "watches") == 1 ? "y" : "ies", pending, pending == 1 ? "" : "s");
+        line(c, "watching", "", "%lld director%s, %lld change%s pending",
+             (long long) row_number(d, "watches"), row_number(d, "watches") == 1 ? "y" : "ies", pending,
+             pending == 1 ? "" : "s");
         if (gaps == 0)
                 line(c, "coverage", "", "no gap is open");
         else
-                line(c, "coverage", STYLE_RED, "%lld gap%s open: changes may go unseen; 'scitracectl coverage DATASET'", gaps,
+                line(c, "coverage", STYLE_RED,
+                     "%lld gap%s open: changes may go unseen; 'scitracectl coverage DATASET'", gaps,
                      gaps == 1 ? " is" : "s are");
         print_troubles(c, d);
         print_machine(c);

@@ -19,7 +19,8 @@ Status cmd_store_backup(Ctl *c, char **arguments) {
                 return complain_memory();
         fd = open(arguments[0], O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0 && errno == EEXIST)
-                return complain(STATUS_FAILED, "%s exists; a backup overwrites nothing, name a new file", shown);
+                return complain(STATUS_FAILED, "%s exists; a backup overwrites nothing, name a new file",
+                                shown);
         if (fd < 0)
                 return complain_errno(errno, "cannot create %s", shown);
         status = ask_with_fd(c, "org.scitrace.Store.Backup", NULL, fd, &answer);

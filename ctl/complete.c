@@ -16,7 +16,8 @@ static Status offer_name(Ctl *c, json_t *row, bool *stop, void *userdata) {
 }
 
 static void offer_datasets(Ctl *c, const char *begun) {
-        (void) ask_rows_quietly(c, "org.scitrace.Datasets.List", NULL, "dataset", offer_name, (void *) begun);
+        (void) ask_rows_quietly(c, "org.scitrace.Datasets.List", NULL, "dataset", offer_name,
+                                (void *) begun);
 }
 
 /* The option whose value is begun: the word before the last is one, and takes a value. */

@@ -6,8 +6,8 @@
 
 #include "ctl/ctl.h"
 
-/** complete() - words: those behind `scitracectl` up to the cursor, the last of them begun or empty. Prints each
- *  candidate on a line; none: it is a file name, or something that nobody but the person knows. */
+/** complete() - words: those behind `scitracectl` up to the cursor, the last of them begun or empty. Prints
+ *  each candidate on a line; none: it is a file name, or something that nobody but the person knows. */
 Status complete(Ctl *c, int n_words, char **words);
 
 #endif

@@ -28,7 +28,8 @@ typedef enum Status {
 
 typedef enum Format { FORMAT_TABLE, FORMAT_JSON, FORMAT_JSON_PRETTY } Format;
 
-/* The options, each with the bit by which a command says that it takes it; those with no bit, every command takes. */
+/* The options, each with the bit by which a command says that it takes it; those with no bit, every
+ * command takes. */
 enum {
         TAKES_NAME = 1 << 0,
         TAKES_NULL = 1 << 1,

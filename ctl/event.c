@@ -27,7 +27,8 @@ static void append(char **s, const char *format, ...) {
 
 char *event_path(const Ctl *c, const json_t *event) {
         CLEANUP(freep) char *path = row_name(event, "path"), *old = row_name(event, "oldPath");
-        const char *kind = row_text(event, "kind"), *origin = row_text(event, "origin"), *cause = row_text(event, "cause");
+        const char *kind = row_text(event, "kind"), *origin = row_text(event, "origin"),
+                   *cause = row_text(event, "cause");
         int64_t count = row_number(event, "count");
         bool directory = strcmp(row_text(event, "type"), "directory") == 0;
         bool exchange = strcmp(kind, "exchange") == 0;
@@ -50,8 +51,12 @@ const char *event_style(const Ctl *c, const json_t *event) {
         static const struct {
                 const char *kind, *style;
         } styles[] = {
-                { "create", STYLE_GREEN },   { "unlink", STYLE_RED },     { "rename", STYLE_YELLOW },
-                { "exchange", STYLE_YELLOW }, { "gap-open", STYLE_RED STYLE_BOLD }, { "gap-close", STYLE_BOLD },
+                { "create", STYLE_GREEN },
+                { "unlink", STYLE_RED },
+                { "rename", STYLE_YELLOW },
+                { "exchange", STYLE_YELLOW },
+                { "gap-open", STYLE_RED STYLE_BOLD },
+                { "gap-close", STYLE_BOLD },
                 { "transient", STYLE_DIM },
         };
 

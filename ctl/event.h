@@ -6,12 +6,13 @@
 
 #include "ctl/ctl.h"
 
-/** event_path() - "old → new" of a rename, "dir/", "path: cause" of a gap, and in brackets what is not plain: the
- *  origin unless it is live, and the count above 1. malloc'ed. */
+/** event_path() - "old → new" of a rename, "dir/", "path: cause" of a gap, and in brackets what is not
+ *  plain: the origin unless it is live, and the count above 1. malloc'ed. */
 char *event_path(const Ctl *c, const json_t *event);
 const char *event_style(const Ctl *c, const json_t *event);
 
-/** git_length() - of a path that is beneath a directory called .git: the length of that directory's path, else 0. */
+/** git_length() - of a path that is beneath a directory called .git: the length of that directory's path,
+ *  else 0. */
 size_t git_length(const char *path);
 
 /** Fold: a run of rows beneath one .git directory, shown as one. */
@@ -20,8 +21,8 @@ typedef struct Fold {
         int64_t rows, bytes, seq, time;
 } Fold;
 
-/** fold_same() - the row goes on with the open run. fold_begin() - it opens one; false: it is not beneath a .git.
- *  path: escaped. */
+/** fold_same() - the row goes on with the open run. fold_begin() - it opens one; false: it is not beneath a
+ *  .git. path: escaped. */
 bool fold_same(const Fold *f, const char *dataset, const char *path);
 bool fold_begin(Fold *f, const char *dataset, const char *path);
 void fold_add(Fold *f, const json_t *row);

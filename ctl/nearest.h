@@ -2,7 +2,8 @@
 #ifndef SCITRACE_CTL_NEAREST_H
 #define SCITRACE_CTL_NEAREST_H
 
-/* nearest: the word that was meant by a misspelt one. Pure. May use: libc.  May not use: anything of ours. */
+/* nearest: the word that was meant by a misspelt one. Pure. May use: libc.  May not use: anything of
+ * ours. */
 
 #include <stddef.h>
 
@@ -17,7 +18,8 @@ typedef struct Nearest {
 
 /** nearest_init() - word: what was typed. */
 void nearest_init(Nearest *n, const char *word);
-/** nearest_offer() - one of the right words. A word that begins with what was typed is near, whatever its length. */
+/** nearest_offer() - one of the right words. A word that begins with what was typed is near, whatever its
+ *  length. */
 void nearest_offer(Nearest *n, const char *word);
 /** nearest_word() - the one nearest word, or NULL. */
 const char *nearest_word(const Nearest *n);

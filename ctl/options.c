@@ -46,14 +46,16 @@ static Status set_timeout(Options *o, const char *argument) {
         double seconds = strtod(argument, &end);
 
         if (end == argument || *end || !(seconds > 0) || seconds > 1e6)
-                return complain(STATUS_USAGE, "--timeout takes seconds, such as 10 or 0.5, not \"%s\"", argument);
+                return complain(STATUS_USAGE, "--timeout takes seconds, such as 10 or 0.5, not \"%s\"",
+                                argument);
         o->timeout = (int64_t) (seconds * (double) USEC_PER_SEC);
         return STATUS_OK;
 }
 
 static Status set_time(const char *option, const char *argument, int64_t *ret) {
         if (time_parse(argument, now_usec(CLOCK_REALTIME), ret) != 0)
-                return complain(STATUS_USAGE, "--%s does not know the time \"%s\"; it takes " TIME_FORMS, option, argument);
+                return complain(STATUS_USAGE, "--%s does not know the time \"%s\"; it takes " TIME_FORMS,
+                                option, argument);
         return STATUS_OK;
 }
 
@@ -69,7 +71,8 @@ static Status add_kind(Options *o, const char *word) {
         Nearest nearest;
 
         if (kind_from_word(word) > 0)
-                return json_array_append_new(o->kinds, json_string(word)) < 0 ? complain_memory() : STATUS_OK;
+                return json_array_append_new(o->kinds, json_string(word)) < 0 ? complain_memory()
+                                                                              : STATUS_OK;
         nearest_init(&nearest, word);
         for (int i = 1; kind_to_word(i); i++)
                 nearest_offer(&nearest, kind_to_word(i));
@@ -102,25 +105,25 @@ const Option option_table[] = {
         { 0,   "user",      NULL,      0,             "ask your own daemon", FLAG(user) },
         { 0,   "system",    NULL,      0,             "ask the system's daemon", FLAG(system) },
         { 0,   "socket",    "PATH",    0,             "ask the daemon that listens there", TEXT(socket) },
-        { 0,   "state",     "DIR",     0,             "ask the daemon whose state folder that is", TEXT(state) },
-        { 'o', "output",    "FORMAT",  0,             "table, json (an object a line) or json-pretty", BY(set_output) },
+        { 0,   "state",     "DIR",     0,             "ask the daemon of this state folder", TEXT(state) },
+        { 'o', "output",    "FORMAT",  0,             "table, json (lines) or json-pretty", BY(set_output) },
         { 'l', "full",      NULL,      0,             "cut nothing to fit the screen", FLAG(full) },
         { 0,   "no-legend", NULL,      0,             "no titles above the columns", FLAG(no_legend) },
         { 0,   "no-pager",  NULL,      0,             "no pager", FLAG(no_pager) },
         { 'q', "quiet",     NULL,      0,             "only answers and errors", FLAG(quiet) },
         { 'h', "help",      NULL,      0,             "this, or help on the command", FLAG(help) },
         { 0,   "version",   NULL,      0,             "the version", FLAG(version) },
-        { 0,   "name",      "NAME",    TAKES_NAME,    "call the dataset so (else like its directory)", TEXT(name) },
-        { 'a', "all",       NULL,      TAKES_ALL,     "leave nothing out: .git, removed datasets", FLAG(all) },
+        { 0,   "name",      "NAME",    TAKES_NAME,    "what the dataset will be called", TEXT(name) },
+        { 'a', "all",       NULL,      TAKES_ALL,     "also .git, also removed datasets", FLAG(all) },
         { 'f', "follow",    NULL,      TAKES_FOLLOW,  "go on with what happens from now on", FLAG(follow) },
         { 'n', "lines",     "N",       TAKES_LINES,   "only the newest N", BY(set_lines) },
         { 'r', "reverse",   NULL,      TAKES_REVERSE, "newest first", FLAG(reverse) },
-        { 'S', "since",     "TIME",    TAKES_TIMES,   "from then on: yesterday, -2h, \"2026-11-24 10:00\"", BY(set_since) },
+        { 'S', "since",     "TIME",    TAKES_TIMES,   "from then on: yesterday, -2h, ...", BY(set_since) },
         { 'U', "until",     "TIME",    TAKES_TIMES,   "up to then", BY(set_until) },
-        { 0,   "kind",      "KIND",    TAKES_KIND,    "only events of these kinds: create,modify,...", BY(set_kind) },
+        { 0,   "kind",      "KIND",    TAKES_KIND,    "only these kinds: create,modify,...", BY(set_kind) },
         { 0,   "dataset",   "DATASET", TAKES_DATASET, "only this dataset", TEXT(dataset) },
         { 0,   "timeout",   "SECONDS", TAKES_TIMEOUT, "give up after so long", BY(set_timeout) },
-        { '0', "null",      NULL,      TAKES_NULL,    "names alone, raw, each ended by a NUL byte", FLAG(null) },
+        { '0', "null",      NULL,      TAKES_NULL,    "names alone, raw, ended by NUL bytes", FLAG(null) },
         { 0 },
 };
 /* clang-format on */
@@ -132,14 +135,16 @@ static Status unknown_option(char **argv, int letter) {
         Nearest nearest;
 
         if (letter > 0 && letter < LONG_BASE)
-                return complain(STATUS_USAGE, "there is no option -%c; 'scitracectl help' lists them", letter);
+                return complain(STATUS_USAGE, "there is no option -%c; 'scitracectl help' lists them",
+                                letter);
         if (letter >= LONG_BASE)
                 return complain(STATUS_USAGE, "--%s takes no value", option_table[letter - LONG_BASE].word);
         nearest_init(&nearest, typed + strspn(typed, "-"));
         for (const Option *o = option_table; o->word; o++)
                 nearest_offer(&nearest, o->word);
         if (nearest_word(&nearest))
-                return complain(STATUS_USAGE, "there is no option %s; did you mean --%s?", typed, nearest_word(&nearest));
+                return complain(STATUS_USAGE, "there is no option %s; did you mean --%s?", typed,
+                                nearest_word(&nearest));
         return complain(STATUS_USAGE, "there is no option %s; 'scitracectl help' lists them", typed);
 }
 
@@ -160,7 +165,8 @@ static void make_getopt(struct option longs[static OPTIONS_MAX], char shorts[sta
                 const Option *o = &option_table[i];
 
                 assert(i + 1 < OPTIONS_MAX);
-                longs[i] = (struct option) { o->word, o->argument ? required_argument : no_argument, NULL, LONG_BASE + i };
+                longs[i] = (struct option) { o->word, o->argument ? required_argument : no_argument, NULL,
+                                            LONG_BASE + i };
                 if (!o->letter)
                         continue;
                 *s++ = o->letter;
@@ -209,7 +215,8 @@ PlaceMode options_mode(const Options *o) {
         if (o->system || o->user)
                 return o->system ? PLACE_SYSTEM : PLACE_USER;
         if (o->socket)
-                return strncmp(o->socket, RUNSTATEPATH "/", strlen(RUNSTATEPATH "/")) == 0 ? PLACE_SYSTEM : PLACE_USER;
+                return strncmp(o->socket, RUNSTATEPATH "/", strlen(RUNSTATEPATH "/")) == 0 ? PLACE_SYSTEM
+                                                                                           : PLACE_USER;
         return o->state ? PLACE_USER : place_mode();
 }
 
@@ -223,7 +230,8 @@ Status options_allowed(const Options *o, const Cmd *cmd) {
 
         for (const Option *option = option_table; option->word; option++)
                 if (option->takes & foreign)
-                        return complain(STATUS_USAGE, "'%s' takes no --%s; 'scitracectl help %s' says what it takes", cmd->name,
-                                        option->word, cmd->name);
+                        return complain(STATUS_USAGE,
+                                        "'%s' takes no --%s; 'scitracectl help %s' says what it takes",
+                                        cmd->name, option->word, cmd->name);
         return STATUS_OK;
 }

@@ -20,8 +20,8 @@ typedef struct Option {
 extern const Option option_table[];
 extern const char *const format_words[];        /* in the order of Format; ends with NULL */
 
-/** options_parse() - options may stand before and behind the words; "--" ends them. argv is put in order, words last;
- *  *ret_words is the first of them. now: µs, for times such as "2 hours ago". */
+/** options_parse() - options may stand before and behind the words; "--" ends them. argv is put in order,
+ *  words last; *ret_words is the first of them. now: µs, for times such as "2 hours ago". */
 Status options_parse(Options *o, int argc, char **argv, char ***ret_words);
 /** options_mode() - whose daemon is asked. */
 PlaceMode options_mode(const Options *o);

@@ -7,18 +7,20 @@
 #include <jansson.h>
 
 typedef enum PathEnd {
-        PATH_ITSELF,                    /* the last component is not followed: it may be a link, and the link is meant */
+        PATH_ITSELF,                    /* a last component that is a link is meant as the link */
         PATH_FOLLOWED,
 } PathEnd;
 
-/** path_absolute() - byte for byte; the parent is a real path as far as it exists, since roots are recorded so; what
- *  exists no more is cleaned of "//", "/./" and "/../" by the letters. malloc'ed. 0 or negative errno. */
+/** path_absolute() - byte for byte; the parent is a real path as far as it exists, since roots are recorded
+ *  so; what exists no more is cleaned of "//", "/./" and "/../" by the letters. malloc'ed. 0 or negative
+ *  errno. */
 int path_absolute(const char *argument, PathEnd end, char **ret);
 
 /** path_clean() - by the letters only: "/a//b/./c/../d/" becomes "/a/b/d". In place; s begins with "/". */
 void path_clean(char *s);
 
-/** path_parameter() - puts an argument into an object as member `path`, or `pathBase64`. 0 or negative errno. */
+/** path_parameter() - puts an argument into an object as member `path`, or `pathBase64`. 0 or negative
+ *  errno. */
 int path_parameter(json_t *object, const char *argument, PathEnd end);
 
 #endif

@@ -13,7 +13,8 @@ char *row_name(const json_t *row, const char *key) {
         char *text = NULL;
         size_t size = 0;
 
-        if (varlink_get_bytes(row, key, &bytes, &size) < 0 || !bytes || text_escape(BYTES(bytes, size), &text) < 0)
+        if (varlink_get_bytes(row, key, &bytes, &size) < 0 || !bytes ||
+            text_escape(BYTES(bytes, size), &text) < 0)
                 return NULL;
         return text;
 }

@@ -50,8 +50,8 @@ void note(const Ctl *c, const char *format, ...) {
         fputc('\n', stderr);
 }
 
-/* In a sentence, {word} is the error's member of that name: names escaped, numbers as they are; {word~} is a span of
- * microseconds. A member that is not there is "?". */
+/* In a sentence, {word} is the error's member of that name: names escaped, numbers as they are; {word~} is a
+ * span of microseconds. A member that is not there is "?". */
 typedef struct Sentence {
         const char *key;                /* of the table; NULL ends it */
         Status status;
@@ -61,18 +61,20 @@ typedef struct Sentence {
 static const Sentence cannot_watch[] = {
         { "missing", STATUS_FAILED, "there is no directory {path}" },
         { "not-directory", STATUS_FAILED, "{path} is not a directory; add the directory that holds it" },
-        { "permission", STATUS_FAILED, "the daemon has no permission to read {path}; 'ls -ld' shows whose it is" },
+        { "permission", STATUS_FAILED,
+          "the daemon has no permission to read {path}; 'ls -ld' shows whose it is" },
         { "network", STATUS_FAILED,
-          "{path} is on a network file system, where changes made by other hosts are seen by nobody here; add it on the "
-          "host that has the disk" },
+          "{path} is on a network file system, where changes made by other hosts are seen by nobody "
+          "here; add it on the host that has the disk" },
         { "other-filesystem", STATUS_FAILED,
           "{path} is on another file system than what is watched already, and this version watches one" },
         { "inside", STATUS_FAILED,
           "{path} lies in dataset {dataset}, which records it already; see 'scitracectl files {path}'" },
         { "around", STATUS_FAILED,
-          "{path} holds dataset {dataset}; to watch the larger tree: 'scitracectl remove {dataset}' (its record stays), "
-          "then add {path} again" },
-        { "watched", STATUS_FAILED, "{path} is watched already, as dataset {dataset}; see 'scitracectl datasets'" },
+          "{path} holds dataset {dataset}; to watch the larger tree: 'scitracectl remove {dataset}' (its "
+          "record stays), then add {path} again" },
+        { "watched", STATUS_FAILED,
+          "{path} is watched already, as dataset {dataset}; see 'scitracectl datasets'" },
         { "not-absolute", STATUS_FAILED, "{path} is not an absolute path" },
         { NULL, STATUS_FAILED, "cannot watch {path}: {message}" },
 };
@@ -81,21 +83,25 @@ static const Sentence errors[] = {
         { "org.scitrace.Datasets.NameTaken", STATUS_FAILED,
           "a dataset is called {name} already; choose another name: 'scitracectl add DIR --name NAME'" },
         { "org.scitrace.Datasets.InvalidName", STATUS_FAILED,
-          "a dataset cannot be called \"{name}\"; choose a name of letters, digits, '.', '_' and '-' that begins with a "
-          "letter or digit: 'scitracectl add DIR --name NAME'" },
+          "a dataset cannot be called \"{name}\"; choose a name of letters, digits, '.', '_' and '-' "
+          "that begins with a letter or digit: 'scitracectl add DIR --name NAME'" },
         { "org.scitrace.Metrics.NoSuchSeries", STATUS_NOT_FOUND,
           "no series is called {name}; 'scitracectl metrics' lists them" },
         { "org.scitrace.Record.NotWatched", STATUS_NOT_FOUND,
           "{path} is in no dataset; 'scitracectl datasets' lists them, 'scitracectl add DIR' starts one" },
         { "org.scitrace.Record.NoSuchFile", STATUS_NOT_FOUND,
-          "dataset {dataset} has no {path} now; 'scitracectl history FILE' tells what became of it, if it ever was there" },
-        { "org.scitrace.Service.RateLimited", STATUS_FAILED, "too many requests; try again in {retryAfterUsec~}" },
+          "dataset {dataset} has no {path} now; 'scitracectl history FILE' tells what became of it, if "
+          "it ever was there" },
+        { "org.scitrace.Service.RateLimited", STATUS_FAILED,
+          "too many requests; try again in {retryAfterUsec~}" },
         { "org.scitrace.Service.DeadlineExceeded", STATUS_FAILED,
-          "the answer took too long to find, and the daemon gave up; ask for less, as with -n, -S or a path" },
+          "the answer took too long to find, and the daemon gave up; ask for less, as with -n, -S or a "
+          "path" },
         { "org.scitrace.Service.Failed", STATUS_FAILED, "{message}" },
         { "org.scitrace.Store.NoDescriptor", STATUS_FAILED, "the daemon cannot write into that file" },
         { "org.varlink.service.InvalidParameter", STATUS_FAILED,
-          "the daemon does not take the value of \"{parameter}\"; is it of another version? See 'scitracectl status'" },
+          "the daemon does not take the value of \"{parameter}\"; is it of another version? See "
+          "'scitracectl status'" },
         { "org.varlink.service.MethodNotFound", STATUS_FAILED,
           "the daemon does not know {method}: it is of another version; restart it" },
         { "org.varlink.service.InterfaceNotFound", STATUS_FAILED,
@@ -156,7 +162,8 @@ static Status say_no_dataset(Ctl *c, const json_t *parameters) {
         if (nearest_word(&nearest))
                 return complain(STATUS_NOT_FOUND, "no dataset is called %s; did you mean %s?", shown,
                                 nearest_word(&nearest));
-        return complain(STATUS_NOT_FOUND, "no dataset is called %s; 'scitracectl datasets' lists them", shown);
+        return complain(STATUS_NOT_FOUND, "no dataset is called %s; 'scitracectl datasets' lists them",
+                        shown);
 }
 
 static Status say_not_settled(const json_t *parameters) {
@@ -164,18 +171,21 @@ static Status say_not_settled(const json_t *parameters) {
 
         if (json_is_true(json_object_get(parameters, "stalled")))
                 return complain(STATUS_FAILED,
-                                "not settled: a watcher does not answer (%lld changes wait); 'scitracectl status' says "
-                                "more, and the daemon starts that watcher again by itself", pending);
-        return complain(STATUS_FAILED, "not settled in time: %lld changes wait; give it longer with --timeout SECONDS",
+                                "not settled: a watcher does not answer (%lld changes wait); "
+                                "'scitracectl status' says more, and the daemon starts that watcher "
+                                "again by itself",
+                                pending);
+        return complain(STATUS_FAILED,
+                        "not settled in time: %lld changes wait; give it longer with --timeout SECONDS",
                         pending);
 }
 
 static Status say_denied(const Ctl *c) {
         if (c->mode == PLACE_USER)
                 return complain(STATUS_DENIED, "this daemon obeys its owner alone, and that is not you");
-        return complain(STATUS_DENIED,
-                        "only root and members of the group scitrace-admin may do this; use sudo, or have yourself added "
-                        "('sudo usermod -aG scitrace-admin USER') and log in again");
+        return complain(STATUS_DENIED, "only root and members of the group scitrace-admin may do this; "
+                                       "use sudo, or have yourself added ('sudo usermod -aG "
+                                       "scitrace-admin USER') and log in again");
 }
 
 Status say_error(Ctl *c, const VarlinkReply *reply) {
@@ -199,7 +209,9 @@ Status say_error(Ctl *c, const VarlinkReply *reply) {
                 s++;
         if (s->key)
                 return say(s, reply->parameters);
-        return complain(STATUS_FAILED, "the daemon answers with the error %s, which this version does not know", reply->error);
+        return complain(STATUS_FAILED,
+                        "the daemon answers with the error %s, which this version does not know",
+                        reply->error);
 }
 
 typedef struct Unit {
@@ -224,16 +236,19 @@ static Status say_no_system_daemon(const char *socket, int error) {
 
         ask_systemd(&u);
         if (strcmp(u.loaded, "loaded") != 0)
-                return complain(STATUS_NO_DAEMON, "no scitraced answers at %s (%s)", socket, strerror(error));
+                return complain(STATUS_NO_DAEMON, "no scitraced answers at %s (%s)", socket,
+                                strerror(error));
         if (strcmp(u.active, "failed") == 0)
-                return complain(STATUS_NO_DAEMON,
-                                "scitraced.service has failed; 'journalctl -u scitraced -n 20' says why, 'sudo systemctl "
-                                "restart scitraced' tries again");
+                return complain(STATUS_NO_DAEMON, "scitraced.service has failed; 'journalctl -u "
+                                                  "scitraced -n 20' says why, 'sudo systemctl restart "
+                                                  "scitraced' tries again");
         if (strcmp(u.active, "active") == 0)
                 return complain(STATUS_NO_DAEMON,
-                                "scitraced.service is active, but nobody answers at %s (%s); 'sudo systemctl restart "
-                                "scitraced.socket scitraced'", socket, strerror(error));
-        return complain(STATUS_NO_DAEMON, "scitraced.service is %s; start it: 'sudo systemctl start scitraced'",
+                                "scitraced.service is active, but nobody answers at %s (%s); 'sudo "
+                                "systemctl restart scitraced.socket scitraced'",
+                                socket, strerror(error));
+        return complain(STATUS_NO_DAEMON,
+                        "scitraced.service is %s; start it: 'sudo systemctl start scitraced'",
                         *u.active ? u.active : "not running");
 }
 
@@ -246,10 +261,12 @@ static Status say_no_user_daemon(const Ctl *c, const char *socket, int error) {
                 ask_systemd(&u);
         if (strcmp(u.loaded, "loaded") == 0)
                 return complain(STATUS_NO_DAEMON,
-                                "no scitraced is running: the system's is %s ('sudo systemctl start scitraced'), and you "
-                                "run none of your own ('scitraced --user')", u.active);
+                                "no scitraced is running: the system's is %s ('sudo systemctl start "
+                                "scitraced'), and you run none of your own ('scitraced --user')",
+                                u.active);
         if (error != ENOENT && error != ECONNREFUSED)
-                return complain(STATUS_NO_DAEMON, "your scitraced cannot be reached at %s: %s", socket, strerror(error));
+                return complain(STATUS_NO_DAEMON, "your scitraced cannot be reached at %s: %s", socket,
+                                strerror(error));
         return complain(STATUS_NO_DAEMON, "you have no scitraced running; start it: 'scitraced --user%s%s'",
                         state ? " --state " : "", state ? state : "");
 }
@@ -261,11 +278,14 @@ Status say_unreachable(const Ctl *c, const char *socket, int error) {
         if (error == EACCES || error == EPERM) {
                 if (c->mode == PLACE_SYSTEM && !c->options.socket)
                         return complain(STATUS_DENIED,
-                                        "you may not open %s; use sudo, or have yourself added to its group ('sudo usermod "
-                                        "-aG scitrace-admin USER') and log in again", socket);
+                                        "you may not open %s; use sudo, or have yourself added to its "
+                                        "group ('sudo usermod -aG scitrace-admin USER') and log in again",
+                                        socket);
                 return complain(STATUS_DENIED, "you may not open %s", socket);
         }
         if (c->options.socket)
-                return complain(STATUS_NO_DAEMON, "no scitraced answers at %s (%s)", socket, strerror(error));
-        return c->mode == PLACE_SYSTEM ? say_no_system_daemon(socket, error) : say_no_user_daemon(c, socket, error);
+                return complain(STATUS_NO_DAEMON, "no scitraced answers at %s (%s)", socket,
+                                strerror(error));
+        return c->mode == PLACE_SYSTEM ? say_no_system_daemon(socket, error)
+                                       : say_no_user_daemon(c, socket, error);
 }

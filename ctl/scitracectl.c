@@ -10,39 +10,40 @@
 #include "ctl/say.h"
 #include "ctl/screen.h"
 
-/* The one table of commands: dispatch, help, completion are made from it, and a test compares the manual with it. */
+/* The one table of commands: dispatch, help and completion are made from it; a test compares the manual. */
 /* clang-format off */
 const Cmd commands[] = {
-        /* name         arguments          help                                                takes                 min max run */
-        { "status",      "",                "How the daemon is, and what it watches",
-          0,                                                                                   0, 0, cmd_status },
-        { "datasets",    "",                "The directory trees that are watched",
-          TAKES_ALL,                                                                           0, 0, cmd_datasets },
-        { "add",         "DIR",             "Watch a directory tree",
-          TAKES_NAME,                                                                          1, 1, cmd_add },
-        { "remove",      "DATASET",         "Stop watching; what is recorded stays",
-          0,                                                                                   1, 1, cmd_remove },
-        { "scan",        "DATASET",         "Compare the tree with the record once more",
-          0,                                                                                   1, 1, cmd_scan },
-        { "coverage",    "DATASET",         "When changes were seen, and when perhaps not",
-          0,                                                                                   1, 1, cmd_coverage },
-        { "files",       "[DATASET|DIR]",   "What is there now, as recorded",
-          TAKES_ALL | TAKES_NULL | TAKES_LINES,                                                0, 1, cmd_files },
-        { "show",        "FILE",            "All that is recorded of one file now",
-          0,                                                                                   1, 1, cmd_show },
-        { "history",     "FILE",            "What happened to one file, under all its names, newest first",
-          TAKES_LINES,                                                                         1, 1, cmd_history },
-        { "log",         "[PATH...]",       "What happened, oldest first; everywhere, or at and beneath PATH",
+        /* name, arguments, help
+         *   options, least and most arguments, handler */
+        { "status", "", "How the daemon is, and what it watches",
+          0, 0, 0, cmd_status },
+        { "datasets", "", "The directory trees that are watched",
+          TAKES_ALL, 0, 0, cmd_datasets },
+        { "add", "DIR", "Watch a directory tree",
+          TAKES_NAME, 1, 1, cmd_add },
+        { "remove", "DATASET", "Stop watching; what is recorded stays",
+          0, 1, 1, cmd_remove },
+        { "scan", "DATASET", "Compare the tree with the record once more",
+          0, 1, 1, cmd_scan },
+        { "coverage", "DATASET", "When changes were seen, and when perhaps not",
+          0, 1, 1, cmd_coverage },
+        { "files", "[DATASET|DIR]", "What is there now, as recorded",
+          TAKES_ALL | TAKES_NULL | TAKES_LINES, 0, 1, cmd_files },
+        { "show", "FILE", "All that is recorded of one file now",
+          0, 1, 1, cmd_show },
+        { "history", "FILE", "What happened to a file, newest first",
+          TAKES_LINES, 1, 1, cmd_history },
+        { "log", "[PATH...]", "What happened, oldest first; at or beneath PATH",
           TAKES_ALL | TAKES_FOLLOW | TAKES_LINES | TAKES_REVERSE | TAKES_TIMES | TAKES_KIND | TAKES_DATASET,
-                                                                                               0, -1, cmd_log },
-        { "metrics",     "[NAME...]",       "How the machine is; with --since or --until how it was",
-          TAKES_TIMES,                                                                         0, -1, cmd_metrics },
-        { "settle",      "[DATASET]",       "Wait until every change made so far is recorded",
-          TAKES_TIMEOUT,                                                                       0, 1, cmd_settle },
-        { "store backup", "FILE",           "Copy the record's database into FILE, which must not exist",
-          0,                                                                                   1, 1, cmd_store_backup },
-        { "help",        "[COMMAND]",       "This, or help on a command",
-          0,                                                                                   0, 2, cmd_help },
+          0, -1, cmd_log },
+        { "metrics", "[NAME...]", "How the machine is, or was",
+          TAKES_TIMES, 0, -1, cmd_metrics },
+        { "settle", "[DATASET]", "Wait until all changes made so far are recorded",
+          TAKES_TIMEOUT, 0, 1, cmd_settle },
+        { "store backup", "FILE", "Copy the record's database into a new FILE",
+          0, 1, 1, cmd_store_backup },
+        { "help", "[COMMAND]", "This, or help on a command",
+          0, 0, 2, cmd_help },
         { 0 },
 };
 /* clang-format on */
@@ -104,10 +105,11 @@ static Status run(Ctl *c, const Cmd *cmd, char **arguments) {
         if (status != STATUS_OK)
                 return status;
         if (n < cmd->min)
-                return complain(STATUS_USAGE, "%s what? It is '%s %s'", cmd->name, cmd->name, cmd->arguments);
+                return complain(STATUS_USAGE, "%s what? It is '%s %s'", cmd->name, cmd->name,
+                                cmd->arguments);
         if (cmd->max >= 0 && n > cmd->max)
-                return complain(STATUS_USAGE, "\"%s\" is one word too many; it is '%s%s%s'", arguments[cmd->max], cmd->name,
-                                *cmd->arguments ? " " : "", cmd->arguments);
+                return complain(STATUS_USAGE, "\"%s\" is one word too many; it is '%s%s%s'",
+                                arguments[cmd->max], cmd->name, *cmd->arguments ? " " : "", cmd->arguments);
         status = cmd->run(c, arguments);
         closed = screen_close(c);
         return status != STATUS_OK ? status : closed;
@@ -140,7 +142,7 @@ int main(int argc, char **argv) {
         setlocale(LC_CTYPE, "");        /* and no more: numbers are written with a point */
         screen_open(&c.screen);
         if (!c.screen.utf8)
-                setlocale(LC_CTYPE, "C.UTF-8");         /* names are UTF-8 whatever the locale; widths need to know */
+                setlocale(LC_CTYPE, "C.UTF-8"); /* names are, whatever the locale; their widths need it */
         if (argc > 1 && strcmp(argv[1], "--complete") == 0) {
                 status = complete(&c, argc - 2, argv + 2);
         } else {

@@ -53,7 +53,8 @@ static const char *wanted_pager(void) {
         return pager ? pager : getenv("PAGER");
 }
 
-/* The child: becomes a pager that reads from fd. Whoever may run us as root with sudo may not get a shell so. */
+/* The child: becomes a pager that reads from fd. Whoever may run us as root with sudo may not get a shell
+ * so. */
 static void become_pager(int fd) {
         const char *wanted = getenv("SUDO_UID") ? NULL : wanted_pager();
 

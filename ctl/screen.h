@@ -18,10 +18,11 @@ void screen_open(Screen *ret);
 /** style() - s when colours are on, else "". */
 const char *style(const Ctl *c, const char *s);
 
-/** pager_open() - stdout goes through a pager from here on, when it is a terminal and --no-pager is not there. */
+/** pager_open() - stdout goes through a pager from here on, when it is a terminal and --no-pager is not
+ *  there. */
 Status pager_open(Ctl *c);
-/** screen_close() - flushes stdout and waits for the pager. STATUS_FAILED when something could not be written; a
- *  reader that went away is no failure. */
+/** screen_close() - flushes stdout and waits for the pager. STATUS_FAILED when something could not be
+ *  written; a reader that went away is no failure. */
 Status screen_close(Ctl *c);
 /** screen_broken() - stdout takes no more. */
 bool screen_broken(void);

@@ -115,7 +115,8 @@ static size_t flexible_room(const Table *t) {
                 return SIZE_MAX;
         for (size_t i = 0; i < t->n_columns; i++)
                 others += i == flexible ? 0 : t->widths[i];
-        return (size_t) t->look.width > others + FLEXIBLE_MIN ? (size_t) t->look.width - others : FLEXIBLE_MIN;
+        return (size_t) t->look.width > others + FLEXIBLE_MIN ? (size_t) t->look.width - others
+                                                              : FLEXIBLE_MIN;
 }
 
 static void print_cell(Table *t, size_t column, const char *text, const char *style) {
@@ -139,8 +140,8 @@ static void widen(Table *t, const Cell *row) {
                 if (i != flexible)
                         t->widths[i] = MAX_OF(t->widths[i], table_width(row[i].text));
         if (flexible != SIZE_MAX)
-                t->widths[flexible] =
-                        MIN_OF(MAX_OF(t->widths[flexible], table_width(row[flexible].text)), flexible_room(t));
+                t->widths[flexible] = MIN_OF(MAX_OF(t->widths[flexible], table_width(row[flexible].text)),
+                                             flexible_room(t));
 }
 
 static int print_row(Table *t, const Cell *row) {

@@ -34,7 +34,8 @@ static int write_json(const char *text, size_t size, void *userdata) {
 }
 
 void view_json(const Ctl *c, const json_t *row) {
-        size_t flags = JSON_ENSURE_ASCII | (c->options.format == FORMAT_JSON_PRETTY ? JSON_INDENT(2) : JSON_COMPACT);
+        size_t flags = JSON_ENSURE_ASCII |
+                       (c->options.format == FORMAT_JSON_PRETTY ? JSON_INDENT(2) : JSON_COMPACT);
 
         (void) json_dump_callback(row, write_json, stdout, flags);
         putchar('\n');

@@ -17,7 +17,7 @@ typedef struct View {
         const TableColumn *columns;
         size_t n_columns;
         void (*cells)(Ctl *c, Table *t, json_t *row, void *userdata);
-        const char *nothing;            /* what is said when no row came, in the table's stead; NULL: nothing */
+        const char *nothing;            /* said when no row came, in the table's stead; NULL: not */
         void (*last)(Ctl *c, Table *t, void *userdata);         /* cells behind the last row; NULL: none */
 } View;
 

@@ -9,13 +9,14 @@
 
 #include "lib/util.h"
 
-/** text_escape() - b as one line of harmless UTF-8, malloc'ed. Written as \xNN, byte by byte: C0, DEL, C1, line and
- *  paragraph separators, the bidirectional controls (U+061C, U+200E-F, U+202A-E, U+2066-9), and whatever is not
- *  valid UTF-8. A backslash is written \\, always, so that the way back is never in doubt. 0 or -ENOMEM. */
+/** text_escape() - b as one line of harmless UTF-8, malloc'ed. Written as \xNN, byte by byte: C0, DEL, C1,
+ *  line and paragraph separators, the bidirectional controls (U+061C, U+200E-F, U+202A-E, U+2066-9), and
+ *  whatever is not valid UTF-8. A backslash is written \\, always, so that the way back is never in
+ *  doubt. 0 or -ENOMEM. */
 int text_escape(Bytes b, char **ret);
 
-/** text_unescape() - the way back: malloc'ed bytes. 0, -ENOMEM, or -EINVAL for a backslash that is followed by
- *  neither a backslash nor xNN. */
+/** text_unescape() - the way back: malloc'ed bytes. 0, -ENOMEM, or -EINVAL for a backslash that is followed
+ *  by neither a backslash nor xNN. */
 int text_unescape(const char *text, uint8_t **ret, size_t *ret_size);
 
 /** text_hex() - 2 * b.size lower-case digits and a NUL into out. */

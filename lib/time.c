@@ -99,8 +99,8 @@ static bool take_date(const char **s, struct tm *tm) {
         static const int days[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
         int64_t year, month, day;
 
-        if (!take_number(s, 4, 4, &year) || *(*s)++ != '-' || !take_number(s, 2, 2, &month) || *(*s)++ != '-' ||
-            !take_number(s, 2, 2, &day))
+        if (!take_number(s, 4, 4, &year) || *(*s)++ != '-' || !take_number(s, 2, 2, &month) ||
+            *(*s)++ != '-' || !take_number(s, 2, 2, &day))
                 return false;
         if (month < 1 || month > 12 || day < 1 || day > days[month - 1])
                 return false;
@@ -260,7 +260,8 @@ const char *time_format_span(int64_t usec, char buf[static TIME_TEXT_MAX]) {
                         snprintf(buf, TIME_TEXT_MAX, "%s%llu%s %llu%s", sign, (unsigned long long) whole,
                                  steps[i].word, (unsigned long long) rest, steps[i].next_word);
                 else
-                        snprintf(buf, TIME_TEXT_MAX, "%s%llu%s", sign, (unsigned long long) whole, steps[i].word);
+                        snprintf(buf, TIME_TEXT_MAX, "%s%llu%s", sign, (unsigned long long) whole,
+                                 steps[i].word);
                 return buf;
         }
         snprintf(buf, TIME_TEXT_MAX, "0s");

@@ -4,7 +4,8 @@
 #include "ctl/nearest.h"
 
 static const char *const words[] = {
-        "status", "datasets", "add", "remove", "scan", "coverage", "files", "show", "history", "log", "settle", "store", NULL,
+        "status", "datasets", "add", "remove", "scan",  "coverage", "files",
+        "show",   "history",  "log", "settle", "store", NULL,
 };
 
 static void assert_nearest(const char *typed, const char *wanted) {

@@ -98,7 +98,10 @@ static int make_folder(void **state) {
 }
 
 static int remove_folder(void **state) {
-        return unlink("way") < 0 || unlink("file") < 0 || rmdir("folder") < 0 || chdir("/") < 0 || rmdir(top) < 0 ? -1 : 0;
+        return unlink("way") < 0 || unlink("file") < 0 || rmdir("folder") < 0 || chdir("/") < 0 ||
+                               rmdir(top) < 0
+                       ? -1
+                       : 0;
 }
 
 int main(void) {

@@ -88,7 +88,9 @@ static void a_narrow_screen_leaves_the_path_a_little_room(void **state) {
 }
 
 static void wide_characters_take_two_columns_and_accents_none(void **state) {
-        static const char *const cells[] = { "日本", "1", "x", "abcd", "2", "y", "e\xcc\x81", "3", "z", NULL };
+        static const char *const cells[] = {
+                "日本", "1", "x", "abcd", "2", "y", "e\xcc\x81", "3", "z", NULL
+        };
 
         assert_drawn(&plain, cells,
                      "NAME SIZE PATH\n"

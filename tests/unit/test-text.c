@@ -33,7 +33,8 @@ static void valid_names_stay_as_they_are(void **state) {
         assert_escaped(BYTES_STR("plain name.txt"), "plain name.txt");
         assert_escaped(BYTES_STR("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x94\xac"),
                        "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x94\xac");
-        assert_escaped(BYTES_STR("\xe2\x80\xa7\xe2\x80\xaf"), "\xe2\x80\xa7\xe2\x80\xaf");      /* beside the ranges */
+        assert_escaped(BYTES_STR("\xe2\x80\xa7\xe2\x80\xaf"),
+                       "\xe2\x80\xa7\xe2\x80\xaf"); /* beside the ranges */
 }
 
 static void invalid_utf8_is_escaped_byte_by_byte(void **state) {
