@@ -20,7 +20,6 @@ enum {
 static const int64_t hole_min = 1024 * 1024;
 /* Files from this size on are read ahead of, and their pages dropped again if nobody had them in memory. */
 static const int64_t large_min = 1024 * 1024;
-static const int64_t tick_nsec = 10 * 1000 * 1000;      /* the coarsest tick of a kernel: HZ=100 */
 static const int64_t coarse_nsec = INT64_C(2000000000); /* of file systems that keep whole seconds, or two */
 
 /* What a thread keeps between files: allocating and fetching them cost more than digesting a small file. */
@@ -221,19 +220,12 @@ static int digest_fd(Job *j, uint8_t ret_digest[32]) {
         return EVP_DigestFinal_ex(j->reader->context, ret_digest, NULL) == 1 ? 0 : -EIO;
 }
 
-static int64_t coarse_now(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_REALTIME_COARSE, &ts);
-        return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
 /* A change after the read began has a ctime of the clock's tick then or later. If the ctime that we saw is
  * older than that tick, a change would show; else a second one in the same tick would not. */
 static bool is_racy(const IdentifyState *state, int64_t began) {
-        int64_t granule = state->ctime % INT64_C(1000000000) == 0 ? coarse_nsec : tick_nsec;
+        int64_t granule = state->ctime % INT64_C(1000000000) == 0 ? coarse_nsec : STAT_TICK_NSEC;
 
-        return state->ctime > began - granule;
+        return stat_is_young(state->ctime, granule, began, stat_clock());
 }
 
 static bool same_version(const IdentifyState *a, const IdentifyState *b) {
@@ -255,7 +247,7 @@ static int digest_held(int held, const struct statx *stx, Job *job, IdentifyStat
         fd = open_again(held, stx->stx_uid);
         if (fd < 0)
                 return fd;
-        began = coarse_now();
+        began = stat_clock();
         job->fd = fd;
         job->size = before.size;
         job->sparse = before.size - (int64_t) stx->stx_blocks * 512 >= hole_min;

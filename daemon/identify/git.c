@@ -21,7 +21,6 @@ enum {
         TRAIL_MAX = 24,
         HOPS_MAX = 5,                   /* symbolic references behind each other, as in git */
         LOOKS_MAX = 20,
-        TICK_MSEC = 10,                 /* the coarsest tick of a kernel: HZ=100 */
         SMALL_FILE_MAX = 65536,
 };
 
@@ -103,9 +102,11 @@ static bool trail_equal(const Trail *a, const Trail *b) {
         return a->count == b->count && memcmp(a->seen, b->seen, a->count * sizeof(a->seen[0])) == 0;
 }
 
-static bool trail_is_young(const Trail *t, int64_t now) {
+static bool trail_is_young(const Trail *t, int64_t began) {
+        int64_t ended = stat_clock();
+
         for (size_t i = 0; i < t->count; i++)
-                if (t->seen[i].ctime > now - TICK_MSEC * INT64_C(1000000))
+                if (stat_is_young(t->seen[i].ctime, STAT_TICK_NSEC, began, ended))
                         return true;
         return false;
 }
@@ -351,20 +352,13 @@ static int look_at(const char *root, Look *l) {
         return follow_head(l);
 }
 
-static int64_t coarse_now(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_REALTIME_COARSE, &ts);
-        return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
 int identify_git_head(const char *root, bool *ret_git, char ret_commit[65]) {
         int r = -EAGAIN;
 
         assert(root && ret_git && ret_commit);
         for (int i = 0; i < LOOKS_MAX; i++) {
                 CLEANUP(look_done) Look first = LOOK_NONE, second = LOOK_NONE;
-                int64_t began = coarse_now();
+                int64_t began = stat_clock();
 
                 r = look_at(root, &first);
                 if (r < 0 && r != -EAGAIN)
@@ -374,13 +368,13 @@ int identify_git_head(const char *root, bool *ret_git, char ret_commit[65]) {
                         ret_commit[0] = '\0';
                         return 0;
                 }
-                if (r == 0 && !trail_is_young(&first.trail, began) && look_at(root, &second) == 0 &&
-                    trail_equal(&first.trail, &second.trail)) {
+                if (r == 0 && look_at(root, &second) == 0 && trail_equal(&first.trail, &second.trail) &&
+                    !trail_is_young(&first.trail, began)) {
                         *ret_git = true;
                         memcpy(ret_commit, first.commit, sizeof(first.commit));
                         return 0;
                 }
-                (void) poll(NULL, 0, TICK_MSEC);
+                (void) poll(NULL, 0, STAT_TICK_NSEC / 1000000);
                 r = -EAGAIN;
         }
         return r;

@@ -14,8 +14,8 @@
 #include "lib/names.h"
 #include "lib/util.h"
 
-/** IdentifyState: what statx(2) says; times in ns since the epoch, after 2262 INT64_MAX. btime 0 where there is
- *  none. */
+/** IdentifyState: what statx(2) says; times in ns since the epoch, after 2262 INT64_MAX. btime 0 where there
+ *  is none. */
 typedef struct IdentifyState {
         uint64_t device;                /* st_dev of this mount: compare only within one run */
         uint64_t inode;

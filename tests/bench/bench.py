@@ -6,6 +6,7 @@ it does not rot. SCITRACE_BUILD: the build tree (without sanitizers, else the fi
 
 import argparse
 import contextlib
+import json
 import os
 import platform
 import shutil
@@ -143,6 +144,44 @@ def ours_visible(folder, link, count):
     return times
 
 
+def write_steadily(folder, rate, count):
+    """In a process of its own: `count` new files, `rate` a second. Gives a function that waits for its end and returns
+    {name: when it was closed}."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        closed, began = {}, time.monotonic()
+        for number in range(count):
+            ahead = began + number / rate - time.monotonic()
+            if ahead > 0.001:
+                time.sleep(ahead)
+            closed[f'l{number}'] = write_closed(os.path.join(folder, f'l{number}'))[0]
+        with os.fdopen(writer, 'w') as file:
+            json.dump(closed, file)
+        os._exit(0)
+    os.close(writer)
+
+    def times():
+        with os.fdopen(reader) as file:
+            closed = json.load(file)
+        os.waitpid(pid, 0)
+        return closed
+    return times
+
+
+def ours_loaded(folder, link, rate, count):
+    """The same at `rate` new files a second."""
+    newest = link.one('Record.Events', {'reverse': True, 'limit': 1})['event']['seq']
+    stream = link.call('Record.Events', {'after': newest, 'follow': True}, more=True)
+    closed, seen = write_steadily(folder, rate, count), {}
+    while len(seen) < count:
+        event = next(stream)['event']
+        if event['path'] and event['path'].startswith('l') and event.get('digest'):
+            seen.setdefault(event['path'], time.monotonic())
+    closed = closed()
+    return [seen[name] - closed[name] for name in seen], count / (max(closed.values()) - min(closed.values()))
+
+
 def watchman_visible(folder, watchman, count):
     times = []
     with watchman.link() as link:
@@ -178,11 +217,19 @@ def b3(runs, count):
             if watchman:
                 peer += watchman_visible(other, watchman, count)
             syncs.append(fsync_time(daemon.state))
+        loaded = tempfile.mkdtemp(prefix='scitrace-bench-', dir=daemon.top)
+        daemon.add(loaded, 'loaded')
+        daemon.settle()
+        with open_link(daemon) as link:
+            busy, rate = ours_loaded(loaded, link, 5000, 250 * count)
     sync = median(syncs)
     ours = [taken - SETTLE for taken in ours]
     row('one fdatasync of 4 KiB beside the store', milli(sync), 'ms')
     row(f'scitrace follow stream, less the settle time of {SETTLE:.2f} s: p50', milli(quantile(ours, 0.5)), 'ms')
     row('  p99', milli(quantile(ours, 0.99)), 'ms', f'less one fdatasync: {milli(quantile(ours, 0.99) - sync)}')
+    busy = [taken - SETTLE for taken in busy]
+    row(f'  at {rate:.0f} new files a second: p50', milli(quantile(busy, 0.5)), 'ms')
+    row('  p99', milli(quantile(busy, 0.99)), 'ms')
     if peer:
         row('watchman subscription, its settle time of 20 ms included: p50', milli(quantile(peer, 0.5)), 'ms')
         row('  p99', milli(quantile(peer, 0.99)), 'ms')

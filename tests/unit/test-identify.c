@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include "daemon/identify/identify.h"
+#include "daemon/identify/stat.h"
 #include "tests/lib/place.h"
 
 enum { MIB = 1024 * 1024 };
@@ -301,6 +302,15 @@ static void a_file_just_written_is_racy_and_then_no_more(void **state) {
         assert_memory_equal(digest, again, 32);
 }
 
+static void a_time_is_young_around_the_read_alone(void **state) {
+        (void) state;
+        assert_true(stat_is_young(995, 10, 1000, 2000));
+        assert_true(stat_is_young(1500, 10, 1000, 2000));
+        assert_true(stat_is_young(2005, 10, 1000, 2000));
+        assert_false(stat_is_young(990, 10, 1000, 2000));
+        assert_false(stat_is_young(2010, 10, 1000, 2000));      /* the clock was set back: a change would show */
+}
+
 static int stop_at_three(void *userdata, int64_t done) {
         (*(int *) userdata)++;
         return done >= 3 * MIB;
@@ -495,6 +505,7 @@ int main(void) {
                 PLACE_TEST(what_is_no_file_is_not_opened_and_nobody_waits),
                 PLACE_TEST(what_changes_while_it_is_read_is_no_version),
                 PLACE_TEST(a_file_just_written_is_racy_and_then_no_more),
+                cmocka_unit_test(a_time_is_young_around_the_read_alone),
                 PLACE_TEST(a_read_can_be_cancelled_each_mebibyte),
                 PLACE_TEST(holes_are_digested_but_not_read),
                 PLACE_TEST(pages_stay_in_memory_only_if_they_were),
