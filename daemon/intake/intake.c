@@ -187,6 +187,9 @@ static void publish_status(Intake *i) {
                                        (walking ? 1u : 0u) | (d->watched ? 2u : 0u));
         }
         i->status.scanning = scanning;
+        i->status.settling = 0;
+        for (const Settling *s = i->settlings; s; s = s->next)
+                i->status.settling++;
         i->status.watched = i->feed;
         i->status.pending = i->feed_pending + (int64_t) i->requests.count +
                             store_wanted_count(i->store, INT64_MAX);

@@ -34,7 +34,7 @@ static int pause_look(void *userdata, int64_t done) {
         return __atomic_load_n(&w->stop, __ATOMIC_RELAXED);
 }
 
-static void look_at_content(Watch *w, const Place *p, const SettleJob *job, Sight *ret) {
+static void look_at_content(Watch *w, const Spot *p, const SettleJob *job, Sight *ret) {
         bool asked = job->change.flags & SETTLE_READ;
         int r;
 
@@ -66,7 +66,7 @@ static void look_at_content(Watch *w, const Place *p, const SettleJob *job, Sigh
         }
 }
 
-static void look_at_name(Watch *w, const Place *p, const SettleJob *job, Sight *ret) {
+static void look_at_name(Watch *w, const Spot *p, const SettleJob *job, Sight *ret) {
         int r = identify_stat(p->fd, job->name, &ret->state);
 
         ret->what = SIGHT_STATE;
@@ -160,7 +160,7 @@ static void touch_more(Watch *w, uint32_t dir, const SettleJob *job, uint16_t fl
 }
 
 /* What lies in .git, other than objects, may have moved HEAD. */
-static void suspect_head(Watch *w, const Place *p, const Directory *d, const SettleJob *job) {
+static void suspect_head(Watch *w, const Spot *p, const Directory *d, const SettleJob *job) {
         bool git = strcmp(p->path, ".git") == 0 || strncmp(p->path, ".git/", 5) == 0 ||
                    (p->path[0] == '\0' && strcmp(job->name, ".git") == 0);
         SettleNotice n = { .dir = (uint32_t) p->root.wd, .name = BYTES("", 0), .origin = ORIGIN_LIVE,
@@ -170,7 +170,7 @@ static void suspect_head(Watch *w, const Place *p, const Directory *d, const Set
                 state_touch(w, &n, moment_now());
 }
 
-static void conclude(Watch *w, const Place *p, const SettleJob *job, const Sight *sight) {
+static void conclude(Watch *w, const Spot *p, const SettleJob *job, const Sight *sight) {
         Directory *d = table_find(w->table, (int) job->dir);
         bool again = sight->what == SIGHT_AGAIN && job->change.tries < TRIES;
 
@@ -226,7 +226,7 @@ static void conclude_unreachable(Watch *w, const SettleJob *jobs, size_t n, uint
         }
 }
 
-static void look(Watch *w, const Place *p, const SettleJob *job, Sight *ret) {
+static void look(Watch *w, const Spot *p, const SettleJob *job, Sight *ret) {
         if (job->name_size > 0) {
                 look_at_name(w, p, job, ret);
                 return;
@@ -237,14 +237,14 @@ static void look(Watch *w, const Place *p, const SettleJob *job, Sight *ret) {
 }
 
 static void look_batch(Watch *w, const SettleJob *jobs, size_t n) {
-        CLEANUP(place_done) Place place = { .fd = -1 };
+        CLEANUP(spot_done) Spot spot = { .fd = -1 };
         bool root_failed = false;
-        int r = place_find(w, jobs[0].dir, &place);
-        uint32_t root = place.root.id;
+        int r = spot_find(w, jobs[0].dir, &spot);
+        uint32_t root = spot.root.id;
 
         if (r == 0) {
                 pthread_mutex_unlock(&w->lock);
-                r = place_open(&place, &root_failed);
+                r = spot_open(&spot, &root_failed);
                 pthread_mutex_lock(&w->lock);
         }
         if (r < 0) {
@@ -257,9 +257,9 @@ static void look_batch(Watch *w, const SettleJob *jobs, size_t n) {
                 while (outbox_frames(w->outbox) >= OUTBOX_ROOM && !w->stop)
                         pthread_cond_wait(&w->room, &w->lock);
                 pthread_mutex_unlock(&w->lock);
-                look(w, &place, &jobs[i], &sight);
+                look(w, &spot, &jobs[i], &sight);
                 pthread_mutex_lock(&w->lock);
-                conclude(w, &place, &jobs[i], &sight);
+                conclude(w, &spot, &jobs[i], &sight);
                 state_barriers(w);
                 free(sight.target);
         }

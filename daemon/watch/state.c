@@ -111,18 +111,18 @@ void state_barriers(Watch *w) {
         }
 }
 
-int place_find(Watch *w, uint32_t dir, Place *ret) {
+int spot_find(Watch *w, uint32_t dir, Spot *ret) {
         Directory *d = table_find(w->table, (int) dir);
         Root *root = d && table_attached(d) ? state_root(w, d->root) : NULL;
 
         if (!root || root->wd <= 0)
                 return -ENOENT;
-        *ret = (Place) { .root = *root, .dir = dir, .fd = -1, .inode = d->inode, .btime = d->btime };
+        *ret = (Spot) { .root = *root, .dir = dir, .fd = -1, .inode = d->inode, .btime = d->btime };
         ret->root.path = strdup(root->path);
         ret->path = table_path(d);
         if (ret->root.path && ret->path)
                 return 0;
-        place_done(ret);
+        spot_done(ret);
         return -ENOMEM;
 }
 
@@ -135,7 +135,7 @@ static int prove(int fd, uint64_t inode, int64_t btime) {
         return state.inode == inode && state.btime == btime ? 0 : -ESTALE;
 }
 
-int place_open(Place *p, bool *ret_root) {
+int spot_open(Spot *p, bool *ret_root) {
         CLEANUP(closep) int root_fd = identify_root(p->root.path);
         int r;
 
@@ -152,12 +152,12 @@ int place_open(Place *p, bool *ret_root) {
         return prove(p->fd, p->inode, p->btime);
 }
 
-void place_done(Place *p) {
+void spot_done(Spot *p) {
         if (p->fd >= 0)
                 close(p->fd);
         free(p->path);
         free(p->root.path);
-        *p = (Place) { .fd = -1 };
+        *p = (Spot) { .fd = -1 };
 }
 
 bool state_ignored(const Watch *w, const char *dir_path, const char *name, bool directory) {

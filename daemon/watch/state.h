@@ -96,20 +96,20 @@ void state_unwatch(Watch *w, Directory *d);     /* d and all below: no watches, 
 void state_announce(Watch *w, const Directory *d);
 void state_gap(Watch *w, uint32_t root, uint32_t dir, Bytes name, Cause cause, int error);
 
-/** Place: a directory opened for looking, beneath its root, and proved to be the one meant. */
-typedef struct Place {
+/** Spot: a directory opened for looking, beneath its root, and proved to be the one meant. */
+typedef struct Spot {
         Root root;                      /* copy; path is ours */
         uint32_t dir;
         char *path;                     /* relative to the root */
         int fd;
         uint64_t inode;
         int64_t btime;
-} Place;
-/** place_find() (under the lock) - fills all but fd. 0, -ENOENT (not in the tree any more), -ENOMEM.
- *  place_open() (without) - 0; -ESTALE: another directory is there; -errno. *ret_root: it was the root that failed. */
-int place_find(Watch *w, uint32_t dir, Place *ret);
-int place_open(Place *p, bool *ret_root);
-void place_done(Place *p);
+} Spot;
+/** spot_find() (under the lock) - fills all but fd. 0, -ENOENT (not in the tree any more), -ENOMEM.
+ *  spot_open() (without) - 0; -ESTALE: another directory is there; -errno. *ret_root: it was the root that failed. */
+int spot_find(Watch *w, uint32_t dir, Spot *ret);
+int spot_open(Spot *p, bool *ret_root);
+void spot_done(Spot *p);
 
 /* Whether the policy's patterns cover a name of the directory at dir_path; no lock is needed. */
 bool state_ignored(const Watch *w, const char *dir_path, const char *name, bool directory);

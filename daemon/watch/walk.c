@@ -140,7 +140,7 @@ typedef struct Appeared {
         bool foreign, excluded, ignored;
 } Appeared;
 
-static void open_appeared(Watch *w, const Place *p, const SettleJob *job, Appeared *ret) {
+static void open_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeared *ret) {
         *ret = (Appeared) { .fd = -1 };
         ret->error = -identify_stat(p->fd, job->name, &ret->state);
         if (ret->error != 0 || !S_ISDIR(ret->state.mode))
@@ -158,7 +158,7 @@ static void open_appeared(Watch *w, const Place *p, const SettleJob *job, Appear
 }
 
 /* Under the lock. What appeared is reported, watched and announced in one go; returns the wd to list, or 0. */
-static int admit_appeared(Watch *w, const Place *p, const SettleJob *job, Appeared *a, bool *ret_again) {
+static int admit_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeared *a, bool *ret_again) {
         Directory *parent = table_find(w->table, (int) job->dir), *d;
         Bytes name = BYTES(job->name, job->name_size);
         int wd;
@@ -193,19 +193,19 @@ static int admit_appeared(Watch *w, const Place *p, const SettleJob *job, Appear
 }
 
 static void adopt(Watch *w, const SettleJob *job) {
-        CLEANUP(place_done) Place place = { .fd = -1 };
+        CLEANUP(spot_done) Spot spot = { .fd = -1 };
         Appeared a = { .fd = -1 };
         bool root_failed = false, again = false;
-        int r = place_find(w, job->dir, &place), wd = 0;
+        int r = spot_find(w, job->dir, &spot), wd = 0;
 
         if (r == 0) {
                 pthread_mutex_unlock(&w->lock);
-                r = place_open(&place, &root_failed);
+                r = spot_open(&spot, &root_failed);
                 if (r == 0)
-                        open_appeared(w, &place, job, &a);
+                        open_appeared(w, &spot, job, &a);
                 pthread_mutex_lock(&w->lock);
                 if (r == 0)
-                        wd = admit_appeared(w, &place, job, &a, &again);
+                        wd = admit_appeared(w, &spot, job, &a, &again);
                 else    /* its place moved; the looking threads try again, or find the root lost */
                         again = job->change.tries < TRIES;
         }
@@ -250,7 +250,7 @@ static void listed_done(Listed *l) {
         l->fd = -1;
 }
 
-static void examine(Walk *k, const Place *p, Listed *l) {
+static void examine(Walk *k, const Spot *p, Listed *l) {
         int r = identify_stat(p->fd, l->name, &l->state);
 
         l->fd = -1;
@@ -326,7 +326,7 @@ static void wait_for_room(Watch *w) {
 }
 
 /* Called and left without the lock. */
-static void pass_slice(Walk *k, const Place *p, int wd, size_t n) {
+static void pass_slice(Walk *k, const Spot *p, int wd, size_t n) {
         size_t step = n;
 
         for (size_t at = 0; at < n;) {
@@ -353,7 +353,7 @@ static void pass_slice(Walk *k, const Place *p, int wd, size_t n) {
         }
 }
 
-static void list_names(Walk *k, Place *p, int wd) {
+static void list_names(Walk *k, Spot *p, int wd) {
         DIR *dir = fdopendir(p->fd);
         struct dirent *entry;
         size_t n = 0;
@@ -377,7 +377,7 @@ static void list_names(Walk *k, Place *p, int wd) {
 }
 
 static void list_directory(Walk *k, int wd) {
-        CLEANUP(place_done) Place place = { .fd = -1 };
+        CLEANUP(spot_done) Spot spot = { .fd = -1 };
         FeedMessage begin = { .type = FEED_LIST_BEGIN,
                               .LIST_BEGIN = { .dir = (uint32_t) wd, .walk = k->id } };
         FeedMessage end = { .type = FEED_LIST_END, .LIST_END = { .dir = (uint32_t) wd, .walk = k->id } };
@@ -388,7 +388,7 @@ static void list_directory(Walk *k, int wd) {
         pthread_mutex_lock(&k->w->lock);
         adopt_all(k->w);
         wait_for_room(k->w);
-        r = place_find(k->w, (uint32_t) wd, &place);
+        r = spot_find(k->w, (uint32_t) wd, &spot);
         if (r == 0) {
                 d = table_find(k->w->table, wd);
                 k->w->walked_twice += d->listed;
@@ -400,9 +400,9 @@ static void list_directory(Walk *k, int wd) {
         if (r < 0)
                 return;
         k->directories++;
-        r = place_open(&place, &root_failed);
+        r = spot_open(&spot, &root_failed);
         if (r == 0)
-                list_names(k, &place, wd);
+                list_names(k, &spot, wd);
         end.LIST_END.error = (uint32_t) -r;
         pthread_mutex_lock(&k->w->lock);
         state_emit(k->w, &end, true);

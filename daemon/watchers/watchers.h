@@ -22,7 +22,7 @@ typedef struct WatchersConfig {
         int64_t settle_usec, write_max_usec, digest_max;
         char *const *ignore;
         size_t n_ignore;
-        const char *const *exclude;     /* folders of our own that are never watched, NULL-terminated */
+        char *const *exclude;           /* folders of our own that are never watched, NULL-terminated */
 } WatchersConfig;
 
 int watchers_new(sd_event *event, Intake *intake, const WatchersConfig *config, Watchers **ret);
