@@ -389,7 +389,7 @@ static int start(Daemon *d, const Options *o) {
         int r = find_place(d, o);
 
         if (r == 0)
-                r = policy_load((const char *const *) d->place->config, warn_policy, NULL, &d->policy);
+                r = policy_load((const char *const *) d->place->config, getuid(), warn_policy, NULL, &d->policy);
         if (r == 0)
                 r = start_loop(d);
         if (r == 0)
