@@ -324,6 +324,41 @@ static void the_shipped_file_shows_the_defaults(void **state) {
         assert_non_null(strstr(bare, "\nPattern=\n"));
 }
 
+/* The manual names each key of the shipped file with the same default. */
+static void the_manual_has_every_key_and_its_default(void **state) {
+        static char path[4096], man[65536], line[256], want[512];
+        const char *source = getenv("SCITRACE_SOURCE") ?: ".";
+        int keys = 0;
+        FILE *f;
+
+        (void) state;
+        snprintf(path, sizeof(path), "%s/man/scitraced.conf.5", source);
+        f = fopen(path, "re");
+        assert_non_null(f);
+        man[fread(man, 1, sizeof(man) - 1, f)] = '\0';
+        fclose(f);
+        snprintf(path, sizeof(path), "%s/policy/scitraced.conf", source);
+        f = fopen(path, "re");
+        assert_non_null(f);
+        while (fgets(line, sizeof(line), f)) {
+                char *value = strchr(line, '=');
+
+                line[strcspn(line, "\n")] = '\0';
+                if (line[0] == '[')
+                        snprintf(want, sizeof(want), "\n.Sh %s\n", line);
+                else if (line[0] == '#' && line[1] != ' ' && value)
+                        snprintf(want, sizeof(want), "\n.It Va %.*s Ns Ar %s\n", (int) (value - line), line + 1,
+                                 value[1] ? value + 1 : "PATTERN");
+                else
+                        continue;
+                keys++;
+                if (!strstr(man, want))
+                        fail_msg("man/scitraced.conf.5 lacks: %s", want);
+        }
+        fclose(f);
+        assert_in_range(keys, 9, 100);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(times_and_sizes_carry_units),
@@ -336,6 +371,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(files_of_a_stranger_are_refused, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(what_is_no_text_is_refused_and_a_fifo_does_not_hang, set_up, tear_down),
                 cmocka_unit_test(the_shipped_file_shows_the_defaults),
+                cmocka_unit_test(the_manual_has_every_key_and_its_default),
         };
 
         return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
