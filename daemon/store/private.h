@@ -11,11 +11,6 @@
 #include "daemon/store/store.h"
 #include "lib/embed.h"
 
-enum {
-        STORE_APPLICATION_ID = 0x73636974,      /* "scit" */
-        STORE_FORM = 1,                         /* user_version */
-};
-
 #define STORE_STATEMENTS(X)                                                                                       \
         X(BOOT_ADD, "INSERT INTO boot(uuid) VALUES (?1) ON CONFLICT DO NOTHING")                                  \
         X(BATCH_ADD, "INSERT INTO batch SELECT ?1, ?2, boot.id, ?4,"                                              \

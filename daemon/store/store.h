@@ -13,6 +13,11 @@
 
 typedef struct Store Store;
 
+enum {                                  /* in the header of the database */
+        STORE_APPLICATION_ID = 0x73636974,      /* "scit" */
+        STORE_FORM = 1,                 /* user_version: the form of the schema */
+};
+
 enum {                                  /* named outcomes */
         STORE_E_LOCKED = 1,             /* store_open: another process holds it */
         STORE_E_NEWER,                  /* store_open: made by a newer scitrace */

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <errno.h>
+
+#include "daemon/query/private.h"
+
+enum {
+        WINDOW = 16 * QUERY_PAGE,       /* seqs that one statement looks at when it finds little */
+};
+/* An event may be stored this long after its last notice (a large file is read first); and the clock may have been a
+ * little ahead of that of its batch. */
+static const int64_t late_max = 24 * 3600 * (int64_t) USEC_PER_SEC;
+static const int64_t early_max = 60 * (int64_t) USEC_PER_SEC;
+
+typedef struct Ask {
+        Query *q;
+        const QueryEvents *filter;
+        QueryEventFn fn;
+        void *userdata;
+        Place *places;
+        size_t n_places;
+        int64_t dataset;                /* the one that all answers are of; 0: several */
+        int64_t kinds, origins;         /* as bound to the statements */
+        int64_t lo, hi;                 /* answers are in (lo, hi] */
+        int64_t given;
+} Ask;
+
+static bool beneath(Bytes path, const Buffer *above) {
+        return path.data && path.size >= above->size && memcmp(path.data, above->data, above->size) == 0 &&
+               (path.size == above->size || path.data[above->size] == '/');
+}
+
+static bool in_places(const Ask *a, const QueryEvent *e) {
+        for (size_t i = 0; i < a->n_places; i++) {
+                const Place *p = &a->places[i];
+
+                if (p->dataset->id != e->event.dataset)
+                        continue;
+                if (p->path.size == 0 || beneath(e->path, &p->path) || beneath(e->old_path, &p->path))
+                        return true;
+        }
+        return a->n_places == 0;
+}
+
+/* One row of EVENT_ROW whose kind, origin and dataset fit. */
+static int answer(Ask *a, sqlite3_stmt *stmt) {
+        QueryEvent row;
+        Event e;
+        int r;
+
+        r = row_event(a->q, stmt, &e);
+        if (r < 0)
+                return r;
+        if ((a->filter->since != 0 && e.last < a->filter->since) || (a->filter->until != 0 && e.last > a->filter->until))
+                return 0;
+        r = row_complete(a->q, &e, &row);
+        if (r < 0 || !in_places(a, &row))
+                return r;
+        r = row_commit(a->q, &row);
+        if (r < 0)
+                return r;
+        if (a->fn(a->userdata, &row) != 0 || ++a->given == a->filter->limit)
+                return QUERY_STOPPED;
+        return 0;
+}
+
+/* One statement: events in (lo, hi], at most a page. *at is where the next one goes on. */
+static int scan_page(Ask *a, int64_t lo, int64_t hi, int64_t *at) {
+        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+        bool down = a->filter->reverse;
+        int64_t seq = 0;
+        int n = 0, r;
+
+        r = query_stmt(a->q, down ? QUERY_SQL_EVENTS_DOWN : QUERY_SQL_EVENTS_UP, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, lo);
+        sql_bind(stmt, 2, hi);
+        sql_bind(stmt, 3, a->dataset);
+        sql_bind(stmt, 4, a->kinds);
+        sql_bind(stmt, 5, a->origins);
+        sql_bind(stmt, 6, QUERY_PAGE);
+        while ((r = query_step(a->q, stmt)) > 0) {
+                n++;
+                seq = sql_column(stmt, 0);
+                r = answer(a, stmt);
+                if (r != 0)
+                        return r;
+        }
+        if (n == QUERY_PAGE)
+                *at = down ? seq - 1 : seq;
+        else
+                *at = down ? lo : hi;
+        return r;
+}
+
+static int scan(Ask *a) {
+        int64_t at = a->filter->reverse ? a->hi : a->lo;
+        int r = 0;
+
+        while (r == 0 && a->lo < a->hi && at != (a->filter->reverse ? a->lo : a->hi)) {
+                r = call_check(a->q);
+                if (r < 0)
+                        break;
+                r = a->filter->reverse ? scan_page(a, MAX_OF(a->lo, at - WINDOW), at, &at)
+                                       : scan_page(a, at, MIN_OF(a->hi, at + WINDOW), &at);
+        }
+        return r;
+}
+
+/* The events of one name that no directory ever held, by index: its holders one after the other, and what came and
+ * went under it before it was recorded. */
+typedef struct Stream {
+        Holders holders;
+        int64_t next;                   /* 0: none */
+        bool known;                     /* next is what follows the last position */
+} Stream;
+
+static int node_event(Query *q, bool down, int64_t node, int64_t lo, int64_t hi, int64_t *ret) {
+        sqlite3_stmt *stmt;
+        int r;
+
+        r = query_stmt(q, down ? QUERY_SQL_NODE_DOWN : QUERY_SQL_NODE_UP, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, node);
+        sql_bind(stmt, 2, lo);
+        sql_bind(stmt, 3, hi);
+        return query_one(q, stmt, ret);
+}
+
+/* The event in (lo, hi] that comes first in the direction: that which gave the name its holder (from), or one of the
+ * holder's own while it had the name. */
+static int in_segment(Query *q, bool down, const Segment *s, int64_t lo, int64_t hi, int64_t *ret) {
+        bool has_from = s->from > lo && s->from <= hi;
+        int r;
+
+        if (!down && has_from) {
+                *ret = s->from;
+                return 0;
+        }
+        r = node_event(q, down, s->node, MAX_OF(lo, s->from), MIN_OF(hi, s->to), ret);
+        if (r == 0 && *ret == 0 && has_from)
+                *ret = s->from;
+        return r;
+}
+
+static int next_of_holders(Query *q, bool down, const Holders *h, int64_t lo, int64_t hi, int64_t *ret) {
+        size_t low = 0, high = h->n_nodes;
+        int r;
+
+        /* the first segment that ends after lo, or the last one that begins at hi or before */
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (down ? h->nodes[middle].from <= hi : h->nodes[middle].to <= lo)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        *ret = 0;
+        for (size_t i = down ? low - 1 : low; i < h->n_nodes; down ? i-- : i++) {       /* ends at -1, too */
+                if (h->nodes[i].from > hi || h->nodes[i].to <= lo)
+                        break;
+                r = in_segment(q, down, &h->nodes[i], lo, hi, ret);
+                if (r < 0 || *ret != 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int next_transient(Query *q, bool down, const Holders *h, int64_t lo, int64_t hi, int64_t *ret) {
+        sqlite3_stmt *stmt;
+        int64_t seq;
+        int r;
+
+        for (size_t i = 0; i < h->n_parents; i++) {
+                const Segment *p = &h->parents[i];
+
+                r = query_stmt(q, down ? QUERY_SQL_TRANSIENT_DOWN : QUERY_SQL_TRANSIENT_UP, &stmt);
+                if (r < 0)
+                        return r;
+                sql_bind(stmt, 1, p->node);
+                sql_bind_bytes(stmt, 2, h->name);
+                sql_bind(stmt, 3, MAX_OF(lo, p->from));
+                sql_bind(stmt, 4, MIN_OF(hi, p->to));
+                r = query_one(q, stmt, &seq);
+                if (r < 0)
+                        return r;
+                if (seq != 0 && (*ret == 0 || (down ? seq > *ret : seq < *ret)))
+                        *ret = seq;
+        }
+        return 0;
+}
+
+static int stream_next(Ask *a, Stream *s, int64_t lo, int64_t hi) {
+        int r;
+
+        if (s->known)
+                return 0;
+        r = next_of_holders(a->q, a->filter->reverse, &s->holders, lo, hi, &s->next);
+        if (r == 0)
+                r = next_transient(a->q, a->filter->reverse, &s->holders, lo, hi, &s->next);
+        s->known = r == 0;
+        return r;
+}
+
+static int answer_seq(Ask *a, int64_t seq) {
+        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+        int r;
+
+        r = query_stmt(a->q, QUERY_SQL_EVENT, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, seq);
+        r = query_step(a->q, stmt);
+        if (r <= 0)
+                return r;
+        if (!((a->kinds >> sql_column(stmt, 4)) & 1) || !((a->origins >> sql_column(stmt, 5)) & 1))
+                return 0;
+        if (a->dataset != 0 && sql_column(stmt, 3) != a->dataset)
+                return 0;
+        return answer(a, stmt);
+}
+
+static int merge(Ask *a, Stream *streams, size_t n) {
+        int64_t lo = a->lo, hi = a->hi, best;
+        bool down = a->filter->reverse;
+        int r;
+
+        for (;;) {
+                r = call_check(a->q);
+                best = 0;
+                for (size_t i = 0; r == 0 && i < n; i++) {
+                        r = stream_next(a, &streams[i], lo, hi);
+                        if (streams[i].next != 0 &&
+                            (best == 0 || (down ? streams[i].next > best : streams[i].next < best)))
+                                best = streams[i].next;
+                }
+                if (r < 0 || best == 0)
+                        return r;
+                for (size_t i = 0; i < n; i++)
+                        if (streams[i].next == best)
+                                streams[i].known = false;
+                if (down)
+                        hi = best - 1;
+                else
+                        lo = best;
+                r = answer_seq(a, best);
+                if (r != 0)
+                        return r;
+        }
+}
+
+static void streams_free(Stream *streams, size_t n) {
+        for (size_t i = 0; streams && i < n; i++)
+                holders_done(&streams[i].holders);
+        free(streams);
+}
+
+/* 1 and the streams when every path names something that never was a directory; 0 when a scan is needed. */
+static int open_streams(Ask *a, Stream **ret) {
+        Stream *streams;
+        int r = 1;
+
+        if (a->n_places == 0)
+                return 0;
+        streams = calloc(a->n_places, sizeof(*streams));
+        if (!streams)
+                return -ENOMEM;
+        for (size_t i = 0; r == 1 && i < a->n_places; i++) {
+                if (a->places[i].path.size == 0) {
+                        r = 0;
+                        break;
+                }
+                r = holders_find(a->q, &a->places[i], &streams[i].holders);
+                if (r == -E2BIG)
+                        r = 0;
+                else if (r == 0)
+                        r = !streams[i].holders.directory;
+        }
+        if (r == 1)
+                *ret = streams;
+        else
+                streams_free(streams, a->n_places);
+        return r;
+}
+
+/* Events before the answer cannot be as young as `since`: time + behind never falls from batch to batch. */
+static int bound_since(Ask *a) {
+        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+        int64_t wanted = a->filter->since - early_max, lo = a->lo, hi = a->hi;
+        int r = 0;
+
+        while (r >= 0 && lo < hi) {
+                int64_t middle = lo + (hi - lo) / 2 + 1;
+
+                r = query_stmt(a->q, QUERY_SQL_BATCH, &stmt);
+                if (r < 0)
+                        return r;
+                sql_bind(stmt, 1, middle);
+                r = query_step(a->q, stmt);
+                if (r <= 0)
+                        return r;
+                if (sql_column(stmt, 1) + sql_column(stmt, 2) < wanted)
+                        lo = MAX_OF(middle, sql_column(stmt, 4));
+                else
+                        hi = MIN_OF(middle - 1, sql_column(stmt, 0) - 1);
+        }
+        a->lo = lo;
+        return 0;
+}
+
+/* Batches at the end that are too young for all that is asked are left out. */
+static int bound_until(Ask *a) {
+        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+        int r;
+
+        r = query_stmt(a->q, QUERY_SQL_BATCHES_DOWN, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, a->hi);
+        while ((r = query_step(a->q, stmt)) > 0) {
+                if (sql_column(stmt, 1) - late_max <= a->filter->until)
+                        return 0;
+                a->hi = sql_column(stmt, 0) - 1;
+        }
+        return r;
+}
+
+static int bound(Ask *a) {
+        const QueryEvents *f = a->filter;
+        int r;
+
+        r = last_seq(a->q, &a->hi);
+        if (f->before != 0)
+                a->hi = MIN_OF(a->hi, f->before - 1);
+        a->lo = f->after;
+        if (r == 0 && f->since != 0)
+                r = bound_since(a);
+        if (r == 0 && f->until != 0)
+                r = bound_until(a);
+        return r;
+}
+
+static int find_places(Ask *a) {
+        const QueryEvents *f = a->filter;
+        int r;
+
+        if (f->dataset) {
+                const Dataset *d = dataset_find(a->q, f->dataset);
+
+                if (!d)
+                        return QUERY_E_NO_DATASET;
+                a->dataset = d->id;
+        }
+        a->places = f->n_paths > 0 ? calloc(f->n_paths, sizeof(*a->places)) : NULL;
+        if (f->n_paths > 0 && !a->places)
+                return -ENOMEM;
+        for (size_t i = 0; i < f->n_paths; i++) {
+                r = place_find(a->q, f->paths[i], &a->places[i]);
+                if (r != 0)
+                        return r;
+                a->n_places++;
+        }
+        if (a->dataset == 0 && a->n_places == 1)
+                a->dataset = a->places[0].dataset->id;
+        return 0;
+}
+
+static int run(Ask *a) {
+        Stream *streams = NULL;
+        int r;
+
+        r = call_begin(a->q);
+        if (r == 0)
+                r = find_places(a);
+        if (r == 0)
+                r = bound(a);
+        if (r == 0)
+                r = open_streams(a, &streams);
+        if (r == 0)
+                return scan(a);
+        if (r != 1 || !streams)
+                return r;
+        r = merge(a, streams, a->n_places);
+        streams_free(streams, a->n_places);
+        return r;
+}
+
+int query_events(Query *q, const QueryEvents *filter, QueryEventFn fn, void *userdata) {
+        Ask a = { .q = q, .filter = filter, .fn = fn, .userdata = userdata };
+        int r;
+
+        assert(q);
+        assert(filter);
+        assert(fn);
+
+        a.kinds = filter->kinds ? filter->kinds : UINT32_MAX;
+        a.origins = filter->origins ? filter->origins : UINT32_MAX;
+        r = run(&a);
+        for (size_t i = 0; i < a.n_places; i++)
+                place_done(&a.places[i]);
+        free(a.places);
+        return call_end(q, r);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCITRACE_DAEMON_QUERY_PRIVATE_H
+#define SCITRACE_DAEMON_QUERY_PRIVATE_H
+
+/* private: what the .c files of daemon/query share. query.c: connection and calls; path.c: paths to nodes and back;
+ * row.c: events as they are answered; events.c, history.c, files.c, state.c: the questions.
+ * May use: lib daemon/store.  May not use: anything else in daemon/. */
+
+#include <stdatomic.h>
+
+#include "daemon/query/query.h"
+#include "daemon/store/sql.h"
+#include "daemon/store/store.h"
+
+#define EVENT_ROW                                                                                                 \
+        "SELECT e.seq, e.ago, e.span, ifnull(e.dataset, 0), e.kind, e.origin, e.count, e.node, e.parent, e.name,"   \
+        " e.inode, e.btime, e.size, e.age, c.digest, e.digest_source, e.replaces, e.old_parent, e.old_name,"      \
+        " e.target, e.process, e.cause, e.gap, e.detail, a.type, a.mode, a.uid, a.gid"                            \
+        " FROM event AS e LEFT JOIN attr AS a ON a.id = e.attr LEFT JOIN content AS c ON c.id = e.content"
+
+#define EVENT_SCAN                                                                                                \
+        EVENT_ROW " WHERE e.seq > ?1 AND e.seq <= ?2 AND (?3 = 0 OR e.dataset = ?3)"                              \
+                  " AND (?4 >> e.kind) & 1 AND (?5 >> e.origin) & 1"
+
+#define FILE_ROW                                                                                                  \
+        "a.type, a.mode, a.uid, a.gid, n.size, n.mtime, n.links, c.digest, n.digest_source, n.target,"            \
+        " ifnull(n.seq, 0), n.id"
+#define FILE_JOINS " CROSS JOIN attr AS a ON a.id = n.attr LEFT JOIN content AS c ON c.id = n.content"
+
+#define QUERY_STATEMENTS(X)                                                                                       \
+        X(DATASETS, "SELECT id, uuid, name, root, kind, root_node, added, removed, head FROM dataset"      \
+                    " WHERE id > ?1 ORDER BY id")                                                                 \
+        X(COUNTERS, "SELECT ifnull((SELECT files FROM counter WHERE dataset = ?1), 0),"                           \
+                    " ifnull((SELECT bytes FROM counter WHERE dataset = ?1), 0),"                                 \
+                    " (SELECT count(*) FROM gap WHERE dataset = ?1 AND closed_by IS NULL)")                       \
+        X(EVENT, EVENT_ROW " WHERE e.seq = ?1")                                                                   \
+        X(EVENTS_UP, EVENT_SCAN " ORDER BY e.seq LIMIT ?6")                                                       \
+        X(EVENTS_DOWN, EVENT_SCAN " ORDER BY e.seq DESC LIMIT ?6")                                                \
+        X(LAST_SEQ, "SELECT max(seq) FROM event")                                                                 \
+        X(BATCH, "SELECT b.first_seq, b.time, b.behind, o.uuid,"                                                  \
+                 " ifnull((SELECT min(first_seq) FROM batch WHERE first_seq > ?1) - 1, (SELECT max(seq) FROM event))" \
+                 " FROM batch AS b CROSS JOIN boot AS o ON o.id = b.boot"                                         \
+                 " WHERE b.first_seq <= ?1 ORDER BY b.first_seq DESC LIMIT 1")                                    \
+        X(BATCHES_DOWN, "SELECT first_seq, time FROM batch WHERE first_seq <= ?1 ORDER BY first_seq DESC")        \
+        X(COMMIT_BEFORE, "SELECT seq, detail FROM event WHERE dataset = ?1 AND kind = 22 AND seq < ?2"            \
+                         " ORDER BY seq DESC LIMIT 1")                                                            \
+        X(COMMIT_UNTIL, "SELECT ifnull((SELECT min(seq) FROM event WHERE dataset = ?1 AND kind = 22 AND seq >= ?2)," \
+                        " (SELECT max(seq) FROM event))")                                                         \
+        X(NODE_UP, "SELECT min(seq) FROM event WHERE node = ?1 AND inode IS NULL AND seq > ?2 AND seq <= ?3")     \
+        X(NODE_DOWN, "SELECT max(seq) FROM event WHERE node = ?1 AND inode IS NULL AND seq > ?2 AND seq <= ?3")   \
+        X(NODE_BORN, "SELECT born FROM node WHERE id = ?1")                                                       \
+        X(NODE_SWAPPED, "SELECT max(l.since) FROM link AS l CROSS JOIN event AS e ON e.seq = l.since"             \
+                        " WHERE l.node = ?1 AND l.since > ?2 AND l.since <= ?3 AND e.kind = 5 AND e.node <> ?1")  \
+        X(TRANSIENT_UP, "SELECT min(seq) FROM event WHERE kind = 8 AND parent = ?1 AND name = ?2"                 \
+                        " AND seq > ?3 AND seq <= ?4")                                                            \
+        X(TRANSIENT_DOWN, "SELECT max(seq) FROM event WHERE kind = 8 AND parent = ?1 AND name = ?2"               \
+                          " AND seq > ?3 AND seq <= ?4")                                                          \
+        X(LINK_AT, "SELECT parent, name, max(since), until, (SELECT max(seq) FROM event) FROM link"               \
+                   " WHERE node = ?1 AND since <= ?2")                                                            \
+        X(LINK_OPEN, "SELECT l.node, l.since, 0, a.type FROM link AS l CROSS JOIN node AS n ON n.id = l.node"     \
+                     " CROSS JOIN attr AS a ON a.id = n.attr"                                                     \
+                     " WHERE l.parent = ?1 AND l.until = 0 AND l.name = ?2")                                      \
+        X(LINK_CLOSED, "SELECT l.node, l.since, l.until, a.type FROM link AS l CROSS JOIN node AS n"              \
+                       " ON n.id = l.node CROSS JOIN attr AS a ON a.id = n.attr"                                  \
+                       " WHERE l.parent = ?1 AND l.name = ?2 AND l.until > 0 AND l.until >= ?3 ORDER BY l.until") \
+        X(LINK_NEWEST, "SELECT node, since, until FROM link WHERE parent = ?1 AND name = ?2 AND until > 0"        \
+                       " AND until >= ?3 AND since <= ?4 ORDER BY until DESC LIMIT 1")                            \
+        X(FILES, "SELECT l.name, " FILE_ROW " FROM link AS l CROSS JOIN node AS n ON n.id = l.node" FILE_JOINS    \
+                 " WHERE l.parent = ?1 AND l.until = 0 AND l.name > ?2 ORDER BY l.name LIMIT ?3")                 \
+        X(FILE, "SELECT x'', " FILE_ROW " FROM node AS n" FILE_JOINS " WHERE n.id = ?1")                          \
+        X(GAPS, "SELECT id, node, cause, since, ifnull(until, 0), ifnull(closed_by, 0) FROM gap WHERE dataset = ?1") \
+        X(TOTALS, "SELECT (SELECT count(*) FROM dataset WHERE removed IS NULL), (SELECT max(seq) FROM event),"    \
+                  " (SELECT count(*) FROM gap WHERE closed_by IS NULL),"                                          \
+                  " (SELECT count(*) FROM node WHERE wanted = 1 AND links > 0)")                                  \
+        X(PAGES, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")                        \
+        X(FORM, "SELECT user_version FROM pragma_user_version")                                                   \
+        X(SERIES, "SELECT id, labels, unit FROM series WHERE name = ?1 AND labels >= ?2 AND id <> ?3 ORDER BY labels LIMIT 1")  \
+        X(CHUNKS, "SELECT since, until, points, data FROM chunk WHERE series = ?1 AND since > ?2 AND since <= ?3" \
+                  " AND until >= ?4 ORDER BY since LIMIT ?5")
+
+typedef enum QueryStatement {
+#define QUERY_STATEMENT_ITEM(name, text) QUERY_SQL_##name,
+        QUERY_STATEMENTS(QUERY_STATEMENT_ITEM)
+        QUERY_STATEMENT_COUNT,
+} QueryStatement;
+
+enum {
+        QUERY_STOPPED = 1000,           /* the caller's function wants no more rows */
+        PATH_CACHE_SIZE = 1024,         /* directories; each with its path */
+        SEGMENTS_MAX = 65536,           /* holders of one name that are kept in memory; 24 bytes each */
+};
+
+typedef struct Buffer {
+        uint8_t *data;
+        size_t size, max;
+} Buffer;
+void buffer_done(Buffer *b);
+int buffer_add(Buffer *b, const void *data, size_t size);
+
+/* A dataset while a call lasts. */
+typedef struct Dataset {
+        int64_t id, root_node, added, removed;
+        uint8_t id128[EVENT_ID_SIZE];
+        char uuid[37];
+        char *name;
+        uint8_t *root;
+        size_t root_size;
+        DatasetKind kind;
+        char *head;                     /* NULL: none */
+        int64_t commit_from, commit_to; /* events in (from, to] came after `commit` */
+        char commit[65];
+} Dataset;
+
+/* The path of a directory in [from, to]; it stays true, since to is at most the newest event that was looked at. */
+typedef struct PathEntry {
+        int64_t dataset, node, from, to;
+        Buffer path;
+} PathEntry;
+
+struct Query {
+        Sql sql;
+        char *path;
+        int64_t deadline;               /* µs of CLOCK_MONOTONIC; 0: never */
+        atomic_bool cancelled;
+
+        Dataset **datasets;             /* each stays where it is until the next call begins */
+        size_t n_datasets;
+
+        int64_t batch_first, batch_last, batch_time;    /* the batch last looked up, and the seqs that it holds */
+        uint8_t batch_boot[EVENT_ID_SIZE];
+
+        PathEntry *paths;               /* PATH_CACHE_SIZE */
+        Buffer row_path, row_old_path, scratch;
+};
+
+/* query.c */
+int call_begin(Query *q);
+int call_end(Query *q, int r);          /* the answer of a call from the result of its work */
+int call_check(Query *q);               /* -ECANCELED once the deadline has passed */
+int query_stmt(Query *q, QueryStatement which, sqlite3_stmt **ret);
+int query_step(Query *q, sqlite3_stmt *stmt);
+/** query_one() - the first column of a bound statement's first row, 0 when there is none or it is NULL. */
+int query_one(Query *q, sqlite3_stmt *stmt, int64_t *ret);
+int last_seq(Query *q, int64_t *ret);
+int datasets_load(Query *q);            /* those made since the last load */
+Dataset *dataset_get(Query *q, int64_t id);
+Dataset *dataset_find(Query *q, const char *name);      /* name or UUID; NULL: none */
+
+/* path.c */
+
+/** Segment: a node held a name from one seq to another, both included. */
+typedef struct Segment {
+        int64_t node, from, to;
+} Segment;
+
+/** Place: an absolute path taken apart. */
+typedef struct Place {
+        Dataset *dataset;
+        Buffer path;                    /* relative, without empty components */
+} Place;
+void place_done(Place *p);
+int place_find(Query *q, Bytes path, Place *ret);       /* 0, QUERY_E_NO_DATASET, negative errno */
+
+/** place_node() - the node that has the path now; QUERY_E_NO_FILE. */
+int place_node(Query *q, const Place *p, int64_t *ret);
+
+/** Holders: who held a path, oldest first, and who were the directories in which its last component stood. */
+typedef struct Holders {
+        Segment *parents, *nodes;
+        size_t n_parents, n_nodes;
+        Bytes name;                     /* last component; borrowed from the place */
+        bool directory;                 /* one of the nodes is a directory */
+} Holders;
+void holders_done(Holders *h);
+/** holders_find() - p is not the root. -E2BIG: more than SEGMENTS_MAX. */
+int holders_find(Query *q, const Place *p, Holders *ret);
+/** holders_newest() - the last holder alone, however many there were. QUERY_E_NO_FILE. */
+int holders_newest(Query *q, const Place *p, Segment *ret);
+
+/** path_at() - the path that a node had as of an event, appended to ret. Nodes without a link are roots: "". */
+int path_at(Query *q, int64_t dataset, int64_t node, int64_t seq, Buffer *ret);
+
+/* row.c */
+
+/** row_event() - the event of a row of EVENT_ROW, with its times and boot. */
+int row_event(Query *q, sqlite3_stmt *stmt, Event *ret);
+/** row_complete() - its dataset and paths, in q's buffers. row_commit() - the HEAD before it. */
+int row_complete(Query *q, const Event *e, QueryEvent *ret);
+int row_commit(Query *q, QueryEvent *e);
+int batch_find(Query *q, int64_t seq);  /* fills q->batch_... */
+
+#endif

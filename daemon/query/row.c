@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <errno.h>
+
+#include "daemon/query/private.h"
+
+int batch_find(Query *q, int64_t seq) {
+        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+        Bytes boot;
+        int r;
+
+        if (q->batch_first != 0 && seq >= q->batch_first && seq <= q->batch_last)
+                return 0;
+        r = query_stmt(q, QUERY_SQL_BATCH, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, seq);
+        r = query_step(q, stmt);
+        if (r <= 0)
+                return r < 0 ? r : -EBADMSG;
+        boot = sql_column_bytes(stmt, 3);
+        q->batch_first = sql_column(stmt, 0);
+        q->batch_time = sql_column(stmt, 1);
+        q->batch_last = sql_column(stmt, 4);
+        memcpy(q->batch_boot, boot.data, EVENT_ID_SIZE);
+        return 0;
+}
+
+static void read_state(sqlite3_stmt *stmt, Event *e) {
+        if (sql_is_null(stmt, 24))
+                return;
+        e->has_state = true;
+        e->type = (Type) sql_column(stmt, 24);
+        e->mode = (uint32_t) sql_column(stmt, 25);
+        e->uid = (uint32_t) sql_column(stmt, 26);
+        e->gid = (uint32_t) sql_column(stmt, 27);
+        e->size = sql_column(stmt, 12);
+        if (!sql_is_null(stmt, 13))
+                e->mtime = (int64_t) ((uint64_t) e->last * NSEC_PER_USEC - (uint64_t) sql_column(stmt, 13));
+}
+
+int row_event(Query *q, sqlite3_stmt *stmt, Event *ret) {
+        int r;
+
+        r = batch_find(q, sql_column(stmt, 0));
+        if (r < 0)
+                return r;
+        *ret = (Event) {
+                .seq = sql_column(stmt, 0),
+                .last = q->batch_time - sql_column(stmt, 1),
+                .dataset = sql_column(stmt, 3),
+                .kind = (Kind) sql_column(stmt, 4),
+                .origin = (Origin) sql_column(stmt, 5),
+                .count = sql_column(stmt, 6),
+                .node = sql_column(stmt, 7),
+                .parent = sql_column(stmt, 8),
+                .name = sql_column_bytes(stmt, 9),
+                .introduces = !sql_is_null(stmt, 10),
+                .inode = (uint64_t) sql_column(stmt, 10),
+                .btime = sql_column(stmt, 11),
+                .digest = sql_column_bytes(stmt, 14),
+                .digest_source = (DigestSource) sql_column(stmt, 15),
+                .replaces = sql_column(stmt, 16),
+                .old_parent = sql_column(stmt, 17),
+                .old_name = sql_column_bytes(stmt, 18),
+                .target = sql_column_bytes(stmt, 19),
+                .process = sql_column(stmt, 20),
+                .cause = (Cause) sql_column(stmt, 21),
+                .gap = sql_column(stmt, 22),
+                .detail = sql_column_bytes(stmt, 23),
+        };
+        ret->first = ret->last - sql_column(stmt, 2);
+        memcpy(ret->boot, q->batch_boot, EVENT_ID_SIZE);
+        read_state(stmt, ret);
+        return 0;
+}
+
+static int full_path(Query *q, const Event *e, int64_t parent, Bytes name, Buffer *buffer, Bytes *ret) {
+        int r;
+
+        buffer->size = 0;
+        r = path_at(q, e->dataset, parent, e->seq, buffer);
+        if (r == 0 && name.data && buffer->size > 0)
+                r = buffer_add(buffer, "/", 1);
+        if (r == 0 && name.data)
+                r = buffer_add(buffer, name.data, name.size);
+        *ret = buffer->size > 0 ? BYTES(buffer->data, buffer->size) : BYTES_NONE;
+        return r;
+}
+
+int row_complete(Query *q, const Event *e, QueryEvent *ret) {
+        Dataset *d = dataset_get(q, e->dataset);
+        int r = 0;
+
+        if (!d && e->dataset != 0) {    /* added after the call began */
+                r = datasets_load(q);
+                d = dataset_get(q, e->dataset);
+        }
+        *ret = (QueryEvent) { .event = *e, .dataset = d ? d->name : NULL };
+        if (d)
+                memcpy(ret->event.dataset_uuid, d->id128, EVENT_ID_SIZE);
+        if (r == 0 && e->parent != 0)
+                r = full_path(q, e, e->parent, e->name, &q->row_path, &ret->path);
+        else if (r == 0 && e->node != 0)
+                r = full_path(q, e, e->node, BYTES_NONE, &q->row_path, &ret->path);
+        if (r == 0 && e->old_parent != 0)
+                r = full_path(q, e, e->old_parent, e->old_name, &q->row_old_path, &ret->old_path);
+        return r;
+}
+
+static int read_commit(Query *q, Dataset *d, int64_t seq) {
+        CLEANUP(sql_resetp) sqlite3_stmt *before = NULL;
+        sqlite3_stmt *until;
+        int64_t to;
+        Bytes text;
+        int r;
+
+        r = query_stmt(q, QUERY_SQL_COMMIT_BEFORE, &before);
+        if (r < 0)
+                return r;
+        sql_bind(before, 1, d->id);
+        sql_bind(before, 2, seq);
+        r = query_step(q, before);
+        if (r < 0)
+                return r;
+        d->commit_from = r > 0 ? sql_column(before, 0) : 0;
+        text = r > 0 ? sql_column_bytes(before, 1) : BYTES("", 0);
+        snprintf(d->commit, sizeof(d->commit), "%.*s", (int) text.size, (const char *) text.data);
+
+        r = query_stmt(q, QUERY_SQL_COMMIT_UNTIL, &until);
+        if (r < 0)
+                return r;
+        sql_bind(until, 1, d->id);
+        sql_bind(until, 2, seq);
+        r = query_one(q, until, &to);
+        d->commit_to = to;
+        return r;
+}
+
+int row_commit(Query *q, QueryEvent *e) {
+        Dataset *d = dataset_get(q, e->event.dataset);
+        int r = 0;
+
+        if (!d || !d->head)
+                return 0;
+        if (e->event.seq <= d->commit_from || e->event.seq > d->commit_to)
+                r = read_commit(q, d, e->event.seq);
+        e->commit = d->commit[0] ? d->commit : NULL;
+        return r;
+}
