@@ -89,6 +89,36 @@ static Status print_raw(Ctl *c, json_t *row, bool *stop, void *userdata) {
         return STATUS_OK;
 }
 
+static Status take_name(Ctl *c, json_t *row, bool *stop, void *userdata) {
+        return json_array_append(userdata, json_object_get(row, "name")) < 0 ? complain_memory() : STATUS_OK;
+}
+
+static Status show(Ctl *c, json_t *row, bool *stop, void *userdata) {
+        *stop = screen_broken();
+        return viewer_show(c, userdata, row);
+}
+
+/* Of one dataset or directory, as filter says, or, when it says neither, of one dataset after the other. */
+static Status ask_files(Ctl *c, json_t *filter, bool one, AskRowFn fn, void *userdata) {
+        json_t *names = json_array(), *name;
+        Status status = STATUS_OK;
+        size_t i;
+
+        if (one)
+                json_array_append_new(names, json_null());
+        else
+                status = ask_rows(c, "org.scitrace.Datasets.List", NULL, "dataset", take_name, names);
+        json_array_foreach(names, i, name) {
+                if (status != STATUS_OK || screen_broken())
+                        break;
+                if (!one)
+                        json_object_set(filter, "dataset", name);
+                status = ask_rows(c, "org.scitrace.Record.Files", json_copy(filter), "file", fn, userdata);
+        }
+        json_decref(names);
+        return status;
+}
+
 static Status look_for(Ctl *c, json_t *row, bool *stop, void *userdata) {
         *(bool *) userdata = true;
         return STATUS_OK;
@@ -108,47 +138,51 @@ static bool is_directory(Ctl *c, const char *word) {
         return !found;
 }
 
-static int make_parameters(Ctl *c, const char *word, json_t *parameters, bool *ret_in_git) {
+static int make_filter(Ctl *c, const char *word, json_t *filter, bool *ret_in_git) {
         CLEANUP(freep) char *path = NULL;
         json_t *directory;
         int r;
 
         if (c->options.lines)
-                json_object_set_new(parameters, "limit", json_integer(c->options.lines));
+                json_object_set_new(filter, "limit", json_integer(c->options.lines));
         if (!word)
                 return 0;
         if (!is_directory(c, word))
-                return json_object_set_new(parameters, "dataset", word_value(word)) < 0 ? -ENOMEM : 0;
+                return json_object_set_new(filter, "dataset", word_value(word)) < 0 ? -ENOMEM : 0;
         r = path_absolute(word, PATH_FOLLOWED, &path);
         if (r < 0)
                 return r;
         *ret_in_git = strstr(path, "/.git") != NULL;
         directory = json_object();
-        json_object_set_new(parameters, "directory", directory);
+        json_object_set_new(filter, "directory", directory);
         return directory ? varlink_set_bytes(directory, "path", BYTES_STR(path)) : -ENOMEM;
 }
 
 Status cmd_files(Ctl *c, char **arguments) {
         View view = {
-                "org.scitrace.Record.Files", "file", columns, ELEMENTS(columns), cells,
-                "Nothing is recorded there.", end_run,
+                NULL, NULL, columns, ELEMENTS(columns), cells, "Nothing is recorded there.", end_run,
         };
-        json_t *parameters = json_object();
+        json_t *filter = json_object();
         Files files = { .one = arguments[0] != NULL };
+        Viewer viewer = { .view = &view, .userdata = &files };
         bool in_git = false;
+        Status status;
         int r;
 
-        r = make_parameters(c, arguments[0], parameters, &in_git);
+        r = make_filter(c, arguments[0], filter, &in_git);
         if (r < 0) {
-                json_decref(parameters);
+                json_decref(filter);
                 return complain_errno(r, "cannot ask about that directory");
         }
         files.fold = !c->options.all && !in_git;
-        if (c->options.null)
-                return ask_rows(c, view.method, parameters, view.key, print_raw, NULL);
         if (files.one) {
                 view.columns = columns_of_one;
                 view.n_columns = ELEMENTS(columns_of_one);
         }
-        return view_rows(c, &view, parameters, &files);
+        if (c->options.null)
+                status = ask_files(c, filter, files.one, print_raw, NULL);
+        else
+                status = viewer_close(c, &viewer, ask_files(c, filter, files.one, show, &viewer));
+        json_decref(filter);
+        return status;
 }

@@ -8,9 +8,43 @@
 /* What the screen says of the machine; a value that nobody sampled is below 0. */
 typedef struct Machine {
         double load[3], total, available;
-        int64_t time;                   /* of the newest sample of the processors, and of the one before */
-        double busy, all, busy_before, all_before;
 } Machine;
+
+/* Seconds that the processors spent between the first and the last of a few samples. Points come series by series,
+ * each in the order of time. */
+typedef struct Processors {
+        char series[64];                /* cpu and mode of the last point */
+        bool idle;
+        double first, last;
+        double spent, spent_idle;       /* of the series before */
+} Processors;
+
+enum { PROCESSORS_USEC = 25 * 1000 * 1000 };    /* the daemon samples each 10 s */
+
+static void end_series(Processors *p) {
+        if (p->last > p->first) {
+                p->spent += p->last - p->first;
+                p->spent_idle += p->idle ? p->last - p->first : 0;
+        }
+}
+
+static Status take_processor(Ctl *c, json_t *point, bool *stop, void *userdata) {
+        const json_t *labels = json_object_get(point, "labels");
+        const char *mode = row_text(labels, "mode");
+        Processors *p = userdata;
+        double value = json_number_value(json_object_get(point, "value"));
+        char series[sizeof(p->series)];
+
+        snprintf(series, sizeof(series), "%.24s %.24s", row_text(labels, "cpu"), mode);
+        if (strcmp(series, p->series) != 0) {
+                end_series(p);
+                memcpy(p->series, series, sizeof(series));
+                p->idle = strcmp(mode, "idle") == 0 || strcmp(mode, "iowait") == 0;
+                p->first = value;
+        }
+        p->last = value;
+        return STATUS_OK;
+}
 
 static Status take_point(Ctl *c, json_t *point, bool *stop, void *userdata) {
         double value = json_number_value(json_object_get(point, "value"));
@@ -48,13 +82,21 @@ static void print_machine(Ctl *c) {
         json_t *parameters = json_pack("{s:[s,s]}", "names", "node_load", "node_memory_Mem");
         Machine m = { .load = { -1, -1, -1 }, .total = -1, .available = -1 };
         char total[HUMAN_MAX], used[HUMAN_MAX];
+        Processors p = { 0 };
 
         (void) ask_rows_quietly(c, "org.scitrace.Metrics.Sample", parameters, "point", take_point, &m);
         if (m.load[0] < 0 || m.total <= 0 || m.available < 0)
                 return;
+        parameters = named("node_cpu_seconds_total");
+        (void) json_object_set_new(parameters, "sinceUsec",
+                                   json_integer(now_usec(CLOCK_REALTIME) - PROCESSORS_USEC));
+        (void) ask_rows_quietly(c, "org.scitrace.Metrics.Series", parameters, "point", take_processor, &p);
+        end_series(&p);
         line(c, "machine", "", "load %.2f %.2f %.2f, memory %.0f%% used (%s of %s)", m.load[0], m.load[1],
              m.load[2], 100 * (m.total - m.available) / m.total,
              human_size((int64_t) (m.total - m.available), used), human_size((int64_t) m.total, total));
+        if (p.spent > 0)
+                line(c, "", "", "processors %.0f%% busy", 100 * (p.spent - p.spent_idle) / p.spent);
 }
 
 static void print_troubles(const Ctl *c, const json_t *d) {

@@ -116,7 +116,7 @@ const Option option_table[] = {
         { 0,   "name",      "NAME",    TAKES_NAME,    "what the dataset will be called", TEXT(name) },
         { 'a', "all",       NULL,      TAKES_ALL,     "also .git, also removed datasets", FLAG(all) },
         { 'f', "follow",    NULL,      TAKES_FOLLOW,  "go on with what happens from now on", FLAG(follow) },
-        { 'n', "lines",     "N",       TAKES_LINES,   "only the newest N", BY(set_lines) },
+        { 'n', "lines",     "N",       TAKES_LINES,   "at most N; of events the newest", BY(set_lines) },
         { 'r', "reverse",   NULL,      TAKES_REVERSE, "newest first", FLAG(reverse) },
         { 'S', "since",     "TIME",    TAKES_TIMES,   "from then on: yesterday, -2h, ...", BY(set_since) },
         { 'U', "until",     "TIME",    TAKES_TIMES,   "up to then", BY(set_until) },

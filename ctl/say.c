@@ -67,7 +67,8 @@ static const Sentence cannot_watch[] = {
           "{path} is on a network file system, where changes made by other hosts are seen by nobody "
           "here; add it on the host that has the disk" },
         { "other-filesystem", STATUS_FAILED,
-          "{path} is on another file system than what is watched already, and this version watches one" },
+          "{path} is on another file system than dataset {dataset}, and one scitraced watches one; give it "
+          "a scitraced of its own: 'scitraced --user --state FOLDER'" },
         { "inside", STATUS_FAILED,
           "{path} lies in dataset {dataset}, which records it already; see 'scitracectl files {path}'" },
         { "around", STATUS_FAILED,
@@ -85,13 +86,11 @@ static const Sentence errors[] = {
         { "org.scitrace.Datasets.InvalidName", STATUS_FAILED,
           "a dataset cannot be called \"{name}\"; choose a name of letters, digits, '.', '_' and '-' "
           "that begins with a letter or digit: 'scitracectl add DIR --name NAME'" },
-        { "org.scitrace.Metrics.NoSuchSeries", STATUS_NOT_FOUND,
-          "no series is called {name}; 'scitracectl metrics' lists them" },
         { "org.scitrace.Record.NotWatched", STATUS_NOT_FOUND,
           "{path} is in no dataset; 'scitracectl datasets' lists them, 'scitracectl add DIR' starts one" },
         { "org.scitrace.Record.NoSuchFile", STATUS_NOT_FOUND,
-          "dataset {dataset} has no {path} now; 'scitracectl history FILE' tells what became of it, if "
-          "it ever was there" },
+          "dataset {dataset} has no {path}; what it has: 'scitracectl files {dataset}', what it had: "
+          "'scitracectl log --kind unlink'" },
         { "org.scitrace.Service.RateLimited", STATUS_FAILED,
           "too many requests; try again in {retryAfterUsec~}" },
         { "org.scitrace.Service.DeadlineExceeded", STATUS_FAILED,
@@ -147,7 +146,7 @@ static Status say(const Sentence *s, const json_t *parameters) {
         return s->status;
 }
 
-static Status offer_dataset(Ctl *c, json_t *row, bool *stop, void *userdata) {
+static Status offer_name(Ctl *c, json_t *row, bool *stop, void *userdata) {
         nearest_offer(userdata, row_text(row, "name"));
         return STATUS_OK;
 }
@@ -158,12 +157,23 @@ static Status say_no_dataset(Ctl *c, const json_t *parameters) {
         Nearest nearest;
 
         nearest_init(&nearest, row_text(parameters, "name"));
-        (void) ask_rows_quietly(c, "org.scitrace.Datasets.List", NULL, "dataset", offer_dataset, &nearest);
+        (void) ask_rows_quietly(c, "org.scitrace.Datasets.List", NULL, "dataset", offer_name, &nearest);
         if (nearest_word(&nearest))
                 return complain(STATUS_NOT_FOUND, "no dataset is called %s; did you mean %s?", shown,
                                 nearest_word(&nearest));
         return complain(STATUS_NOT_FOUND, "no dataset is called %s; 'scitracectl datasets' lists them",
                         shown);
+}
+
+static Status say_no_series(Ctl *c, const json_t *parameters) {
+        CLEANUP(freep) char *name = row_name(parameters, "name");
+        Nearest nearest;
+
+        nearest_init(&nearest, row_text(parameters, "name"));
+        (void) ask_rows_quietly(c, "org.scitrace.Metrics.Sample", NULL, "point", offer_name, &nearest);
+        return complain(STATUS_NOT_FOUND, "no series is called %s; %s%s", name ? name : "?",
+                        nearest_word(&nearest) ? "did you mean " : "'scitracectl metrics' lists them",
+                        nearest_word(&nearest) ? nearest_word(&nearest) : "");
 }
 
 static Status say_not_settled(const json_t *parameters) {
@@ -195,6 +205,8 @@ Status say_error(Ctl *c, const VarlinkReply *reply) {
                 return c->hush ? STATUS_NOT_FOUND : say_no_dataset(c, reply->parameters);
         if (c->hush)
                 return STATUS_FAILED;
+        if (strcmp(reply->error, "org.scitrace.Metrics.NoSuchSeries") == 0)
+                return say_no_series(c, reply->parameters);
         if (strcmp(reply->error, "org.scitrace.Service.NotSettled") == 0)
                 return say_not_settled(reply->parameters);
         if (strcmp(reply->error, "org.varlink.service.PermissionDenied") == 0)

@@ -161,10 +161,8 @@ static int print_row(Table *t, const Cell *row) {
 }
 
 static void print_titles(Table *t) {
-        fputs(t->look.title_style, t->out);
         for (size_t i = 0; i < t->n_columns; i++)
-                print_cell(t, i, t->columns[i].title, "");
-        fputs(*t->look.title_style ? "\x1b[0m" : "", t->out);
+                print_cell(t, i, t->columns[i].title, t->look.title_style);
 }
 
 int table_flush(Table *t) {

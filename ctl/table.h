@@ -25,7 +25,7 @@ typedef struct TableLook {
         int width;                      /* of the screen; 0: rows are as wide as they are, nothing is cut */
         bool legend;                    /* print the titles */
         bool utf8;                      /* "…" marks a cut, else "~" */
-        const char *title_style;        /* an escape sequence before the titles; "": none */
+        const char *title_style;        /* an escape sequence; "": none */
 } TableLook;
 
 typedef struct Table Table;

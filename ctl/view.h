@@ -13,7 +13,7 @@ void view_json(const Ctl *c, const json_t *row);
 
 /** View: a list. */
 typedef struct View {
-        const char *method, *key;
+        const char *method, *key;       /* for view_rows() */
         const TableColumn *columns;
         size_t n_columns;
         void (*cells)(Ctl *c, Table *t, json_t *row, void *userdata);
