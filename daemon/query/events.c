@@ -348,7 +348,7 @@ static int find_places(Ask *a) {
         int r;
 
         if (f->dataset) {
-                const Dataset *d = dataset_find(a->q, f->dataset);
+                const Dataset *d = query_dataset_find(a->q, f->dataset);
 
                 if (!d)
                         return QUERY_E_NO_DATASET;

@@ -154,7 +154,7 @@ static int list_place(List *l, Bytes directory) {
 static int list_dataset(List *l, const char *name) {
         int r;
 
-        l->dataset = dataset_find(l->q, name);
+        l->dataset = query_dataset_find(l->q, name);
         if (!l->dataset)
                 return QUERY_E_NO_DATASET;
         r = push(l, l->dataset->root_node);

@@ -142,9 +142,9 @@ int query_step(Query *q, sqlite3_stmt *stmt);
 /** query_one() - the first column of a bound statement's first row, 0 when there is none or it is NULL. */
 int query_one(Query *q, sqlite3_stmt *stmt, int64_t *ret);
 int last_seq(Query *q, int64_t *ret);
-int datasets_load(Query *q);            /* those made since the last load */
+int query_datasets_load(Query *q);            /* those made since the last load */
 Dataset *dataset_get(Query *q, int64_t id);
-Dataset *dataset_find(Query *q, const char *name);      /* name or UUID; NULL: none */
+Dataset *query_dataset_find(Query *q, const char *name);      /* name or UUID; NULL: none */
 
 /* path.c */
 

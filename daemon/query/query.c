@@ -211,7 +211,7 @@ static int read_dataset(Query *q, sqlite3_stmt *stmt) {
         return 0;
 }
 
-int datasets_load(Query *q) {
+int query_datasets_load(Query *q) {
         CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
         int r;
 
@@ -229,7 +229,7 @@ int datasets_load(Query *q) {
 
 int call_begin(Query *q) {
         forget_datasets(q);
-        return datasets_load(q);
+        return query_datasets_load(q);
 }
 
 int call_end(Query *q, int r) {
@@ -247,7 +247,7 @@ Dataset *dataset_get(Query *q, int64_t id) {
         return NULL;
 }
 
-Dataset *dataset_find(Query *q, const char *name) {
+Dataset *query_dataset_find(Query *q, const char *name) {
         for (size_t i = 0; i < q->n_datasets; i++)
                 if (q->datasets[i]->removed == 0 && strcmp(q->datasets[i]->name, name) == 0)
                         return q->datasets[i];

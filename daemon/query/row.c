@@ -93,7 +93,7 @@ int row_complete(Query *q, const Event *e, QueryEvent *ret) {
         int r = 0;
 
         if (!d && e->dataset != 0) {    /* added after the call began */
-                r = datasets_load(q);
+                r = query_datasets_load(q);
                 d = dataset_get(q, e->dataset);
         }
         *ret = (QueryEvent) { .event = *e, .dataset = d ? d->name : NULL };

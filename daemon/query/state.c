@@ -40,7 +40,7 @@ int query_datasets(Query *q, const char *name, bool all, QueryDatasetFn fn, void
 
         r = call_begin(q);
         if (r == 0 && name) {
-                one = dataset_find(q, name);
+                one = query_dataset_find(q, name);
                 r = one ? give_dataset(q, one, fn, userdata) : QUERY_E_NO_DATASET;
                 return call_end(q, r);
         }
@@ -190,7 +190,7 @@ static int coverage(Query *q, const char *dataset, QueryStretchFn fn, void *user
         r = call_begin(q);
         if (r < 0)
                 return r;
-        d = dataset_find(q, dataset);
+        d = query_dataset_find(q, dataset);
         if (!d)
                 return QUERY_E_NO_DATASET;
         r = read_gaps(q, d, &s);
