@@ -127,11 +127,15 @@ def fsync_time(folder):
     return median(times)
 
 
+def follow(link):
+    """New events from now on."""
+    last = list(link.call('Record.Events', {'reverse': True, 'limit': 1}, more=True))
+    return link.call('Record.Events', {'after': last[0]['event']['seq'], 'follow': True}, more=True)
+
+
 def ours_visible(folder, link, count):
     """Close of a written file until its row, digest and all, arrives in a follow stream. One after the other."""
-    newest = max((reply['event']['seq'] for reply in
-                  link.call('Record.Events', {'reverse': True, 'limit': 1}, more=True) if 'event' in reply), default=0)
-    stream = link.call('Record.Events', {'after': newest, 'follow': True}, more=True)
+    stream = follow(link)
     times = []
     for number in range(count):
         name = f'n{number % 10}'
@@ -171,8 +175,7 @@ def write_steadily(folder, rate, count):
 
 def ours_loaded(folder, link, rate, count):
     """The same at `rate` new files a second."""
-    newest = link.one('Record.Events', {'reverse': True, 'limit': 1})['event']['seq']
-    stream = link.call('Record.Events', {'after': newest, 'follow': True}, more=True)
+    stream = follow(link)
     closed, seen = write_steadily(folder, rate, count), {}
     while len(seen) < count:
         event = next(stream)['event']
@@ -325,6 +328,8 @@ def main():
     parser.add_argument('--only', default='B1,B3,B7', help='such as B1,B7')
     arguments = parser.parse_args()
     directories, files, runs = (20, 200, 1) if arguments.quick else (10000, 100000, 5)
+    for name in ('scitraced', 'scitracectl', 'scitrace-watch', 'tests/bench/floor'):
+        harness.program(name)
     line(f'machine: {machine()}')
     if is_sanitized(harness.BUILD):
         line('NOTE: this build carries a sanitizer; its figures say nothing about scitrace.')
