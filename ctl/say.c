@@ -171,9 +171,11 @@ static Status say_no_series(Ctl *c, const json_t *parameters) {
 
         nearest_init(&nearest, row_text(parameters, "name"));
         (void) ask_rows_quietly(c, "org.scitrace.Metrics.Sample", NULL, "point", offer_name, &nearest);
-        return complain(STATUS_NOT_FOUND, "no series is called %s; %s%s", name ? name : "?",
-                        nearest_word(&nearest) ? "did you mean " : "'scitracectl metrics' lists them",
-                        nearest_word(&nearest) ? nearest_word(&nearest) : "");
+        if (nearest_word(&nearest))
+                return complain(STATUS_NOT_FOUND, "no series is called %s; did you mean %s?", name ? name : "?",
+                                nearest_word(&nearest));
+        return complain(STATUS_NOT_FOUND, "no series is called %s; 'scitracectl metrics' lists them",
+                        name ? name : "?");
 }
 
 static Status say_not_settled(const json_t *parameters) {
