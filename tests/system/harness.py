@@ -102,8 +102,7 @@ def instance_lock(exclusive):
 
 def program(name):
     path = os.path.join(BUILD, name)
-    if not os.access(path, os.X_OK):
-        skip(f'{name} is not built')
+    check(os.access(path, os.X_OK), f'{path} is not built; SCITRACE_BUILD names the build folder')
     return path
 
 

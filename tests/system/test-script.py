@@ -193,7 +193,7 @@ def the_backup_is_removed(at):
     os.unlink(at('doc~'))
 
 
-@step(('rename', 'doc~', 'doc'), ('unlink', 'doc~'), ('create', 'doc', None, REPLACES))
+@step(('rename', 'doc~', 'doc', REPLACES), ('unlink', 'doc~'), ('create', 'doc', None, REPLACES))
 def an_editor_makes_and_removes_a_backup(at):
     os.rename(at('doc'), at('doc~'))
     write(at('doc'), b'version 6')
@@ -266,7 +266,7 @@ def a_new_file_is_renamed_at_once(at):
     os.rename(at('draft'), at('final'))
 
 
-@step(('create', 'x'), ('create', 'y'), ('exchange', 'y', 'x'))
+@step(('create', 'x'), ('create', 'y'), ('exchange', 'y', 'x', REPLACES))
 def two_files_exchange_their_names(at):
     write(at('x'), b'x')
     at.settle()
@@ -275,7 +275,7 @@ def two_files_exchange_their_names(at):
     exchange(os.fsencode(at('x')), os.fsencode(at('y')))
 
 
-@step(('create', 'q'), ('create', 'q/r'), ('exchange', 'q', 'd'))
+@step(('create', 'q'), ('create', 'q/r'), ('exchange', 'q', 'd', REPLACES))
 def two_directories_exchange_their_names(at):
     os.mkdir(at('q'))
     write(at('q/r'))
