@@ -79,7 +79,8 @@ static int refuse(Client *client, const VarlinkCall *request, const Refusal *ref
         if (request->oneway)
                 return 0;
         if (refusal->key)
-                (void) json_object_set_new(parameters, refusal->key, json_string(refusal->value));
+                (void) json_object_set_new(parameters, refusal->key,
+                                           json_stringn((const char *) refusal->value.data, refusal->value.size));
         r = varlink_reply_format(refusal->error, parameters, false, &text, &size);
         return r < 0 ? r : connection_send(client->connection, text, size);
 }

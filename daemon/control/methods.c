@@ -95,7 +95,7 @@ const char *interfaces_name(const Interfaces *i, size_t n) {
         return n < i->n ? i->list[n]->name : NULL;
 }
 
-static int refuse(Refusal *refusal, const char *error, const char *key, const char *value) {
+static int refuse(Refusal *refusal, const char *error, const char *key, Bytes value) {
         *refusal = (Refusal) { error, key, value };
         return 1;
 }
@@ -103,23 +103,24 @@ static int refuse(Refusal *refusal, const char *error, const char *key, const ch
 int methods_admit(const Interfaces *i, const VarlinkCall *call, const Peer *peer, const Method **ret,
                   size_t *ret_index, Refusal *refusal) {
         const Method *m = methods_find(call->method, ret_index);
+        const char *dot = strrchr(call->method, '.'), *parameter;
+        size_t interface = dot ? (size_t) (dot - call->method) : strlen(call->method);
         const IdlMember *member;
-        const char *parameter;
         const Idl *idl;
 
         if (!peer->administrator && !(m && m->anybody))
-                return refuse(refusal, "org.varlink.service.PermissionDenied", NULL, NULL);
+                return refuse(refusal, "org.varlink.service.PermissionDenied", NULL, BYTES_NONE);
         member = interfaces_member(i, IDL_METHOD, call->method, &idl);
         if (!idl)
-                return refuse(refusal, "org.varlink.service.InterfaceNotFound", "interface", call->method);
+                return refuse(refusal, "org.varlink.service.InterfaceNotFound", "interface", BYTES(call->method, interface));
         if (!member)
-                return refuse(refusal, "org.varlink.service.MethodNotFound", "method", call->method);
+                return refuse(refusal, "org.varlink.service.MethodNotFound", "method", BYTES_STR(call->method));
         if (!m)
-                return refuse(refusal, "org.varlink.service.MethodNotImplemented", "method", call->method);
+                return refuse(refusal, "org.varlink.service.MethodNotImplemented", "method", BYTES_STR(call->method));
         if (!idl_check(idl, member->type, call->parameters, &parameter))
-                return refuse(refusal, "org.varlink.service.InvalidParameter", "parameter", parameter);
+                return refuse(refusal, "org.varlink.service.InvalidParameter", "parameter", BYTES_STR(parameter));
         if (m->more && !call->more)
-                return refuse(refusal, "org.varlink.service.ExpectedMore", NULL, NULL);
+                return refuse(refusal, "org.varlink.service.ExpectedMore", NULL, BYTES_NONE);
         *ret = m;
         return 0;
 }

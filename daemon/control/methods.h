@@ -30,7 +30,8 @@ const char *interfaces_name(const Interfaces *i, size_t n);
 
 typedef struct Refusal {
         const char *error;              /* full name */
-        const char *key, *value;        /* its parameter, borrowed from the request; NULL: none */
+        const char *key;                /* its parameter; NULL: none */
+        Bytes value;                    /* borrowed from the request */
 } Refusal;
 
 /** methods_admit() - may this peer make this call, and is it well formed? Rights come first: who may not call a method
