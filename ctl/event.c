@@ -3,48 +3,34 @@
 #include "ctl/row.h"
 #include "ctl/screen.h"
 
-/* Grows *s by what is formatted. */
-static void append(char **s, const char *format, ...) PRINTF_LIKE(2, 3);
-
-static void append(char **s, const char *format, ...) {
-        CLEANUP(freep) char *more = NULL;
-        char *joined = NULL;
-        va_list arguments;
-        int r;
-
-        va_start(arguments, format);
-        r = vasprintf(&more, format, arguments);
-        va_end(arguments);
-        if (r < 0) {
-                more = NULL;
-                return;
-        }
-        if (asprintf(&joined, "%s%s", *s ? *s : "", more) < 0)
-                return;
-        free(*s);
-        *s = joined;
-}
-
 char *event_path(const Ctl *c, const json_t *event) {
         CLEANUP(freep) char *path = row_name(event, "path"), *old = row_name(event, "oldPath");
-        const char *kind = row_text(event, "kind"), *origin = row_text(event, "origin"),
-                   *cause = row_text(event, "cause");
+        const char *kind = row_text(event, "kind"), *origin = row_text(event, "origin");
+        const char *cause = row_text(event, "cause"), *arrow = c->screen.utf8 ? "→" : "->";
+        const char *slash = strcmp(row_text(event, "type"), "directory") == 0 ? "/" : "";
         int64_t count = row_number(event, "count");
-        bool directory = strcmp(row_text(event, "type"), "directory") == 0;
-        bool exchange = strcmp(kind, "exchange") == 0;
-        char *s = NULL;
+        char *text = NULL;
+        size_t size = 0;
+        FILE *f = open_memstream(&text, &size);
 
+        if (!f)
+                return NULL;
+        if (strcmp(kind, "exchange") == 0)
+                arrow = c->screen.utf8 ? "↔" : "<->";
         if (old)
-                append(&s, "%s%s %s ", old, directory ? "/" : "",
-                       c->screen.utf8 ? exchange ? "↔" : "→" : exchange ? "<->" : "->");
-        append(&s, "%s%s", path ? path : "", path && directory && strcmp(path, ".") != 0 ? "/" : "");
+                fprintf(f, "%s%s %s ", old, slash, arrow);
+        if (path)
+                fprintf(f, "%s%s", path, strcmp(path, ".") == 0 ? "" : slash);
+        if (strcmp(kind, "commit") == 0)
+                fprintf(f, "HEAD %.10s", row_text(event, "gitCommit"));
         if (*cause)
-                append(&s, "%s%s", path ? ": " : "", cause);
+                fprintf(f, "%s%s", path ? ": " : "", cause);
         if (*origin && strcmp(origin, "live") != 0)
-                append(&s, "%s[%s]", path ? " " : "", origin);
+                fprintf(f, " [%s]", origin);
         if (count > 1)
-                append(&s, " [%s%lld]", c->screen.utf8 ? "×" : "x", (long long) count);
-        return s;
+                fprintf(f, " [%s%lld]", c->screen.utf8 ? "×" : "x", (long long) count);
+        fclose(f);
+        return text;
 }
 
 const char *event_style(const Ctl *c, const json_t *event) {

@@ -77,7 +77,10 @@ void rows_event(Emit *e, const QueryEvent *row) {
         emit_number(e, "replaces", v->replaces);
         emit_number(e, "node", v->node);
         emit_word(e, "cause", cause_to_word(v->cause));
-        emit_word(e, "gitCommit", row->commit);
+        if (v->kind == KIND_COMMIT)
+                emit_bytes(e, "gitCommit", v->detail);  /* its own, not the one before */
+        else
+                emit_word(e, "gitCommit", row->commit);
 }
 
 void rows_file(Emit *e, const QueryFile *row) {

@@ -442,7 +442,8 @@ static void refuse(Intake *i, const Adding *a, const Feed_ROOT *m, IntakeResult 
 static void root_of_adding(Intake *i, Adding *a, const Feed_ROOT *m) {
         IntakeResult result = { .outcome = outcome_of(m->error), .error = -(int) m->error };
         const Dataset *other = NULL;
-        CLEANUP(freep) char *type = m->fs_type.data ? strndup((const char *) m->fs_type.data, m->fs_type.size) : NULL;
+        CLEANUP(freep) char *type =
+                m->fs_type.data ? strndup((const char *) m->fs_type.data, m->fs_type.size) : NULL;
         Dataset *d;
 
         if (result.outcome == INTAKE_DONE && m->network)
