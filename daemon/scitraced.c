@@ -38,6 +38,8 @@ typedef struct Daemon {                 /* in the order in which they are made *
         Policy *policy;
         sd_event *event;
         Intake *intake;
+        char *program;                  /* scitrace-watch's, and */
+        char *exclude[3];               /* our own folders (place's): watchers borrows both */
         Watchers *watchers;
         Metrics *metrics;
         Control *control;
@@ -220,19 +222,25 @@ static char *watcher_program(void) {
 }
 
 static int start_watchers(Daemon *d) {
-        CLEANUP(freep) char *program = d->place->mode == PLACE_USER ? watcher_program() : NULL;
-        char *exclude[] = { d->place->state, d->place->runtime, NULL };
         WatchersConfig config = {
-                .program = program,
                 .socket = RUNSTATEPATH "/watch.sock",
                 .settle_usec = d->policy->settle_usec,
                 .write_max_usec = d->policy->write_max_usec,
                 .digest_max = d->policy->digest_max,
                 .ignore = d->policy->ignore,
                 .n_ignore = d->policy->n_ignore,
-                .exclude = exclude,
+                .exclude = d->exclude,
         };
-        int r = sd_event_add_io(d->event, NULL, intake_fd(d->intake), EPOLLIN, on_intake, d);
+        int r;
+
+        if (d->place->mode == PLACE_USER) {
+                config.program = d->program = watcher_program();
+                if (!d->program)
+                        return -ENOMEM;
+        }
+        d->exclude[0] = d->place->state;
+        d->exclude[1] = d->place->runtime;
+        r = sd_event_add_io(d->event, NULL, intake_fd(d->intake), EPOLLIN, on_intake, d);
 
         if (r >= 0)
                 r = watchers_new(d->event, d->intake, &config, &d->watchers);
@@ -410,6 +418,7 @@ static void stop(Daemon *d, bool clean) {
         metrics_free(d->metrics);
         sd_event_source_disable_unref(d->sample_source);
         watchers_free(d->watchers);
+        free(d->program);
         intake_free(d->intake, clean);
         sd_event_unref(d->event);
         policy_free(d->policy);

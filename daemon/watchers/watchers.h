@@ -16,6 +16,7 @@
 
 typedef struct Watchers Watchers;
 
+/** WatchersConfig: all that it points to stays the caller's, and there, until watchers_free(). */
 typedef struct WatchersConfig {
         const char *program;            /* user mode: scitrace-watch to spawn; NULL: connect to socket */
         const char *socket;             /* system mode: scitrace-watch.socket's path */
