@@ -12,6 +12,7 @@ enum {
         BATCH_READ = 960,               /* of these, read before any is looked at; the rest is for second halves */
         LOCK_SLICE = 128,               /* notices handled in one hold of the lock */
         PAIR_WAIT_USEC = 3000,          /* for the second half of a rename */
+        BACK_WAIT_USEC = 300,           /* for the way back, when it is an exchange */
         PAIR_FOLLOWERS = 16,            /* notices behind the first half after which it is not awaited */
 };
 
@@ -234,17 +235,23 @@ static Notice *other_half(Batch *b, size_t from) {
 }
 
 /* Without the lock. The halves of a rename that is still under way: the kernel queues the second one within
- * microseconds, but another processor's notices may come between. What moves out of the tree has none. */
+ * microseconds, and the way back of an exchange after it, but another processor's notices may come between. What
+ * moves out of the tree has no second half. */
 static void await_half(Watch *w, Batch *b, size_t from) {
         int64_t until = now_usec(CLOCK_MONOTONIC) + PAIR_WAIT_USEC;
         struct pollfd pfd = { .fd = notify_fd(w->notify), .events = POLLIN };
+        bool found = false;
 
-        while (b->count < BATCH && b->count - from <= PAIR_FOLLOWERS && !other_half(b, from)) {
-                struct timespec left = { .tv_nsec = (until - now_usec(CLOCK_MONOTONIC)) * 1000 };
+        while (b->count < BATCH && b->count - from <= PAIR_FOLLOWERS) {
+                int64_t now = now_usec(CLOCK_MONOTONIC);
 
+                if (!found && other_half(b, from)) {
+                        found = true;
+                        until = now + BACK_WAIT_USEC;
+                }
                 if (notify_next(w->notify, &b->notices[b->count]) == 1)
                         b->count++;
-                else if (left.tv_nsec <= 0 || ppoll(&pfd, 1, &left, NULL) != 1)
+                else if (now >= until || ppoll(&pfd, 1, &(struct timespec) { .tv_nsec = (until - now) * 1000 }, NULL) != 1)
                         return;
         }
 }
@@ -255,26 +262,28 @@ static void await_halves(Watch *w, Batch *b) {
                         await_half(w, b, i);
 }
 
-static Notice *next_unspent(Batch *b, size_t from) {
-        for (size_t i = from; i < b->count; i++)
-                if (!spent(&b->notices[i]))
-                        return &b->notices[i];
-        return NULL;
+static bool is_about(const Notice *n, const Notice *other) {
+        return n->wd == other->wd && bytes_equal(name_of(n), name_of(other));
 }
 
-/* RENAME_EXCHANGE shows as two renames, there and back. (So does a rename over a recorded name that is undone at
- * once; the look at both names that follows tells the difference.) */
+/* RENAME_EXCHANGE shows as two renames, there and back, with nothing between them about either name; of other names,
+ * and of the directories themselves (IN_MOVE_SELF), there may be. (A rename over a recorded name that is undone at
+ * once shows so too; the look at both names that follows tells the difference.) */
 static bool is_exchange(Batch *b, const Notice *old, const Notice *new) {
-        Notice *back = next_unspent(b, b->at), *there;
+        for (size_t i = b->at; i < b->count; i++) {
+                Notice *back = &b->notices[i], *there;
 
-        if (!back || !(back->mask & IN_MOVED_FROM) || back->wd != new->wd ||
-            !bytes_equal(name_of(back), name_of(new)))
-                return false;
-        there = other_half(b, (size_t) (back - b->notices));
-        if (!there || there->wd != old->wd || !bytes_equal(name_of(there), name_of(old)))
-                return false;
-        back->mask = there->mask = 0;
-        return true;
+                if (spent(back) || (!is_about(back, old) && !is_about(back, new)))
+                        continue;
+                if (!(back->mask & IN_MOVED_FROM) || !is_about(back, new))
+                        return false;
+                there = other_half(b, i);
+                if (!there || !is_about(there, old))
+                        return false;
+                back->mask = there->mask = 0;
+                return true;
+        }
+        return false;
 }
 
 static void on_moved_from(Watch *w, Batch *b, Directory *d, size_t index, Moment now) {
