@@ -84,8 +84,10 @@ bool fold_begin(Fold *f, const char *dataset, const char *path) {
 void fold_add(Fold *f, const json_t *row) {
         f->rows++;
         f->bytes += row_number(row, "size");
-        f->seq = row_number(row, "seq");
-        f->time = row_number(row, "timeUsec");
+        if (row_number(row, "seq") > f->seq) {
+                f->seq = row_number(row, "seq");
+                f->time = row_number(row, "timeUsec");
+        }
 }
 
 void fold_done(Fold *f) {

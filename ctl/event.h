@@ -18,7 +18,7 @@ size_t git_length(const char *path);
 /** Fold: a run of rows beneath one .git directory, shown as one. */
 typedef struct Fold {
         char *dataset, *git;            /* NULL: no run is open */
-        int64_t rows, bytes, seq, time;
+        int64_t rows, bytes, seq, time; /* seq and time: of the newest */
 } Fold;
 
 /** fold_same() - the row goes on with the open run. fold_begin() - it opens one; false: it is not beneath a
