@@ -67,6 +67,7 @@ class Machine:
         must([os.path.join(SOURCE, 'configure'), '--prefix=/usr', '--sysconfdir=/etc', '-q', 'CFLAGS=-O1'], cwd=build)
         must(['make', '-s', '-j', str(os.cpu_count() or 1), 'install', f'DESTDIR={root}'], cwd=build)
         shutil.rmtree(build)
+        shutil.copy(os.path.join(SOURCE, 'tests/system/test-metrics-psutil.py'), os.path.join(root, 'opt'))
         with open(os.path.join(root, 'etc/machine-id'), 'w', encoding='ascii') as file:
             file.write(os.urandom(16).hex() + '\n')
         # What this machine keeps in these places is not the booted one's.
@@ -231,11 +232,41 @@ def a_user_who_is_no_administrator_is_refused():
 
 def metrics_inside_the_unit_agree_with_psutil():
     done = up().try_in('env', 'SCITRACE_METRICS=scitracectl --system metrics -o json', '/usr/bin/python3',
-                       os.path.join(SOURCE, 'tests/system/test-metrics-psutil.py'))
+                       '/opt/test-metrics-psutil.py')
     output = done.stdout.decode('utf-8', 'replace')
     if '# SKIP' in output:
         skip(output.split('# SKIP', 1)[1].strip())
     check(done.returncode == 0, output + done.stderr.decode('utf-8', 'replace'))
+
+
+def a_repository_in_the_home_of_another_user_is_known_as_one():
+    m = up()
+    need('git')
+    m.run('install', '-d', '-o', 'alice', '-g', 'alice', '-m', '0700', '/home/alice')
+    commit = 'git init -q r; cd r; echo x > f; git add f; git -c user.name=a -c user.email=a@b commit -q -m first; git rev-parse HEAD'
+    head = must(as_user('env', 'HOME=/home/alice', 'sh', '-ec', f'cd /home/alice; {commit}')).strip()
+    m.run('scitracectl', '--system', 'add', '/home/alice/r', '--name', 'repository')
+    m.run('scitracectl', '--system', 'settle', 'repository')
+    equal([row['kind'] for row in m.ctl('datasets') if row['name'] == 'repository'], ['git'], 'kind')
+    must(as_user('sh', '-c', 'echo y >> /home/alice/r/f'))
+    m.run('scitracectl', '--system', 'settle', 'repository')
+    equal(m.ctl('log', '-n', '1', '/home/alice/r/f')[0].get('gitCommit'), head, 'gitCommit')
+
+
+def a_backup_goes_where_only_the_client_may_write():
+    m = up()
+    m.run('scitracectl', '--system', 'store', 'backup', '/root/backup.db')
+    equal(m.run('head', '-c', '15', '/root/backup.db'), 'SQLite format 3', 'the backup')
+    equal(m.run('stat', '-c', '%U', '/root/backup.db'), 'root\n', 'its owner')
+
+
+def a_client_starts_a_stopped_daemon():
+    m = up()
+    m.run('systemctl', 'stop', 'scitraced.service')
+    equal(m.try_in('systemctl', 'is-active', 'scitraced.service').stdout, b'inactive\n', 'once stopped')
+    wait_for(lambda: not watcher_units(), 'the watcher ends with the daemon')
+    equal(m.ctl('status')[0]['datasets'], 2, 'datasets')
+    equal(m.run('systemctl', 'is-active', 'scitraced.service'), 'active\n', 'after a client')
 
 
 def a_restart_is_a_gap_that_says_stopped():
@@ -277,7 +308,10 @@ with machine.undo:
         each_process_has_its_rights_and_no_others,
         a_user_who_is_no_administrator_is_refused,
         metrics_inside_the_unit_agree_with_psutil,
+        a_backup_goes_where_only_the_client_may_write,
         a_restart_is_a_gap_that_says_stopped,
         a_kill_is_survived_and_is_a_gap_that_says_crashed,
+        a_repository_in_the_home_of_another_user_is_known_as_one,
+        a_client_starts_a_stopped_daemon,
         nothing_was_forbidden_that_is_needed,
     ])

@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 
 def skip(reason):
@@ -20,7 +21,7 @@ def skip(reason):
 
 
 BUILD = os.environ.get("SCITRACE_BUILD", ".")
-COMMAND = (os.environ.get("SCITRACE_METRICS") or os.path.join(BUILD, "tests/system/metrics-dump")).split()
+PATIENCE = 60           # seconds for a sample that is new enough
 
 # Debian's psutil belongs to Debian's python3, which need not be the first in PATH.
 try:
@@ -50,12 +51,17 @@ def key(name, **labels):
     return name, tuple(sorted(labels.items()))
 
 
-def ours():
-    rows = subprocess.run(COMMAND, check=True, stdout=subprocess.PIPE).stdout.decode().splitlines()
-    points = {}
-    for row in map(json.loads, rows):
-        points[key(row["name"], **labels_of(row["labels"]))] = row["value"]
-    return points
+def sample(command, env=None):
+    """The points of a sample that was taken after this call."""
+    began = time.time()
+    while True:
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, env=env)
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        if rows and min(row["timeUsec"] for row in rows) >= began * 1e6:
+            return {key(row["name"], **labels_of(row["labels"])): row["value"] for row in rows}
+        if time.time() > began + PATIENCE:
+            sys.exit(f"no new sample within {PATIENCE} s")
+        time.sleep(0.1)
 
 
 def disks(disk, c):
@@ -133,9 +139,9 @@ def ours_moving(points):
     return found
 
 
-def check_filesystems(points):
+def check_filesystems(source, points):
     mounts = [dict(labels)["mountpoint"] for name, labels in points if name == "node_filesystem_size_bytes"]
-    check("the root's file system is among those sampled", "/" in mounts, mounts)
+    check(f"{source}: the root's file system is among those sampled", "/" in mounts, mounts)
     for mount in mounts:
         labels = next(dict(at) for name, at in points
                       if name == "node_filesystem_size_bytes" and dict(at)["mountpoint"] == mount)
@@ -144,16 +150,15 @@ def check_filesystems(points):
         used = size - free
         percent = 100 * used / (used + avail) if used + avail else 0
         near = 64 << 20
-        check(f"file system at {mount}: size, used, free and percent",
+        check(f"{source}: file system at {mount}: size, used, free and percent",
               size == u.total and abs(used - u.used) <= near and abs(avail - u.free) <= near
               and (abs(percent - u.percent) <= 1 or size < 2 * near), f"{size} {used} {avail} {percent}, psutil: {u}")
 
 
-def main():
-    if not os.access(COMMAND[0], os.X_OK) and "/" in COMMAND[0]:
-        skip(f"{COMMAND[0]} is not built")
+def compare(source, command, env=None):
+    print(f"# {source}")
     before, moving_before = growing(), moving()
-    points = ours()
+    points = sample(command, env)
     after, moving_after = growing(), moving()
 
     # Counters of one interrupt or tick may be read on two processors in either order.
@@ -165,18 +170,55 @@ def main():
             wrong[name] = (before[name], points[name], after.get(name))
     for family in sorted({name for name, _ in before}):
         bad = {at: what for at, what in wrong.items() if at[0] == family}
-        check(f"{family}: each series lies between psutil's two readings", not bad, bad)
+        check(f"{source}: {family}: each series lies between psutil's two readings", not bad, bad)
 
     # Other programs of the machine come and go meanwhile.
     for name, our in ours_moving(points).items():
         low, high = sorted((moving_before[name], moving_after[name]))
         near = 0.5 if name.startswith("load") else 0 if name.endswith("total") else 128 << 20
-        check(f"{name} agrees", low - near <= our <= high + near, f"ours {our}, psutil's {low} to {high}")
-    check_filesystems(points)
+        check(f"{source}: {name} agrees", low - near <= our <= high + near, f"ours {our}, psutil's {low} to {high}")
+    check_filesystems(source, points)
 
-    unknown = {at for at in points if at[0].startswith(("node_disk", "node_network")) and at[0] in
-               {name for name, _ in before} and at not in after}
-    check("there is no disk and no interface that psutil does not know", not unknown, unknown)
+    compared = {name for name, _ in before}
+    unknown = {at for at in points if at[0] in compared and at[0].startswith(("node_disk", "node_network"))
+               and at not in after}
+    check(f"{source}: there is no disk and no interface that psutil does not know", not unknown, unknown)
+    return points
+
+
+def compare_daemon():
+    """The daemon as a whole, and what it says of its own processes."""
+    try:
+        from harness import Daemon
+    except ImportError:
+        return
+    if not all(os.access(os.path.join(BUILD, name), os.X_OK) for name in ("scitraced", "scitracectl", "scitrace-watch")):
+        print("# scitraced is not built: not compared")
+        return
+    with Daemon(settings="[Metrics]\nSampleInterval=1s\n") as daemon:
+        pids = {"scitraced": daemon.process.pid, "scitrace-watch": daemon.watcher()}
+        low = {name: psutil.Process(pid).cpu_times() for name, pid in pids.items()}
+        points = compare("scitracectl", [os.path.join(BUILD, "scitracectl"), "--state", daemon.state, "metrics", "-o", "json"],
+                         daemon.env)
+        for name, pid in pids.items():
+            high, memory = psutil.Process(pid).cpu_times(), psutil.Process(pid).memory_info().rss
+            used = points[key("scitrace_process_cpu_seconds_total", process=name)]
+            resident = points[key("scitrace_process_resident_memory_bytes", process=name)]
+            check(f"{name}: its own processor time and memory",
+                  low[name].user + low[name].system - 0.02 <= used <= high.user + high.system + 0.02
+                  and abs(resident - memory) <= 64 << 20, f"ours {used} {resident}, psutil's {low[name]} {high} {memory}")
+
+
+def main():
+    command = os.environ.get("SCITRACE_METRICS", "").split()
+    dump = os.path.join(BUILD, "tests/system/metrics-dump")
+    if command:
+        compare(command[0], command)
+    elif os.access(dump, os.X_OK):
+        compare("metrics-dump", [dump])
+        compare_daemon()
+    else:
+        skip(f"{dump} is not built")
     print(f"1..{len(results)}")
     sys.exit(0 if all(results) else 1)
 
