@@ -3,7 +3,9 @@
 """Speed and memory that no change may lose. Only of a build without sanitizers: SCITRACE_PLAIN_BUILD, else
 SCITRACE_BUILD; `make check-gates` runs it."""
 
+import contextlib
 import os
+import socket
 import sys
 import tempfile
 import time
@@ -33,12 +35,43 @@ def ping(link):
     return time.perf_counter() - began
 
 
+@contextlib.contextmanager
+def echo():
+    """A process that answers each byte: what the machine itself makes of a round trip just now."""
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        while byte := theirs.recv(1):
+            theirs.sendall(byte)
+        os._exit(0)
+    theirs.close()
+    try:
+        yield ours
+    finally:
+        ours.close()
+        os.waitpid(pid, 0)
+
+
+def round_trip(peer):
+    began = time.perf_counter()
+    peer.sendall(b'x')
+    peer.recv(1)
+    return time.perf_counter() - began
+
+
 def the_p99_of_a_ping_is_at_most_a_millisecond():
     plain()
-    with harness.Daemon() as daemon, open_link(daemon) as link:
-        rounds = [quantile([ping(link) for _ in range(PINGS)], 0.99) for _ in range(ROUNDS)]
-    harness.diag('p99 of each round, ms: ' + ' '.join(f'{1000 * value:.3f}' for value in rounds))
-    harness.check(median(rounds) <= PING_P99, f'p99 is {1000 * median(rounds):.3f} ms')
+    pings, echoes = [], []
+    with harness.Daemon() as daemon, open_link(daemon) as link, echo() as peer:
+        for _ in range(ROUNDS):
+            pings.append(quantile([ping(link) for _ in range(PINGS)], 0.99))
+            echoes.append(quantile([round_trip(peer) for _ in range(PINGS)], 0.99))
+    for name, values in (('Ping', pings), ('echo', echoes)):
+        harness.diag(f'{name}, p99 of each round, ms: ' + ' '.join(f'{1000 * value:.3f}' for value in values))
+    if median(pings) > PING_P99 and median(echoes) > PING_P99 / 2:
+        harness.skip(f'the machine is too busy: between two other processes p99 is {1000 * median(echoes):.3f} ms')
+    harness.check(median(pings) <= PING_P99, f'p99 is {1000 * median(pings):.3f} ms')
 
 
 def a_hundred_thousand_files_take_at_most_forty_mebibytes():
