@@ -4,6 +4,7 @@
 import os
 import re
 import subprocess
+import tempfile
 
 import harness
 from harness import check, equal
@@ -132,6 +133,24 @@ def wrong_words_say_what_was_meant():
         check(wanted in said and said.startswith('scitracectl: ') and said.count('\n') == 1, f'{words}: {said!r}')
 
 
+def a_system_daemon_that_is_not_there_says_how_its_unit_is():
+    if os.path.exists('/run/scitrace/control.sock'):
+        harness.skip('a scitraced of the system runs here')
+    with tempfile.TemporaryDirectory() as folder:
+        for load, active, wanted in (('loaded', 'inactive', 'sudo systemctl start scitraced'),
+                                     ('loaded', 'failed', 'journalctl -u scitraced'),
+                                     ('loaded', 'active', 'restart scitraced.socket'),
+                                     ('not-found', 'inactive', 'scitraced --system')):
+            systemctl = os.path.join(folder, 'systemctl')
+            with open(systemctl, 'w', encoding='utf-8') as file:
+                file.write(f'#!/bin/sh\necho LoadState={load}\necho ActiveState={active}\n')
+            os.chmod(systemctl, 0o755)
+            done = subprocess.run([harness.program('scitracectl'), '--system', 'status'], capture_output=True, check=False,
+                                  env={**os.environ, 'PATH': folder + ':' + os.environ['PATH']})
+            equal((done.returncode, done.stdout), (3, b''), f'{load} {active}')
+            check(wanted in done.stderr.decode(), f'{load} {active}: {done.stderr!r}')
+
+
 def options_stand_before_or_behind():
     for words in (['-o', 'json', *NOWHERE, 'status'], ['status', *NOWHERE, '-o', 'json'], [*NOWHERE, 'status', '-o', 'json']):
         equal(ctl(*words)[0], 3, f'{words}')
@@ -155,5 +174,6 @@ def a_full_disk_is_an_error():
 harness.run([the_manuals_synopsis_has_the_commands_of_help, the_manual_explains_every_command, the_manual_has_every_option,
              the_manual_has_every_exit_status, completion_offers_the_commands, completion_offers_the_options_of_the_command,
              completion_offers_values, the_completion_of_bash_knows_an_equals_sign,
-             what_is_shown_as_a_command_line_fits_the_screen, wrong_words_say_what_was_meant, options_stand_before_or_behind,
+             what_is_shown_as_a_command_line_fits_the_screen, wrong_words_say_what_was_meant,
+             a_system_daemon_that_is_not_there_says_how_its_unit_is, options_stand_before_or_behind,
              a_version_and_help_are_no_errors, a_full_disk_is_an_error])

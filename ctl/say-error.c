@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl/ask.h"
+#include "ctl/nearest.h"
+#include "ctl/row.h"
+#include "ctl/say.h"
+#include "lib/time.h"
+
+/* In a sentence, {word} is the error's member of that name: names escaped, numbers as they are; {word~} is a
+ * span of microseconds. A member that is not there is "?". */
+typedef struct Sentence {
+        const char *key;                /* of the table; NULL ends it */
+        Status status;
+        const char *text;
+} Sentence;
+
+static const Sentence cannot_watch[] = {
+        { "missing", STATUS_FAILED, "there is no directory {path}" },
+        { "not-directory", STATUS_FAILED, "{path} is not a directory; add the directory that holds it" },
+        { "permission", STATUS_FAILED,
+          "the daemon has no permission to read {path}; 'ls -ld' shows whose it is" },
+        { "network", STATUS_FAILED,
+          "{path} is on a network file system, where changes made by other hosts are seen by nobody "
+          "here; add it on the host that has the disk" },
+        { "other-filesystem", STATUS_FAILED,
+          "{path} is on another file system than dataset {dataset}, and one scitraced watches one; give it "
+          "a scitraced of its own: 'scitraced --user --state FOLDER'" },
+        { "inside", STATUS_FAILED,
+          "{path} lies in dataset {dataset}, which records it already; see 'scitracectl files {path}'" },
+        { "around", STATUS_FAILED,
+          "{path} holds dataset {dataset}; to watch the larger tree: 'scitracectl remove {dataset}' (its "
+          "record stays), then add {path} again" },
+        { "watched", STATUS_FAILED,
+          "{path} is watched already, as dataset {dataset}; see 'scitracectl datasets'" },
+        { "not-absolute", STATUS_FAILED, "{path} is not an absolute path" },
+        { NULL, STATUS_FAILED, "cannot watch {path}: {message}" },
+};
+
+static const Sentence errors[] = {
+        { "org.scitrace.Datasets.NameTaken", STATUS_FAILED,
+          "a dataset is called {name} already; choose another name: 'scitracectl add DIR --name NAME'" },
+        { "org.scitrace.Datasets.InvalidName", STATUS_FAILED,
+          "a dataset cannot be called \"{name}\"; choose a name of letters, digits, '.', '_' and '-' "
+          "that begins with a letter or digit: 'scitracectl add DIR --name NAME'" },
+        { "org.scitrace.Record.NotWatched", STATUS_NOT_FOUND,
+          "{path} is in no dataset; 'scitracectl datasets' lists them, 'scitracectl add DIR' starts one" },
+        { "org.scitrace.Record.NoSuchFile", STATUS_NOT_FOUND,
+          "dataset {dataset} has no {path}; what it has: 'scitracectl files {dataset}', what it had: "
+          "'scitracectl log --kind unlink'" },
+        { "org.scitrace.Service.RateLimited", STATUS_FAILED,
+          "too many requests; try again in {retryAfterUsec~}" },
+        { "org.scitrace.Service.DeadlineExceeded", STATUS_FAILED,
+          "the answer took too long to find, and the daemon gave up; ask for less, as with -n, -S or a "
+          "path" },
+        { "org.scitrace.Service.Failed", STATUS_FAILED, "{message}" },
+        { "org.scitrace.Store.NoDescriptor", STATUS_FAILED, "the daemon cannot write into that file" },
+        { "org.varlink.service.InvalidParameter", STATUS_FAILED,
+          "the daemon does not take the value of \"{parameter}\"; is it of another version? See "
+          "'scitracectl status'" },
+        { "org.varlink.service.MethodNotFound", STATUS_FAILED,
+          "the daemon does not know {method}: it is of another version; restart it" },
+        { "org.varlink.service.InterfaceNotFound", STATUS_FAILED,
+          "the daemon does not know {interface}: it is of another version; restart it" },
+        { NULL, STATUS_FAILED, NULL },
+};
+
+static void print_member(const json_t *parameters, const char *name, bool span) {
+        const json_t *value = json_object_get(parameters, name);
+        CLEANUP(freep) char *text = row_name(parameters, name);
+        char buf[TIME_TEXT_MAX];
+
+        if (json_is_integer(value) && span)
+                fputs(time_format_span(json_integer_value(value), buf), stderr);
+        else if (json_is_integer(value))
+                fprintf(stderr, "%lld", (long long) json_integer_value(value));
+        else
+                fputs(text ? text : "?", stderr);
+}
+
+static Status say(const Sentence *s, const json_t *parameters) {
+        char name[64];
+
+        fflush(stdout);
+        fputs("scitracectl: ", stderr);
+        for (const char *p = s->text; *p; p++) {
+                size_t n = strcspn(p, "}");
+
+                if (*p != '{' || n >= sizeof(name)) {
+                        fputc(*p, stderr);
+                        continue;
+                }
+                snprintf(name, sizeof(name), "%.*s", (int) (n - 1), p + 1);
+                if (name[0] && name[strlen(name) - 1] == '~') {
+                        name[strlen(name) - 1] = '\0';
+                        print_member(parameters, name, true);
+                } else {
+                        print_member(parameters, name, false);
+                }
+                p += n;
+        }
+        fputc('\n', stderr);
+        return s->status;
+}
+
+static Status offer_name(Ctl *c, json_t *row, bool *stop, void *userdata) {
+        nearest_offer(userdata, row_text(row, "name"));
+        return STATUS_OK;
+}
+
+static Status say_no_dataset(Ctl *c, const json_t *parameters) {
+        CLEANUP(freep) char *name = row_name(parameters, "name");
+        const char *shown = name ? name : "?";
+        Nearest nearest;
+
+        nearest_init(&nearest, row_text(parameters, "name"));
+        (void) ask_rows_quietly(c, "org.scitrace.Datasets.List", NULL, "dataset", offer_name, &nearest);
+        if (nearest_word(&nearest))
+                return complain(STATUS_NOT_FOUND, "no dataset is called %s; did you mean %s?", shown,
+                                nearest_word(&nearest));
+        return complain(STATUS_NOT_FOUND, "no dataset is called %s; 'scitracectl datasets' lists them",
+                        shown);
+}
+
+static Status say_no_series(Ctl *c, const json_t *parameters) {
+        CLEANUP(freep) char *name = row_name(parameters, "name");
+        Nearest nearest;
+
+        nearest_init(&nearest, row_text(parameters, "name"));
+        (void) ask_rows_quietly(c, "org.scitrace.Metrics.Sample", NULL, "point", offer_name, &nearest);
+        if (nearest_word(&nearest))
+                return complain(STATUS_NOT_FOUND, "no series is called %s; did you mean %s?",
+                                name ? name : "?", nearest_word(&nearest));
+        return complain(STATUS_NOT_FOUND, "no series is called %s; 'scitracectl metrics' lists them",
+                        name ? name : "?");
+}
+
+static Status say_not_settled(const json_t *parameters) {
+        long long pending = (long long) row_number(parameters, "pending");
+
+        if (json_is_true(json_object_get(parameters, "stalled")))
+                return complain(STATUS_FAILED,
+                                "not settled: a watcher does not answer (%lld changes wait); "
+                                "'scitracectl status' says more, and the daemon starts that watcher "
+                                "again by itself",
+                                pending);
+        return complain(STATUS_FAILED,
+                        "not settled in time: %lld changes wait; give it longer with --timeout SECONDS",
+                        pending);
+}
+
+static Status say_denied(const Ctl *c) {
+        if (c->mode == PLACE_USER)
+                return complain(STATUS_DENIED, "this daemon obeys its owner alone, and that is not you");
+        return complain(STATUS_DENIED, "only root and members of the group scitrace-admin may do this; "
+                                       "use sudo, or have yourself added ('sudo usermod -aG "
+                                       "scitrace-admin USER') and log in again");
+}
+
+Status say_error(Ctl *c, const VarlinkReply *reply) {
+        const Sentence *s = errors;
+
+        if (strcmp(reply->error, "org.scitrace.Datasets.NoSuchDataset") == 0)
+                return c->hush ? STATUS_NOT_FOUND : say_no_dataset(c, reply->parameters);
+        if (c->hush)
+                return STATUS_FAILED;
+        if (strcmp(reply->error, "org.scitrace.Metrics.NoSuchSeries") == 0)
+                return say_no_series(c, reply->parameters);
+        if (strcmp(reply->error, "org.scitrace.Service.NotSettled") == 0)
+                return say_not_settled(reply->parameters);
+        if (strcmp(reply->error, "org.varlink.service.PermissionDenied") == 0)
+                return say_denied(c);
+        if (strcmp(reply->error, "org.scitrace.Datasets.CannotWatch") == 0) {
+                for (s = cannot_watch; s->key; s++)
+                        if (strcmp(s->key, row_text(reply->parameters, "reason")) == 0)
+                                break;
+                return say(s, reply->parameters);
+        }
+        while (s->key && strcmp(s->key, reply->error) != 0)
+                s++;
+        if (s->key)
+                return say(s, reply->parameters);
+        return complain(STATUS_FAILED,
+                        "the daemon answers with the error %s, which this version does not know",
+                        reply->error);
+}
