@@ -175,7 +175,7 @@ class Daemon:
                 diag('  ' + line)
         for name in sorted(os.listdir(self.reports)):
             with open(os.path.join(self.reports, name), 'rb') as file:
-                diag(file.read(4000).decode('ascii', 'backslashreplace'))
+                diag(file.read(4000).partition(b'SUMMARY')[0].decode('ascii', 'backslashreplace'))
 
     def abandon(self):
         """Ends what still runs, without questions, and removes the folder."""
@@ -356,27 +356,36 @@ def snapshot(root, leave_out=()):
     return found
 
 
+def shown(path):
+    """A path for people: each name cut."""
+    return '/'.join(ascii(name[:24])[2:-1] + ('...' if len(name) > 24 else '') for name in path.split(b'/'))
+
+
 def compare(rows, tree):
     """rows: of `files -o json`; tree: of snapshot(). Raises with the first differences."""
-    recorded, differences = {}, []
+    recorded, differences, beneath = {}, [], 0
     for row in rows:
         path = name_of(row)
         if path in recorded:
-            differences.append(f'{path!r} is recorded twice')
+            differences.append(f'{shown(path)} is recorded twice')
         recorded[path] = row
     for path in sorted(recorded.keys() | tree.keys()):
-        if path not in tree:
-            differences.append(f'{path!r} is recorded ({recorded[path]["type"]}) and not there')
+        if path.rpartition(b'/')[0] in (recorded.keys() ^ tree.keys()):
+            beneath += 1        # its directory has been named
+        elif path not in tree:
+            differences.append(f'{shown(path)} is recorded ({recorded[path]["type"]}) and not there')
         elif path not in recorded:
-            differences.append(f'{path!r} is there ({tree[path]["type"]}) and not recorded')
+            differences.append(f'{shown(path)} is there ({tree[path]["type"]}) and not recorded')
         else:
             row = dict(recorded[path], target=name_of(recorded[path], 'target'))
             for key, value in tree[path].items():
                 if row.get(key) != value:
-                    differences.append(f'{path!r}: {key} is {value!r}, recorded {row.get(key)!r} (seq {row["seq"]})')
+                    differences.append(f'{shown(path)}: {key} is {value!r}, recorded {row.get(key)!r} '
+                                       f'(seq {row["seq"]})')
     if differences:
-        shown = '\n'.join(differences[:SHOWN])
-        raise Failure(f'the record differs from the tree of {len(tree)} names in {len(differences)} things:\n{shown}')
+        first = '\n'.join(differences[:SHOWN])
+        raise Failure(f'the record differs from the tree of {len(tree)} names in {len(differences)} things, and '
+                      f'{beneath} beneath these:\n{first}')
 
 
 def remove(top):
