@@ -352,13 +352,21 @@ static const Dataset *on_other_device(Intake *i, uint64_t device) {
         return NULL;
 }
 
+/* Nodes are the same nodes whichever dataset shows them: where another dataset is on the same file system, its row. By
+ * UUID where there is one, else the root that was watched first is the hint. */
 static int find_filesystem(Intake *i, const Feed_ROOT *m, int64_t *ret) {
+        bool uuid = m->fs_uuid.size == EVENT_ID_SIZE;
         char type[64];
 
+        for (size_t n = 0; n < i->n_datasets; n++)
+                if (i->datasets[n].watched && i->datasets[n].device == m->device) {
+                        *ret = i->datasets[n].row.filesystem;
+                        return 0;
+                }
         snprintf(type, sizeof(type), "%.*s", (int) MIN_OF(m->fs_type.size, sizeof(type) - 1),
                  (const char *) m->fs_type.data);
-        return store_filesystem(i->store, m->fs_uuid.size == EVENT_ID_SIZE ? m->fs_uuid.data : NULL, type, m->inode,
-                                m->btime, ret);
+        return store_filesystem(i->store, uuid ? m->fs_uuid.data : NULL, type, uuid ? 0 : m->inode,
+                                uuid ? 0 : m->btime, ret);
 }
 
 static int append_added(Intake *i, Dataset *d) {
