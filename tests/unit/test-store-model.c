@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Random events into a store, and into a model of it that is as plain as can be; then both must be the same, and
+ * every event must come back from the store with the bytes that it had. SCITRACE_SEED=N runs another sequence. */
+#include "tests/lib/unit.h"
+
+#include <sqlite3.h>
+
+#include "daemon/query/query.h"
+#include "tests/unit/store-fixture.h"
+
+enum {
+        EVENTS = 3000,
+        LINKS_MAX = 60000,
+        NODES_MAX = 8000,
+        NAMES = 7,
+        DATASETS = 2,
+};
+
+typedef struct ModelLink {
+        int64_t parent, until, node, since, dataset;
+        int name;
+} ModelLink;
+
+typedef struct ModelNode {
+        Type type;
+        int64_t size, mtime, seq, links;
+        uint32_t mode;
+        bool digest, wanted;
+} ModelNode;
+
+typedef struct Stored {
+        uint8_t *bytes;
+        size_t size;
+} Stored;
+
+static Fixture f;
+static int64_t datasets[DATASETS], roots[DATASETS];
+static ModelLink links[LINKS_MAX];
+static ModelNode nodes[NODES_MAX];
+static Stored stored[EVENTS + 16];
+static size_t n_links, n_stored;
+static uint64_t seed, random_state;
+
+static unsigned pick(unsigned n) {
+        random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+        return (unsigned) ((random_state >> 33) % n);
+}
+
+static Bytes name_of(int i) {
+        static const char *const names[NAMES] = { "a", "b", "c", "a.txt", "\xff\xfe", "new\nline", " " };
+
+        return BYTES_STR(names[i]);
+}
+
+/* The model. */
+
+static ModelLink *held(int64_t parent, int name) {
+        for (size_t i = 0; i < n_links; i++)
+                if (links[i].until == 0 && links[i].parent == parent && links[i].name == name)
+                        return &links[i];
+        return NULL;
+}
+
+static void model_close(ModelLink *l, int64_t seq, bool moves) {
+        int64_t node = l->node;
+
+        l->until = seq;
+        nodes[node].links--;
+        if (moves || nodes[node].type != TYPE_DIRECTORY)
+                return;
+        for (size_t i = 0; i < n_links; i++)
+                if (links[i].until == 0 && links[i].parent == node)
+                        model_close(&links[i], seq, false);
+}
+
+static void model_open(int64_t parent, int name, int64_t node, int64_t dataset, int64_t seq) {
+        ModelLink *l = held(parent, name);
+
+        if (l)
+                model_close(l, seq, false);
+        assert_true(n_links < LINKS_MAX);
+        links[n_links++] = (ModelLink) { parent, 0, node, seq, dataset, name };
+        nodes[node].links++;
+}
+
+static void model_dataset(int64_t dir, int64_t dataset) {
+        for (size_t i = 0; i < n_links; i++)
+                if (links[i].until == 0 && links[i].parent == dir) {
+                        links[i].dataset = dataset;
+                        if (nodes[links[i].node].type == TYPE_DIRECTORY)
+                                model_dataset(links[i].node, dataset);
+                }
+}
+
+static void model_move(ModelLink *from, int64_t parent, int name, int64_t dataset, int64_t seq) {
+        int64_t node = from->node;
+
+        model_close(from, seq, true);
+        model_open(parent, name, node, dataset, seq);
+        if (nodes[node].type == TYPE_DIRECTORY)
+                model_dataset(node, dataset);
+}
+
+static bool is_within(int64_t dir, int64_t above) {
+        while (dir != above) {
+                size_t i = 0;
+
+                while (i < n_links && !(links[i].until == 0 && links[i].node == dir))
+                        i++;
+                if (i == n_links)
+                        return false;
+                dir = links[i].parent;
+        }
+        return true;
+}
+
+/* Which dataset a directory is in, by walking up. */
+static int64_t dataset_of(int64_t dir) {
+        for (int i = 0; i < DATASETS; i++)
+                if (is_within(dir, roots[i]))
+                        return datasets[i];
+        fail();
+        return 0;
+}
+
+static int64_t pick_directory(void) {
+        int64_t found = roots[pick(DATASETS)];
+        int seen = 1;
+
+        for (size_t i = 0; i < n_links; i++)
+                if (links[i].until == 0 && nodes[links[i].node].type == TYPE_DIRECTORY && pick((unsigned) ++seen) == 0)
+                        found = links[i].node;
+        return found;
+}
+
+static ModelLink *pick_link(Type type) {
+        ModelLink *found = NULL;
+        unsigned seen = 0;
+
+        for (size_t i = 0; i < n_links; i++)
+                if (links[i].until == 0 && (type == TYPE_NONE || nodes[links[i].node].type == type) && pick(++seen) == 0)
+                        found = &links[i];
+        return found;
+}
+
+/* Events: each is appended, its bytes are kept, and its seq is returned. */
+
+static int64_t give(Event e) {
+        Stored *s;
+        int64_t seq;
+
+        e.origin = (Origin) (1 + pick(4));
+        e.last = f.now - (int64_t) pick(100000);
+        e.first = e.last - (int64_t) pick(300000);
+        e.count = 1 + pick(3);
+        e.process = pick(3) == 0 ? pick(1000) + 1 : 0;
+        assert_int_equal(store_append(f.store, &e, &seq), 0);
+        assert_int_equal(seq, n_stored + 1);
+        s = &stored[n_stored++];
+        assert_int_equal(event_format(&e, &s->bytes, &s->size), 0);
+        if (e.node)
+                nodes[e.node].seq = seq;
+        return seq;
+}
+
+static void random_digest(uint8_t digest[EVENT_DIGEST_SIZE]) {
+        memset(digest, (int) pick(50), EVENT_DIGEST_SIZE);
+}
+
+static Event state_of(Type type, uint8_t *digest) {
+        Event e = { .has_state = true, .type = type, .mode = 0600 + pick(64), .uid = 1000 + pick(2), .gid = pick(2) };
+
+        if (type == TYPE_FILE) {
+                e.size = pick(1000);
+                e.mtime = pick(5) == 0 ? 0 : f.now * 1000 - (int64_t) pick(100000) * 1000003;
+                if (pick(2)) {
+                        random_digest(digest);
+                        e.digest = BYTES(digest, EVENT_DIGEST_SIZE);
+                        e.digest_source = DIGEST_SOURCE_READ;
+                }
+        }
+        if (type == TYPE_SYMLINK)
+                e.target = name_of((int) pick(NAMES));
+        return e;
+}
+
+static void model_state(int64_t node, const Event *e) {
+        ModelNode *n = &nodes[node];
+
+        n->type = e->type;
+        n->size = e->size;
+        n->mtime = e->mtime;
+        n->mode = e->mode;
+}
+
+static Type some_type(void) {
+        unsigned n = pick(10);
+
+        return n < 5 ? TYPE_FILE : n < 8 ? TYPE_DIRECTORY : n < 9 ? TYPE_SYMLINK : TYPE_FIFO;
+}
+
+static void op_create(void) {
+        int64_t dir = pick_directory(), node = store_next_node(f.store), seq;
+        int name = (int) pick(NAMES);
+        ModelLink *old = held(dir, name);
+        uint8_t digest[EVENT_DIGEST_SIZE];
+        Event e;
+
+        if (old && nodes[old->node].type == TYPE_DIRECTORY && pick(4) != 0)
+                return;         /* seldom, or little would be left */
+        e = state_of(old ? TYPE_FILE : some_type(), digest);
+        e.kind = old ? KIND_MODIFY : KIND_CREATE;
+        e.replaces = old ? nodes[old->node].seq : 0;
+        e.dataset = dataset_of(dir);
+        e.node = node;
+        e.parent = dir;
+        e.name = name_of(name);
+        e.introduces = true;
+        e.inode = UINT64_MAX - pick(100);
+        e.btime = (int64_t) pick(1000);
+        assert_true(node < NODES_MAX);
+        seq = give(e);
+        model_state(node, &e);
+        nodes[node].digest = e.digest.data != NULL;
+        nodes[node].wanted = e.type == TYPE_FILE && !e.digest.data;
+        model_open(dir, name, node, e.dataset, seq);
+}
+
+static void op_change(void) {
+        ModelLink *l = pick_link(TYPE_NONE);
+        uint8_t digest[EVENT_DIGEST_SIZE];
+        ModelNode *n;
+        Event e;
+
+        if (!l)
+                return;
+        n = &nodes[l->node];
+        e = state_of(n->type, digest);
+        e.kind = n->type == TYPE_FILE && pick(2) ? KIND_MODIFY : KIND_ATTRIBUTE;
+        e.dataset = l->dataset;
+        e.node = l->node;
+        e.parent = l->parent;
+        e.name = name_of(l->name);
+        give(e);
+        if (e.digest.data) {
+                n->digest = true;
+                n->wanted = false;
+        } else if (e.kind == KIND_MODIFY) {
+                n->digest = false;
+                n->wanted = true;
+        }
+        model_state(l->node, &e);
+}
+
+static void op_identify(void) {
+        ModelLink *l = pick_link(TYPE_FILE);
+        uint8_t digest[EVENT_DIGEST_SIZE];
+
+        if (!l)
+                return;
+        random_digest(digest);
+        give((Event) { .kind = KIND_IDENTIFY, .dataset = l->dataset, .node = l->node,
+                       .digest = BYTES(digest, EVENT_DIGEST_SIZE), .digest_source = DIGEST_SOURCE_KEY });
+        nodes[l->node].digest = true;
+        nodes[l->node].wanted = false;
+}
+
+static void op_rename(void) {
+        ModelLink *l = pick_link(TYPE_NONE), *over;
+        int64_t dir = pick_directory(), dataset, seq;
+        int name = (int) pick(NAMES);
+
+        if (!l || is_within(dir, l->node))
+                return;
+        over = held(dir, name);
+        if (over && (over == l || is_within(l->parent, over->node) ||
+                     (nodes[over->node].type == TYPE_DIRECTORY && pick(4) != 0)))
+                return;
+        dataset = dataset_of(dir);
+        seq = give((Event) { .kind = KIND_RENAME, .dataset = dataset, .node = l->node, .parent = dir,
+                             .name = name_of(name), .old_parent = l->parent, .old_name = name_of(l->name),
+                             .replaces = over ? nodes[over->node].seq : 0 });
+        model_move(l, dir, name, dataset, seq);
+}
+
+static void op_exchange(void) {
+        ModelLink *a = pick_link(TYPE_NONE), *b = pick_link(TYPE_NONE), from, to;
+        int64_t seq;
+
+        if (!a || a == b || a->node == b->node || is_within(a->parent, b->node) || is_within(b->parent, a->node))
+                return;
+        from = *a;
+        to = *b;
+        seq = give((Event) { .kind = KIND_EXCHANGE, .dataset = to.dataset, .node = from.node, .parent = to.parent,
+                             .name = name_of(to.name), .old_parent = from.parent, .old_name = name_of(from.name),
+                             .replaces = nodes[to.node].seq });
+        model_close(b, seq, true);
+        model_move(a, to.parent, to.name, to.dataset, seq);
+        model_open(from.parent, from.name, to.node, from.dataset, seq);
+        if (nodes[to.node].type == TYPE_DIRECTORY)
+                model_dataset(to.node, from.dataset);
+}
+
+static void op_link(void) {
+        ModelLink *l = pick_link(TYPE_FILE);
+        int64_t dir = pick_directory(), dataset = dataset_of(dir), seq;
+        int name = (int) pick(NAMES);
+
+        if (!l || held(dir, name))
+                return;
+        seq = give((Event) { .kind = KIND_LINK, .dataset = dataset, .node = l->node, .parent = dir,
+                             .name = name_of(name) });
+        model_open(dir, name, l->node, dataset, seq);
+}
+
+static void op_unlink(void) {
+        ModelLink *l = pick_link(TYPE_NONE);
+        int64_t seq;
+
+        if (!l || (nodes[l->node].type == TYPE_DIRECTORY && pick(4) != 0))
+                return;
+        seq = give((Event) { .kind = KIND_UNLINK, .dataset = l->dataset, .node = l->node, .parent = l->parent,
+                             .name = name_of(l->name) });
+        model_close(l, seq, false);
+}
+
+static void op_other(void) {
+        int64_t dir = pick_directory(), dataset = dataset_of(dir);
+        int name = (int) pick(NAMES);
+
+        if (pick(2))
+                give((Event) { .kind = KIND_TRANSIENT, .dataset = dataset, .parent = dir, .name = name_of(name) });
+        else
+                give((Event) { .kind = KIND_GAP_OPEN, .dataset = dataset, .cause = CAUSE_OVERFLOW,
+                               .node = pick(2) ? dir : 0 });
+}
+
+static void (*const ops[])(void) = {
+        op_create, op_create, op_create, op_change, op_change, op_identify,
+        op_rename, op_rename, op_exchange, op_link, op_unlink, op_other,
+};
+
+/* A transaction of some events, that is sometimes rolled back: then the model is set back as well. */
+static void run_batch(void) {
+        static ModelLink old_links[LINKS_MAX];
+        static ModelNode old_nodes[NODES_MAX];
+        size_t old_n_links = n_links, old_n_stored = n_stored;
+
+        memcpy(old_links, links, n_links * sizeof(*links));
+        memcpy(old_nodes, nodes, sizeof(nodes));
+        if (pick(10) == 0)
+                f.now -= 100 * (int64_t) USEC_PER_SEC;  /* the clock is set back */
+        begin(&f);
+        for (unsigned n = 1 + pick(40); n > 0 && n_stored < EVENTS; n--)
+                ops[pick(ELEMENTS(ops))]();
+        if (pick(5) != 0) {
+                commit(&f);
+                return;
+        }
+        store_rollback(f.store);
+        memcpy(links, old_links, old_n_links * sizeof(*links));
+        memcpy(nodes, old_nodes, sizeof(nodes));
+        n_links = old_n_links;
+        while (n_stored > old_n_stored)
+                free(stored[--n_stored].bytes);
+}
+
+/* Comparison. */
+
+static sqlite3_stmt *select_rows(sqlite3 *db, const char *text) {
+        sqlite3_stmt *stmt = NULL;
+
+        assert_int_equal(sqlite3_prepare_v2(db, text, -1, &stmt, NULL), SQLITE_OK);
+        return stmt;
+}
+
+static void compare_links(sqlite3 *db) {
+        sqlite3_stmt *stmt = select_rows(db, "SELECT node, since, dataset FROM link WHERE parent = ?1 AND until = ?2"
+                                             " AND name = ?3");
+        int64_t n = 0;
+
+        for (size_t i = 0; i < n_links; i++) {
+                Bytes name = name_of(links[i].name);
+
+                sqlite3_reset(stmt);
+                sqlite3_bind_int64(stmt, 1, links[i].parent);
+                sqlite3_bind_int64(stmt, 2, links[i].until);
+                sqlite3_bind_blob(stmt, 3, name.data, (int) name.size, SQLITE_STATIC);
+                assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+                assert_int_equal(sqlite3_column_int64(stmt, 0), links[i].node);
+                assert_int_equal(sqlite3_column_int64(stmt, 1), links[i].since);
+                assert_int_equal(sqlite3_column_int64(stmt, 2), links[i].dataset);
+        }
+        sqlite3_finalize(stmt);
+        stmt = select_rows(db, "SELECT count(*) FROM link");
+        assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+        n = sqlite3_column_int64(stmt, 0);
+        assert_int_equal(n, n_links);
+        sqlite3_finalize(stmt);
+}
+
+static void compare_nodes(void) {
+        for (int64_t id = 1; id < store_next_node(f.store); id++) {
+                StoreNode n = { 0 };
+
+                assert_int_equal(store_node_get(f.store, id, &n), 0);
+                assert_int_equal(n.type, nodes[id].type);
+                assert_int_equal(n.size, nodes[id].size);
+                assert_int_equal(n.mtime, nodes[id].mtime);
+                assert_int_equal(n.mode, nodes[id].mode);
+                assert_int_equal(n.links, nodes[id].links);
+                assert_int_equal(n.seq, nodes[id].seq);
+                assert_int_equal(n.has_digest, nodes[id].digest);
+                assert_int_equal(n.wanted, nodes[id].wanted);
+                store_node_done(&n);
+        }
+}
+
+static int compare_counters(void *userdata, const QueryDataset *d) {
+        int64_t files = 0, bytes = 0;
+
+        (void) userdata;
+        for (size_t i = 0; i < n_links; i++)
+                if (links[i].until == 0 && links[i].dataset == d->id && nodes[links[i].node].type == TYPE_FILE) {
+                        files++;
+                        bytes += nodes[links[i].node].size;
+                }
+        assert_int_equal(d->files, files);
+        assert_int_equal(d->bytes, bytes);
+        return 0;
+}
+
+static void same_bytes(const Event *e, const Stored *s) {
+        uint8_t *bytes;
+        size_t size;
+
+        assert_int_equal(event_format(e, &bytes, &size), 0);
+        assert_int_equal(size, s->size);
+        assert_memory_equal(bytes, s->bytes, size);
+        free(bytes);
+}
+
+static int compare_event(void *userdata, const QueryEvent *row) {
+        size_t *n = userdata;
+        const Stored *s = &stored[(*n)++];
+        Event back;
+
+        assert_int_equal(row->event.seq, *n);
+        same_bytes(&row->event, s);
+        assert_int_equal(event_parse(BYTES(s->bytes, s->size), &back), 0);
+        same_bytes(&back, s);
+        return 0;
+}
+
+/* files as the model would list them: each row must be the next of a walk in byte order. */
+typedef struct Walk {
+        char text[1 << 16];
+        size_t size;
+} Walk;
+
+static void model_walk(Walk *w, int64_t dir, const char *prefix) {
+        static const int in_order[NAMES] = { 6, 0, 3, 1, 2, 5, 4 };    /* " " a a.txt b c new\nline \xff\xfe */
+
+        for (int i = 0; i < NAMES; i++) {
+                ModelLink *l = held(dir, in_order[i]);
+                char path[2048];
+
+                if (!l)
+                        continue;
+                snprintf(path, sizeof(path), "%s%.*s", prefix, (int) name_of(l->name).size, name_of(l->name).data);
+                w->size += (size_t) snprintf(w->text + w->size, sizeof(w->text) - w->size, "%s %d %d %d\n", path,
+                                             (int) l->node, (int) nodes[l->node].size, (int) nodes[l->node].links);
+                assert_true(w->size < sizeof(w->text));
+                if (nodes[l->node].type != TYPE_DIRECTORY)
+                        continue;
+                strncat(path, "/", sizeof(path) - strlen(path) - 1);
+                model_walk(w, l->node, path);
+        }
+}
+
+static int query_walk(void *userdata, const QueryFile *file) {
+        Walk *w = userdata;
+
+        w->size += (size_t) snprintf(w->text + w->size, sizeof(w->text) - w->size, "%.*s %d %d %d\n",
+                                     (int) file->path.size, (const char *) file->path.data, (int) file->node,
+                                     (int) file->size, (int) file->links);
+        assert_true(w->size < sizeof(w->text));
+        return 0;
+}
+
+static void compare_files(Query *q, int i) {
+        static Walk expected, got;
+
+        expected.size = got.size = 0;
+        expected.text[0] = got.text[0] = 0;
+        model_walk(&expected, roots[i], "");
+        assert_int_equal(query_files(q, i == 0 ? "one" : "two", BYTES_NONE, 0, query_walk, &got), 0);
+        assert_string_equal(got.text, expected.text);
+}
+
+static void compare_all(void) {
+        sqlite3 *db = NULL;
+        Query *q = NULL;
+        size_t n = 0;
+
+        assert_int_equal(sqlite3_open_v2(store_path(f.store), &db, SQLITE_OPEN_READONLY, "unix-excl"), SQLITE_OK);
+        compare_links(db);
+        sqlite3_close(db);
+        compare_nodes();
+        assert_int_equal(query_open(store_path(f.store), false, &q), 0);
+        assert_int_equal(query_datasets(q, NULL, true, compare_counters, NULL), 0);
+        assert_int_equal(query_events(q, &(QueryEvents) { 0 }, compare_event, &n), 0);
+        assert_int_equal(n, n_stored);
+        for (int i = 0; i < DATASETS; i++)
+                compare_files(q, i);
+        query_close(q);
+}
+
+static void start(void) {
+        static const char *const names[DATASETS] = { "one", "two" };
+        static const char *const paths[DATASETS] = { "/data/one", "/data/two" };
+
+        fixture_dir(&f);
+        n_links = n_stored = 0;
+        memset(nodes, 0, sizeof(nodes));
+        assert_int_equal(store_open(f.dir, &f.store), 0);
+        begin(&f);
+        assert_int_equal(store_filesystem(f.store, NULL, "ext4", 2, 1, &f.filesystem), 0);
+        for (int i = 0; i < DATASETS; i++) {
+                datasets[i] = add_dataset(&f, names[i], paths[i], &roots[i]);
+                nodes[roots[i]] = (ModelNode) { .type = TYPE_DIRECTORY, .mode = 0755, .seq = store_last_seq(f.store) };
+        }
+        commit(&f);
+}
+
+static int store_bytes(void *userdata, const QueryEvent *row) {
+        (void) userdata;
+        assert_int_equal(event_format(&row->event, &stored[n_stored].bytes, &stored[n_stored].size), 0);
+        n_stored++;
+        return 0;
+}
+
+static void run_sequence(void) {
+        Query *q = NULL;
+
+        start();
+        assert_int_equal(query_open(store_path(f.store), false, &q), 0);
+        assert_int_equal(query_events(q, &(QueryEvents) { 0 }, store_bytes, NULL), 0);
+        query_close(q);
+        while (n_stored < EVENTS)
+                run_batch();
+        compare_all();
+        f.store = store_close(f.store);
+        assert_int_equal(store_open(f.dir, &f.store), 0);
+        compare_all();
+        while (n_stored > 0)
+                free(stored[--n_stored].bytes);
+        fixture_close(&f);
+}
+
+static void the_projections_follow_from_the_events(void **state) {
+        const char *given = getenv("SCITRACE_SEED");
+        uint64_t first = given ? strtoull(given, NULL, 10) : 1, last = given ? first : 4;
+
+        (void) state;
+        for (seed = first; seed <= last; seed++) {
+                printf("# seed %llu\n", (unsigned long long) seed);
+                random_state = seed;
+                run_sequence();
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(the_projections_follow_from_the_events),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
