@@ -25,8 +25,18 @@ void sql_done(Sql *s) {
         *s = (Sql) { 0 };
 }
 
-static int from_system(sqlite3 *db) {
-        int e = db ? sqlite3_system_errno(db) : 0;
+/* A failed COMMIT is rolled back before SQLite looks at errno, which is 0 by then; the -wal file remembers. */
+static int errno_of_wal(sqlite3 *db) {
+        sqlite3_file *wal = NULL;
+        int e = 0;
+
+        if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) == SQLITE_OK && wal && wal->pMethods)
+                wal->pMethods->xFileControl(wal, SQLITE_FCNTL_LAST_ERRNO, &e);
+        return e;
+}
+
+static int from_system(sqlite3 *db, int rc) {
+        int e = !db ? 0 : rc == SQLITE_IOERR_WRITE ? errno_of_wal(db) : sqlite3_system_errno(db);
 
         if (e == ENOSPC || e == EDQUOT)
                 return -ENOSPC;
@@ -51,7 +61,7 @@ int sql_errno(sqlite3 *db, int rc) {
         for (size_t i = 0; i < ELEMENTS(table); i++)
                 if (table[i].code == (rc & 0xff))
                         return -table[i].error;
-        return from_system(db);
+        return from_system(db, rc);
 }
 
 int sql_exec(sqlite3 *db, const char *text) {
