@@ -103,6 +103,15 @@ typedef struct Server {
         char socket[96];
 } Server;
 
+/* Until nothing has happened for 20 ms: the query threads have nothing left that they can do. */
+static UNUSED void run_dry(Server *s) {
+        int64_t end = now_usec(CLOCK_MONOTONIC) + 10 * (int64_t) USEC_PER_SEC;
+
+        while (sd_event_run(s->event, 20 * USEC_PER_MSEC) > 0)
+                if (now_usec(CLOCK_MONOTONIC) > end)
+                        fail_msg("it never comes to rest");
+}
+
 typedef struct Talk {
         Server *server;
         int fd;

@@ -287,7 +287,12 @@ static void deadlines_run_while_the_client_owes_something_and_only_then(void **s
         deadline(f, 0, 0);
 
         f->answer = false;
-        say(f, "b", 2);
+        say(f, "b\0half", 6);
+        deadline(f, 0, 0);
+        connection_next(f->connection);
+        settle(f);
+        deadline(f, CONNECTION_REQUEST_USEC - 1000000, CONNECTION_REQUEST_USEC);
+        say(f, "\0", 1);
         deadline(f, 0, 0);
         assert_int_equal(connection_send(f->connection, chunk, sizeof(chunk)), 0);
         settle(f);

@@ -88,7 +88,7 @@ static void nesting_is_refused_above_sixteen_levels_and_strings_do_not_count(voi
         strcat(text, "}");
         assert_int_equal(load(text), 0);
         assert_int_equal(load("{\"a\":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}"), -EBADMSG);
-        assert_int_equal(load("{\"a\":\"[[[[[[[[[[[[[[[[[[[[[\\\"[[[[[[[[[[[[[\"}"), 0);
+        assert_int_equal(load("{\"a\":\"[[[[[[[[[[[[[[[[[[\\\"[[[[[[[[[[[[[[[[[[\"}"), 0);
 }
 
 static void what_is_not_one_plain_object_is_refused(void **state) {
