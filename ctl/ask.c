@@ -70,10 +70,8 @@ static Status lost(Ctl *c, int error) {
         if (c->hush)
                 return STATUS_FAILED;
         if (error == -ECONNRESET || error == -EPIPE)
-                return complain(
-                        STATUS_FAILED,
-                        "the daemon hung up before it had answered; 'scitracectl status' says whether it "
-                        "is there");
+                return complain(STATUS_FAILED,
+                                "the daemon hung up; 'scitracectl status' says whether it is there");
         if (error == -EBADMSG)
                 return complain(STATUS_FAILED,
                                 "what answers there is no scitraced: it does not speak its protocol");

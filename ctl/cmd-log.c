@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "ctl/ask.h"
 #include "ctl/event.h"
@@ -170,23 +171,46 @@ static Status follow(Ctl *c, Log *log, const json_t *filter) {
         return ask_rows(c, method, parameters, key, show, log);
 }
 
-static int add_paths(json_t *filter, char **arguments, bool *ret_in_git) {
+static Status take_root(Ctl *c, json_t *row, bool *stop, void *userdata) {
+        static const char *const members[] = { "path", "pathBase64" };
+
+        for (size_t i = 0; i < ELEMENTS(members); i++)
+                if (row_has(row, members[i]))
+                        json_object_set(userdata, members[i], json_object_get(row, members[i]));
+        return STATUS_OK;
+}
+
+/* A word that is no file here, but a dataset's name, means its root. */
+static int name_of_path(Ctl *c, const char *argument, json_t *name) {
+        struct stat st;
+
+        if (!strchr(argument, '/') && lstat(argument, &st) < 0)
+                (void) ask_rows_quietly(c, "org.scitrace.Datasets.List", named(argument), "dataset",
+                                        take_root, name);
+        return json_object_size(name) > 0 ? 0 : path_parameter(name, argument, PATH_ITSELF);
+}
+
+static int add_paths(Ctl *c, json_t *filter, char **arguments, bool *ret_in_git) {
         json_t *paths = json_array();
 
         if (!paths || json_object_set_new(filter, "paths", paths) < 0)
                 return -ENOMEM;
         for (; *arguments; arguments++) {
                 json_t *name = json_object();
-                int r = path_parameter(name, *arguments, PATH_ITSELF);
+                int r = name_of_path(c, *arguments, name);
 
-                if (r < 0 || json_array_append_new(paths, name) < 0)
-                        return r < 0 ? r : -ENOMEM;
+                if (json_array_append_new(paths, name) < 0)
+                        return -ENOMEM;
+                if (r < 0)
+                        return r;
                 *ret_in_git |= strstr(*arguments, ".git") != NULL;
         }
         return 0;
 }
 
-static int make_filter(const Options *o, char **arguments, json_t *filter, bool *ret_in_git) {
+static int make_filter(Ctl *c, char **arguments, json_t *filter, bool *ret_in_git) {
+        const Options *o = &c->options;
+
         if (o->dataset)
                 json_object_set_new(filter, "dataset", word_value(o->dataset));
         if (o->kinds)
@@ -195,7 +219,7 @@ static int make_filter(const Options *o, char **arguments, json_t *filter, bool 
                 json_object_set_new(filter, "sinceUsec", json_integer(o->since));
         if (o->until)
                 json_object_set_new(filter, "untilUsec", json_integer(o->until));
-        return *arguments ? add_paths(filter, arguments, ret_in_git) : 0;
+        return *arguments ? add_paths(c, filter, arguments, ret_in_git) : 0;
 }
 
 Status cmd_log(Ctl *c, char **arguments) {
@@ -209,7 +233,7 @@ Status cmd_log(Ctl *c, char **arguments) {
                 return complain(STATUS_USAGE,
                                 "--follow shows what comes, newest last; --reverse cannot go with it");
         filter = json_object();
-        r = make_filter(&c->options, arguments, filter, &in_git);
+        r = make_filter(c, arguments, filter, &in_git);
         if (r < 0) {
                 json_decref(filter);
                 return complain_errno(r, "cannot ask about that path");

@@ -20,7 +20,7 @@ Status cmd_settle(Ctl *c, char **arguments) {
                 view_json(c, answer);
         else if (digests > 0)
                 note(c,
-                     "Settled: all is recorded up to event %lld; %lld digests of large files are still "
+                     "Settled: all is recorded up to event %lld; %lld digests are still "
                      "to come.",
                      (long long) row_number(answer, "seq"), (long long) digests);
         else

@@ -116,10 +116,29 @@ static void print_troubles(const Ctl *c, const json_t *d) {
         }
 }
 
-static void print_daemon(Ctl *c, const json_t *d) {
+static void print_coverage(const Ctl *c, const json_t *d, const json_t *datasets) {
+        long long gaps = (long long) row_number(d, "gapsOpen");
+        const char *name = "DATASET";
+        json_t *dataset;
+        size_t i;
+
+        if (gaps == 0) {
+                line(c, "coverage", "", "no gap is open");
+                return;
+        }
+        json_array_foreach(datasets, i, dataset) {
+                if (row_number(dataset, "gapsOpen") > 0) {
+                        name = row_text(dataset, "name");
+                        break;
+                }
+        }
+        line(c, "coverage", STYLE_RED, "%lld gap%s open: changes may go unseen; 'scitracectl coverage %s'",
+             gaps, gaps == 1 ? " is" : "s are", name);
+}
+
+static void print_daemon(Ctl *c, const json_t *d, const json_t *datasets) {
         CLEANUP(freep) char *store = row_name(d, "storePath"), *reason = row_name(d, "reason");
-        long long gaps = (long long) row_number(d, "gapsOpen"),
-                  pending = (long long) row_number(d, "pending");
+        long long pending = (long long) row_number(d, "pending");
         bool running = strcmp(row_text(d, "state"), "running") == 0;
         char span[TIME_TEXT_MAX], size[HUMAN_MAX];
 
@@ -135,31 +154,46 @@ static void print_daemon(Ctl *c, const json_t *d) {
         line(c, "watching", "", "%lld director%s, %lld change%s pending",
              (long long) row_number(d, "watches"), row_number(d, "watches") == 1 ? "y" : "ies", pending,
              pending == 1 ? "" : "s");
-        if (gaps == 0)
-                line(c, "coverage", "", "no gap is open");
-        else
-                line(c, "coverage", STYLE_RED,
-                     "%lld gap%s open: changes may go unseen; 'scitracectl coverage DATASET'", gaps,
-                     gaps == 1 ? " is" : "s are");
+        print_coverage(c, d, datasets);
         print_troubles(c, d);
         print_machine(c);
 }
 
+static Status take_dataset(Ctl *c, json_t *row, bool *stop, void *userdata) {
+        return json_array_append(userdata, row) < 0 ? complain_memory() : STATUS_OK;
+}
+
+static Status print_all(Ctl *c, const json_t *d, json_t *datasets) {
+        Viewer v = { .view = &dataset_view };
+        json_t *dataset;
+        Status status;
+        size_t i;
+
+        status = ask_rows(c, "org.scitrace.Datasets.List", NULL, "dataset", take_dataset, datasets);
+        if (status == STATUS_OK)
+                status = pager_open(c);
+        if (status != STATUS_OK)
+                return status;
+        print_daemon(c, d, datasets);
+        putchar('\n');
+        json_array_foreach(datasets, i, dataset)
+                if (status == STATUS_OK)
+                        status = viewer_show(c, &v, dataset);
+        return viewer_close(c, &v, status);
+}
+
 Status cmd_status(Ctl *c, char **arguments) {
-        json_t *answer = NULL;
+        json_t *answer = NULL, *datasets;
         Status status = ask(c, "org.scitrace.Service.Describe", NULL, &answer);
 
         if (status != STATUS_OK)
                 return status;
-        if (c->options.format != FORMAT_TABLE) {
+        datasets = json_array();
+        if (c->options.format == FORMAT_TABLE)
+                status = print_all(c, answer, datasets);
+        else
                 view_json(c, answer);
-        } else {
-                status = pager_open(c);
-                print_daemon(c, answer);
-                putchar('\n');
-                if (status == STATUS_OK)
-                        status = view_rows(c, &dataset_view, NULL, NULL);
-        }
+        json_decref(datasets);
         json_decref(answer);
         return status;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl/ask.h"
 #include "ctl/nearest.h"
+#include "ctl/path.h"
 #include "ctl/row.h"
 #include "ctl/say.h"
 #include "lib/time.h"
@@ -106,16 +107,37 @@ static Status offer_name(Ctl *c, json_t *row, bool *stop, void *userdata) {
         return STATUS_OK;
 }
 
-static Status say_no_dataset(Ctl *c, const json_t *parameters) {
-        CLEANUP(freep) char *name = row_name(parameters, "name");
-        const char *shown = name ? name : "?";
+typedef struct Wanted {
         Nearest nearest;
+        char *root;                     /* the name as a path: perhaps the directory was given */
+        char *name;                     /* the dataset that has it */
+} Wanted;
 
-        nearest_init(&nearest, row_text(parameters, "name"));
-        (void) ask_rows_quietly(c, "org.scitrace.Datasets.List", NULL, "dataset", offer_name, &nearest);
-        if (nearest_word(&nearest))
-                return complain(STATUS_NOT_FOUND, "no dataset is called %s; did you mean %s?", shown,
-                                nearest_word(&nearest));
+static Status offer_dataset(Ctl *c, json_t *row, bool *stop, void *userdata) {
+        CLEANUP(freep) uint8_t *root = NULL;
+        Wanted *w = userdata;
+        size_t size;
+
+        nearest_offer(&w->nearest, row_text(row, "name"));
+        if (w->root && !w->name && varlink_get_bytes(row, "path", &root, &size) == 0 && root &&
+            strcmp((char *) root, w->root) == 0)
+                w->name = strdup(row_text(row, "name"));
+        return STATUS_OK;
+}
+
+static Status say_no_dataset(Ctl *c, const json_t *parameters) {
+        CLEANUP(freep) char *name = row_name(parameters, "name"), *root = NULL, *found = NULL;
+        const char *shown = name ? name : "?", *meant;
+        Wanted w = { 0 };
+
+        nearest_init(&w.nearest, row_text(parameters, "name"));
+        if (path_absolute(row_text(parameters, "name"), PATH_FOLLOWED, &root) == 0)
+                w.root = root;
+        (void) ask_rows_quietly(c, "org.scitrace.Datasets.List", NULL, "dataset", offer_dataset, &w);
+        found = w.name;
+        meant = found ? found : nearest_word(&w.nearest);
+        if (meant)
+                return complain(STATUS_NOT_FOUND, "no dataset is called %s; did you mean %s?", shown, meant);
         return complain(STATUS_NOT_FOUND, "no dataset is called %s; 'scitracectl datasets' lists them",
                         shown);
 }

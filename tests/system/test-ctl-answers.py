@@ -187,6 +187,9 @@ def paths_are_as_a_person_means_them():
         check(b'"symlink"' in run('show', 'way').stdout, 'a link is shown as itself')
         equal(run('files', '.').stdout, run('files', 'lab').stdout, 'files .')
         equal(run('files', '../short').stdout, run('files', 'lab').stdout, 'files of a link to the root')
+        check(len(run('log', 'lab').stdout.splitlines()) > 5, 'log of a word that is a dataset')
+        equal(run('log', 'lab').stdout, run('log', stage.tree).stdout, 'log of that dataset')
+        equal(run('log', 'deep').stdout, run('log', stage.tree + '/deep').stdout, 'log of a directory')
         os.mkdir(os.path.join(stage.tree, 'raw'))
         stage.daemon.settle()
         equal(run('files', 'raw').stdout, b'', 'a name is the dataset before it is the directory')
@@ -300,7 +303,7 @@ def words_that_the_daemon_knows_are_corrected():
     with Stage() as stage:
         for arguments, wanted in ((['files', 'lbb'], 'did you mean lab?'), (['coverage', 'la'], 'did you mean lab?'),
                                   (['metrics', 'node_laod1', '-S', '-1h'], 'node_load1'), (['remove', 'zzz'], 'datasets'),
-                                  (['settle', 'labb'], 'lab'), (['log', '--dataset', 'lb'], 'lab')):
+                                  (['settle', 'labb'], 'lab'), (['coverage', stage.tree], 'did you mean lab?'), (['log', '--dataset', 'lb'], 'lab')):
             done = stage.daemon.ctl_run(*arguments)
             equal((done.returncode, done.stdout), (4, b''), f'{arguments} ({done.stderr!r})')
             check(wanted in done.stderr.decode(), f'{arguments}: {done.stderr!r}')
