@@ -60,7 +60,8 @@ static int user_paths(Place *p, const char *state, const PlaceEnvironment *e) {
         if (!state && !absolute(e->state_home) && !absolute(e->home))
                 return PLACE_E_NO_HOME;
         p->state = state ? make_absolute(state) : xdg(absolute(e->state_home), e->home, "/.local/state");
-        p->runtime = !state && e->runtime_dir ? join(e->runtime_dir, "/scitrace", "") : join(p->state, "/run", "");
+        p->runtime = !state && e->runtime_dir ? join(e->runtime_dir, "/scitrace", "")
+                                              : join(p->state, "/run", "");
         if (absolute(e->config_home) || absolute(e->home)) {
                 p->config[0] = xdg(absolute(e->config_home), e->home, "/.config");
                 if (!p->config[0])
@@ -114,7 +115,8 @@ Place *place_free(Place *p) {
 PlaceMode place_mode(void) {
         struct stat st;
 
-        return stat(RUNSTATEPATH "/control.sock", &st) == 0 && S_ISSOCK(st.st_mode) ? PLACE_SYSTEM : PLACE_USER;
+        return stat(RUNSTATEPATH "/control.sock", &st) == 0 && S_ISSOCK(st.st_mode) ? PLACE_SYSTEM
+                                                                                    : PLACE_USER;
 }
 
 static int make_folder(const char *path) {
@@ -196,7 +198,8 @@ int place_holder(const Place *p, pid_t *ret_pid, char **ret_socket) {
         return lock_read(fd, ret_pid, ret_socket);
 }
 
-/* statfs(2)'s f_type: what other hosts can change behind our back, or where locks and fsync mean less than they say. */
+/* statfs(2)'s f_type: what other hosts can change behind our back, or where locks and fsync mean less
+ * than they say. */
 static const struct {
         unsigned type;
         const char *name;

@@ -18,7 +18,7 @@ typedef struct PlaceEnvironment {
         const char *home;               /* HOME, else from getpwuid(3) */
         const char *state_home;         /* XDG_STATE_HOME */
         const char *config_home;        /* XDG_CONFIG_HOME */
-        const char *runtime_dir;        /* XDG_RUNTIME_DIR, when it is a folder of uid's own with mode 0700 */
+        const char *runtime_dir;        /* XDG_RUNTIME_DIR, when it is a folder of uid's with mode 0700 */
 } PlaceEnvironment;
 
 /** place_environment() - of this process, for this uid. */
@@ -40,8 +40,9 @@ enum {
         PLACE_E_NO_HOME,                /* place_new: no home and no state folder given */
 };
 
-/** place_new() - state: another state folder (made absolute), NULL: the mode's own. In user mode the socket of
- *  another state folder is in its own run/, so that each has a socket of its own. 0, PLACE_E_NO_HOME, -ENOMEM. */
+/** place_new() - state: another state folder (made absolute), NULL: the mode's own. In user mode the socket
+ *  of another state folder is in its own run/, so that each has a socket of its own. 0, PLACE_E_NO_HOME,
+ *  -ENOMEM. */
 int place_new(PlaceMode mode, const char *state, const PlaceEnvironment *environment, Place **ret);
 Place *place_free(Place *p);
 static inline void place_freep(Place **p) {
@@ -51,23 +52,26 @@ static inline void place_freep(Place **p) {
 /** place_mode() - when neither --user nor --system is given: system when its socket exists, else user. */
 PlaceMode place_mode(void);
 
-/** place_make() - makes the state and runtime folders, with their parents, mode 0700, where they are missing. */
+/** place_make() - makes the state and runtime folders, with their parents, mode 0700, where they are
+ * missing. */
 int place_make(const Place *p);
 
-/** place_lock() - takes the lock for this process and writes "PID\nSOCKET\n" into it; held until *ret_fd is closed
- *  (an open file description lock, fcntl(2)). 0, PLACE_E_HELD (*ret_pid: who, 0 when unknown), negative errno. */
+/** place_lock() - takes the lock for this process and writes "PID\nSOCKET\n" into it; held until *ret_fd is
+ *  closed (an open file description lock, fcntl(2)). 0, PLACE_E_HELD (*ret_pid: who, 0 when unknown),
+ *  negative errno. */
 int place_lock(const Place *p, int *ret_fd, pid_t *ret_pid);
 /** place_holder() - who holds the lock of p's state folder, and where its socket is (*ret_socket: malloc'd).
- *  Does not disturb a daemon that is just taking it. 0, PLACE_E_FREE, negative errno (-EAGAIN: it is held, and its
- *  holder has not yet written who it is). */
+ *  Does not disturb a daemon that is just taking it. 0, PLACE_E_FREE, negative errno (-EAGAIN: it is held,
+ *  and its holder has not yet written who it is). */
 int place_holder(const Place *p, pid_t *ret_pid, char **ret_socket);
 
-/** place_network() - the name of the network file system that path (or, when it does not exist, its nearest parent
- *  that does) is on, in *ret; NULL when it is a local one. 0 or negative errno. */
+/** place_network() - the name of the network file system that path (or, when it does not exist, its nearest
+ *  parent that does) is on, in *ret; NULL when it is a local one. 0 or negative errno. */
 int place_network(const char *path, const char **ret);
 
-/** place_address() - a Unix socket's address for a path of any length. *ret_folder: a descriptor that must stay open
- *  until connect() or bind() has returned, or -1. 0 or negative errno of opening the path's folder. */
+/** place_address() - a Unix socket's address for a path of any length. *ret_folder: a descriptor that must
+ *  stay open until connect() or bind() has returned, or -1. 0 or negative errno of opening the path's
+ *  folder. */
 int place_address(const char *path, struct sockaddr_un *ret, int *ret_folder);
 
 #endif

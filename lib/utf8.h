@@ -9,8 +9,8 @@
 
 #include "lib/util.h"
 
-/** utf8_next() - the length (1 to 4) of the code point at the start of s and the code point in *ret, or 0 when
- *  the bytes there are not UTF-8 (or s is empty). */
+/** utf8_next() - the length (1 to 4) of the code point at the start of s and the code point in *ret, or 0
+ *  when the bytes there are not UTF-8 (or s is empty). */
 int utf8_next(Bytes s, uint32_t *ret);
 
 /** utf8_valid() - all of s is UTF-8 without NUL: what a JSON string of ours may hold. */

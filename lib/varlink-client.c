@@ -118,7 +118,8 @@ int varlink_client_next(VarlinkClient *c, VarlinkReply *ret) {
         }
 }
 
-int varlink_client_call(VarlinkClient *c, const char *method, json_t *parameters, int fd, VarlinkReply *ret) {
+int varlink_client_call(VarlinkClient *c, const char *method, json_t *parameters, int fd,
+                        VarlinkReply *ret) {
         int r = varlink_client_send(c, method, parameters, 0, fd);
 
         return r < 0 ? r : varlink_client_next(c, ret);

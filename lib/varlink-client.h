@@ -10,8 +10,8 @@
  *      r = varlink_client_send(c, "org.scitrace.Record.Events", parameters, VARLINK_MORE, -1);
  *      do {
  *              r = varlink_client_next(c, &reply);     (ends the loop when < 0)
- *              ... reply.error, or json_object_get(reply.parameters, "event"): the last reply of a call that had
- *                  no row has none ...
+ *              ... reply.error, or json_object_get(reply.parameters, "event"): the last reply of a call that
+ *                  had no row has none ...
  *              more = reply.continues;
  *              varlink_reply_done(&reply);
  *      } while (more);
@@ -22,21 +22,23 @@
 
 typedef struct VarlinkClient VarlinkClient;
 
-/** varlink_client_open() - connects to the socket at path (of any length). 0 or negative errno: -ENOENT (no such
- *  socket), -ECONNREFUSED (nobody listens), -EACCES. */
+/** varlink_client_open() - connects to the socket at path (of any length). 0 or negative errno: -ENOENT (no
+ *  such socket), -ECONNREFUSED (nobody listens), -EACCES. */
 int varlink_client_open(const char *path, VarlinkClient **ret);
 VarlinkClient *varlink_client_close(VarlinkClient *c);
 static inline void varlink_client_closep(VarlinkClient **c) {
         varlink_client_close(*c);
 }
-/** varlink_client_fd() - to wait on; -EINTR of _next leaves everything as it was, so a signal can end a wait. */
+/** varlink_client_fd() - to wait on; -EINTR of _next leaves everything as it was, so a signal can end a
+ * wait. */
 int varlink_client_fd(const VarlinkClient *c);
 
-/** varlink_client_send() - starts a call. flags: VARLINK_MORE, VARLINK_ONEWAY. fd: a descriptor that goes with it, or
- *  -1; stays the caller's. parameters: object or NULL; stay the caller's. A server that has hung up: -EPIPE. */
+/** varlink_client_send() - starts a call. flags: VARLINK_MORE, VARLINK_ONEWAY. fd: a descriptor that goes
+ *  with it, or -1; stays the caller's. parameters: object or NULL; stay the caller's. A server that has
+ *  hung up: -EPIPE. */
 int varlink_client_send(VarlinkClient *c, const char *method, json_t *parameters, unsigned flags, int fd);
-/** varlink_client_next() - the next reply; varlink_reply_done() it. 0; -ECONNRESET: the server hung up; -EBADMSG:
- *  not a reply; -EMSGSIZE: more than VARLINK_REPLY_MAX. */
+/** varlink_client_next() - the next reply; varlink_reply_done() it. 0; -ECONNRESET: the server hung up;
+ *  -EBADMSG: not a reply; -EMSGSIZE: more than VARLINK_REPLY_MAX. */
 int varlink_client_next(VarlinkClient *c, VarlinkReply *ret);
 /** varlink_client_call() - send, and the one reply. */
 int varlink_client_call(VarlinkClient *c, const char *method, json_t *parameters, int fd, VarlinkReply *ret);

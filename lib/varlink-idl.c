@@ -61,7 +61,8 @@ static bool take(Parser *p, const char *token) {
 
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 static const char word_characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
-static const char interface_characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
+static const char interface_characters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
 
 /* 0 and a malloc'd word of these characters that begins with a letter. */
 static int word(Parser *p, const char *characters, char **ret) {
@@ -132,7 +133,8 @@ static int name_parse(Parser *p, IdlType *t) {
                 const char *word;
                 IdlKind kind;
         } words[] = {
-                { "bool", IDL_BOOL }, { "int", IDL_INT }, { "float", IDL_FLOAT }, { "string", IDL_STRING }, { "object", IDL_OBJECT },
+                { "bool", IDL_BOOL },     { "int", IDL_INT },       { "float", IDL_FLOAT },
+                { "string", IDL_STRING }, { "object", IDL_OBJECT },
         };
         int r = word(p, word_characters, &t->name);
 

@@ -2,8 +2,8 @@
 #ifndef SCITRACE_LIB_VARLINK_IDL_H
 #define SCITRACE_LIB_VARLINK_IDL_H
 
-/* varlink-idl: interface files (varlink.org/Interface-Definition): text to a tree, and objects checked against it.
- * Pure. Prefix: idl_.
+/* varlink-idl: interface files (varlink.org/Interface-Definition): text to a tree, and objects checked
+ * against it. Pure. Prefix: idl_.
  * May use: lib, jansson.  May not use: daemon/, ctl/. */
 
 #include <jansson.h>
@@ -55,8 +55,8 @@ typedef struct Idl {
         size_t n_members;
 } Idl;
 
-/** idl_parse() - one interface. 0; -EBADMSG, and *ret_line (from 1) is where it stops being one: a syntax error, a
- *  name given twice, a type that is not there; -ENOMEM. */
+/** idl_parse() - one interface. 0; -EBADMSG, and *ret_line (from 1) is where it stops being one: a syntax
+ *  error, a name given twice, a type that is not there; -ENOMEM. */
 int idl_parse(const char *text, Idl **ret, int *ret_line);
 Idl *idl_free(Idl *idl);
 static inline void idl_freep(Idl **idl) {
@@ -66,8 +66,9 @@ static inline void idl_freep(Idl **idl) {
 /** idl_find() - a member, or NULL. */
 const IdlMember *idl_find(const Idl *idl, IdlMemberKind kind, const char *name);
 
-/** idl_check() - does the object have the fields of this struct, each of its type, and no others? NULL: an object
- *  without members. true; else *ret is the name of the first field that is wrong (borrowed from object or idl). */
+/** idl_check() - does the object have the fields of this struct, each of its type, and no others? NULL: an
+ *  object without members. true; else *ret is the name of the first field that is wrong (borrowed from
+ *  object or idl). */
 bool idl_check(const Idl *idl, const IdlType *type, const json_t *object, const char **ret);
 
 #endif

@@ -68,8 +68,8 @@ void varlink_input_done(VarlinkInput *in) {
         *in = (VarlinkInput) { .max = in->max };
 }
 
-/* jansson needs up to 79 times a text's size for what is in it, and goes 2,048 levels deep; so the size is bounded
- * by VarlinkInput and the depth here, before it sees a byte. */
+/* jansson needs up to 79 times a text's size for what is in it, and goes 2,048 levels deep; so the size is
+ * bounded by VarlinkInput and the depth here, before it sees a byte. */
 static bool too_deep(Bytes text) {
         int depth = 0;
         bool string = false;
@@ -183,8 +183,10 @@ void varlink_call_done(VarlinkCall *call) {
         *call = (VarlinkCall) { 0 };
 }
 
-int varlink_call_format(const char *method, json_t *parameters, unsigned flags, char **ret, size_t *ret_size) {
-        CLEANUP(json_decrefp) json_t *json = json_pack("{ss sO*}", "method", method, "parameters", parameters);
+int varlink_call_format(const char *method, json_t *parameters, unsigned flags, char **ret,
+                        size_t *ret_size) {
+        CLEANUP(json_decrefp)
+        json_t *json = json_pack("{ss sO*}", "method", method, "parameters", parameters);
 
         if (!json)
                 return -ENOMEM;
@@ -226,8 +228,10 @@ void varlink_reply_done(VarlinkReply *reply) {
         *reply = (VarlinkReply) { 0 };
 }
 
-int varlink_reply_format(const char *error, json_t *parameters, bool continues, char **ret, size_t *ret_size) {
-        CLEANUP(json_decrefp) json_t *json = json_pack("{ss* sO*}", "error", error, "parameters", parameters);
+int varlink_reply_format(const char *error, json_t *parameters, bool continues, char **ret,
+                         size_t *ret_size) {
+        CLEANUP(json_decrefp)
+        json_t *json = json_pack("{ss* sO*}", "error", error, "parameters", parameters);
 
         if (!json)
                 return -ENOMEM;
@@ -261,7 +265,8 @@ int varlink_set_bytes(json_t *object, const char *key, Bytes value) {
                 return -ENOMEM;
         base64_format(value, text);
         base64_key(other, key);
-        return json_object_set_new(object, other, json_stringn(text, base64_size(value.size))) < 0 ? -ENOMEM : 0;
+        return json_object_set_new(object, other, json_stringn(text, base64_size(value.size))) < 0 ? -ENOMEM
+                                                                                                   : 0;
 }
 
 int varlink_get_bytes(const json_t *object, const char *key, uint8_t **ret, size_t *ret_size) {

@@ -3,8 +3,8 @@
 #define SCITRACE_LIB_VARLINK_H
 
 /* varlink: what goes over a Varlink connection (varlink.org): JSON objects, each ended by one NUL byte.
- * The pure half: bytes to messages, messages to envelopes and back; no descriptor. The client that uses it is
- * lib/varlink-client.h.
+ * The pure half: bytes to messages, messages to envelopes and back; no descriptor. The client that uses it
+ * is lib/varlink-client.h.
  * May use: lib, jansson.  May not use: daemon/, ctl/. */
 
 #include <jansson.h>
@@ -13,9 +13,9 @@
 #include "lib/util.h"
 
 enum {
-        VARLINK_REQUEST_MAX = 16 * 1024,        /* bytes of one request, its NUL included */
-        VARLINK_REPLY_MAX = 16 * 1024 * 1024,   /* bytes of one reply that a client takes, its NUL included */
-        VARLINK_DEPTH_MAX = 16,                 /* levels of objects and arrays in a message */
+        VARLINK_REQUEST_MAX = 16 * 1024,      /* bytes of one request, its NUL included */
+        VARLINK_REPLY_MAX = 16 * 1024 * 1024, /* bytes of one reply that a client takes, its NUL included */
+        VARLINK_DEPTH_MAX = 16,               /* levels of objects and arrays in a message */
 };
 
 /* Bytes to messages. */
@@ -30,22 +30,23 @@ typedef struct VarlinkInput {
         size_t allocated;
 } VarlinkInput;
 
-/** varlink_input_room() - makes room for more bytes: *ret and its size > 0. Moves what is there, so messages taken
- *  before end here. 0, -ENOMEM, or -EMSGSIZE: max bytes or more are held already. */
+/** varlink_input_room() - makes room for more bytes: *ret and its size > 0. Moves what is there, so messages
+ *  taken before end here. 0, -ENOMEM, or -EMSGSIZE: max bytes or more are held already. */
 int varlink_input_room(VarlinkInput *in, char **ret, size_t *ret_size);
 /** varlink_input_filled() - n bytes were put there. */
 void varlink_input_filled(VarlinkInput *in, size_t n);
-/** varlink_input_next() - the next whole message, without its NUL, borrowed until _room or _done: 1 and *ret;
- *  0 when there is none yet; -EMSGSIZE when it is larger than max. */
+/** varlink_input_next() - the next whole message, without its NUL, borrowed until _room or _done: 1 and
+ *  *ret; 0 when there is none yet; -EMSGSIZE when it is larger than max. */
 int varlink_input_next(VarlinkInput *in, Bytes *ret);
 /** varlink_input_partial() - a message has begun and has not ended. Only right after _next returned 0. */
 bool varlink_input_partial(const VarlinkInput *in);
 void varlink_input_done(VarlinkInput *in);
 
-/** varlink_load() - JSON text to an object: at most VARLINK_DEPTH_MAX deep (counted on the bytes, before anything is
- *  made of them), no key twice, no NUL in a string. 0, or -EBADMSG: not such an object. */
+/** varlink_load() - JSON text to an object: at most VARLINK_DEPTH_MAX deep (counted on the bytes, before
+ *  anything is made of them), no key twice, no NUL in a string. 0, or -EBADMSG: not such an object. */
 int varlink_load(Bytes text, json_t **ret);
-/** varlink_dump() - one message: compact, ASCII only, and its NUL, which *ret_size counts. *ret: malloc'd. */
+/** varlink_dump() - one message: compact, ASCII only, and its NUL, which *ret_size counts. *ret:
+ * malloc'd. */
 int varlink_dump(const json_t *json, char **ret, size_t *ret_size);
 
 /* Envelopes. */
@@ -62,11 +63,13 @@ typedef struct VarlinkCall {
         bool more, oneway;
 } VarlinkCall;
 
-/** varlink_call_parse() - 0, or -EBADMSG: not a call (unknown member, wrong type, or `upgrade`, which we lack). */
+/** varlink_call_parse() - 0, or -EBADMSG: not a call (unknown member, wrong type, or `upgrade`, which we
+ * lack). */
 int varlink_call_parse(Bytes text, VarlinkCall *ret);
 void varlink_call_done(VarlinkCall *call);
 /** varlink_call_format() - parameters: object or NULL; stays the caller's. *ret: malloc'd, NUL counted. */
-int varlink_call_format(const char *method, json_t *parameters, unsigned flags, char **ret, size_t *ret_size);
+int varlink_call_format(const char *method, json_t *parameters, unsigned flags, char **ret,
+                        size_t *ret_size);
 
 typedef struct VarlinkReply {
         json_t *json;                   /* owns what follows */
@@ -78,14 +81,15 @@ typedef struct VarlinkReply {
 int varlink_reply_parse(Bytes text, VarlinkReply *ret);
 void varlink_reply_done(VarlinkReply *reply);
 /** varlink_reply_format() - error: NULL or its full name. parameters: object or NULL; stays the caller's. */
-int varlink_reply_format(const char *error, json_t *parameters, bool continues, char **ret, size_t *ret_size);
+int varlink_reply_format(const char *error, json_t *parameters, bool continues, char **ret,
+                         size_t *ret_size);
 
 /* File names in objects: member `key` when they are UTF-8 without NUL, else member `keyBase64`. */
 
 /** varlink_set_bytes() - absent bytes (data NULL) set nothing. 0 or -ENOMEM. */
 int varlink_set_bytes(json_t *object, const char *key, Bytes value);
-/** varlink_get_bytes() - *ret: malloc'd, a NUL behind the bytes; NULL when neither member is there (or is null).
- *  0, -ENOMEM, or -EBADMSG: both are there, or one is not a string, or not base64. */
+/** varlink_get_bytes() - *ret: malloc'd, a NUL behind the bytes; NULL when neither member is there (or is
+ *  null). 0, -ENOMEM, or -EBADMSG: both are there, or one is not a string, or not base64. */
 int varlink_get_bytes(const json_t *object, const char *key, uint8_t **ret, size_t *ret_size);
 
 #endif

@@ -263,7 +263,8 @@ void call_failed(Call *c, const char *format, ...) {
         va_end(ap);
         if (r < 0)
                 message = NULL;
-        call_error(c, "org.scitrace.Service.Failed", json_pack("{ss}", "message", message ? message : "Out of memory."));
+        call_error(c, "org.scitrace.Service.Failed",
+                   json_pack("{ss}", "message", message ? message : "Out of memory."));
 }
 
 Emit *call_row(Call *c, const char *key) {
@@ -280,7 +281,8 @@ int call_row_end(Call *c, Query *q) {
         EMIT(&c->out, "}}");
         if (!c->request.more || c->out.failed)
                 return 1;
-        if (!q || (c->out.size < CALL_FLUSH_SIZE && now_usec(CLOCK_MONOTONIC) - c->flushed < CALL_FLUSH_USEC))
+        if (!q ||
+            (c->out.size < CALL_FLUSH_SIZE && now_usec(CLOCK_MONOTONIC) - c->flushed < CALL_FLUSH_USEC))
                 return 0;
         if (c->resumable && !job_room(&c->job, c->out.size)) {
                 c->next = CALL_AGAIN;

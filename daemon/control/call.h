@@ -2,8 +2,8 @@
 #ifndef SCITRACE_DAEMON_CONTROL_CALL_H
 #define SCITRACE_DAEMON_CONTROL_CALL_H
 
-/* call: one call of a client, from the request to the last reply: what a method has in its hands. It belongs to the
- * main thread, but to a query thread while `run` runs there.
+/* call: one call of a client, from the request to the last reply: what a method has in its hands. It belongs
+ * to the main thread, but to a query thread while `run` runs there.
  * May use: lib daemon/query, and the daemon/control files above it: connection, emit, peer, pool. */
 
 #include "daemon/control/connection.h"
@@ -62,7 +62,7 @@ struct Call {
         bool row_open;                  /* the last one may still be followed by others */
         bool answered;                  /* the last reply is given */
         bool failed;                    /* it was an error */
-        bool resumable;                 /* run can go on where it stopped: it does not wait for slow clients */
+        bool resumable;                 /* run can go on where it stopped: it waits for no slow client */
         bool held;                      /* fd is in use until a callback has run: never freed before */
         int64_t flushed;                /* µs, CLOCK_MONOTONIC */
 
@@ -77,9 +77,9 @@ struct Method {
         const char *name;               /* INTERFACE.Method */
         bool anybody;                   /* else administrators only */
         bool more;                      /* needs "more" */
-        /** Main thread, first: takes the parameters, which are checked against the interface. Negative errno; 0: run
-         *  follows, unless the answer is given already; CALL_LATER: call_answer() or call_run() follows, from a
-         *  callback. */
+        /** Main thread, first: takes the parameters, which are checked against the interface. Negative
+         *  errno; 0: run follows, unless the answer is given already; CALL_LATER: call_answer() or
+         *  call_run() follows, from a callback. */
         int (*start)(Call *c);
         /** Query thread: gives rows or an answer. 0, QUERY_E_DEADLINE, or negative errno. */
         int (*run)(Call *c, Query *q);
@@ -89,8 +89,8 @@ struct Method {
         void (*free)(Call *c);
 };
 
-/** call_new() - takes over request and fd. end: see Call; it may look at failed and out.failed (memory ran out, and the
- *  client has got half a reply). */
+/** call_new() - takes over request and fd. end: see Call; it may look at failed and out.failed (memory ran
+ *  out, and the client has got half a reply). */
 int call_new(Service *service, Connection *connection, const Method *method, VarlinkCall *request, int fd,
              void (*end)(Call *c), void *server, Call **ret);
 /** call_start() - runs the method. The call may be over (and c freed) when it returns. */
@@ -106,7 +106,7 @@ void call_free_orphans(Service *service);
 
 /* What methods use, on the thread that has the call. */
 
-/** call_answer() - main thread, from a callback: the answer that was given meanwhile goes out. c is freed. */
+/** call_answer() - main thread, from a callback: the answer that was given meanwhile goes out; frees c. */
 void call_answer(Call *c);
 /** call_run() - main thread, from a callback: now run follows. */
 void call_run(Call *c);
@@ -120,10 +120,11 @@ void call_complete(Call *c);
 /** call_failed() - org.scitrace.Service.Failed with a sentence. */
 void call_failed(Call *c, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/** call_row() - begins a row: an object in member `key` of a reply of its own. Put its members into the result. */
+/** call_row() - begins a row: an object in member `key` of a reply of its own. Put its members into the
+ * result. */
 Emit *call_row(Call *c, const char *key);
-/** call_row_end() - ends it. 0: go on; 1: stop (only one row was asked for, or the call is cancelled). A query thread
- *  (q) also hands over what has gathered, and waits while the client does not read, or, when the call is resumable,
- *  stops with next = CALL_AGAIN. */
+/** call_row_end() - ends it. 0: go on; 1: stop (only one row was asked for, or the call is cancelled). A
+ *  query thread (q) also hands over what has gathered, and waits while the client does not read, or, when
+ *  the call is resumable, stops with next = CALL_AGAIN. */
 int call_row_end(Call *c, Query *q);
 #endif

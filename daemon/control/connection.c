@@ -142,8 +142,8 @@ static void take_descriptors(Connection *c, struct msghdr *m, size_t n) {
                                 close(fd);
                                 continue;
                         }
-                        /* The kernel ends a read behind the message that carried descriptors: its last byte is
-                         * theirs. */
+                        /* The kernel ends a read behind the message that carried descriptors: its last byte
+                         * is theirs. */
                         closep(&c->passed_fd);
                         c->passed_fd = fd;
                         c->passed_at = c->received + n - 1;

@@ -79,8 +79,9 @@ static int refuse(Client *client, const VarlinkCall *request, const Refusal *ref
         if (request->oneway)
                 return 0;
         if (refusal->key)
-                (void) json_object_set_new(parameters, refusal->key,
-                                           json_stringn((const char *) refusal->value.data, refusal->value.size));
+                (void) json_object_set_new(
+                        parameters, refusal->key,
+                        json_stringn((const char *) refusal->value.data, refusal->value.size));
         r = varlink_reply_format(refusal->error, parameters, false, &text, &size);
         return r < 0 ? r : connection_send(client->connection, text, size);
 }
@@ -141,7 +142,8 @@ static bool may_connect(const Control *k, const Peer *peer) {
         }
         if (peer->reserved)
                 return total < CONTROL_CONNECTIONS_MAX;
-        return total < CONTROL_CONNECTIONS_MAX - CONTROL_CONNECTIONS_KEPT && same < CONTROL_CONNECTIONS_UID_MAX;
+        return total < CONTROL_CONNECTIONS_MAX - CONTROL_CONNECTIONS_KEPT &&
+               same < CONTROL_CONNECTIONS_UID_MAX;
 }
 
 /* Said before anything was asked, and read as the answer to what is asked first. */

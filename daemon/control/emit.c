@@ -153,7 +153,7 @@ static char *escape(char *p, uint32_t c) {
 }
 
 void emit_string(Emit *e, Bytes value) {
-        /* A byte becomes 6 characters at most: a control character, or 4 bytes that become a pair of units. */
+        /* A byte becomes 6 characters at most; 4 bytes become a pair of units. */
         char *p = room(e, value.size * 6 + 2);
 
         if (!p)

@@ -8,8 +8,9 @@
 
 #include "lib/util.h"
 
-/** memory_of() - bytes of these processes together: their proportional share (Pss of /proc/PID/smaps_rollup), or
- *  what is resident where that may not be read; a process that is gone counts 0. */
+/** memory_of() - bytes of these processes together: their proportional share (Pss of
+ *  /proc/PID/smaps_rollup), or what is resident where that may not be read; a process that is gone counts
+ *  0. */
 int64_t memory_of(const pid_t *pids, int n);
 
 #endif

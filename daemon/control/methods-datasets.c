@@ -157,7 +157,8 @@ static int add_start(Call *c) {
         r = add_path(c, &path, &size);
         if (r < 0 || c->answered)
                 return r;
-        r = watchers_add(c->service->config->watchers, BYTES(path, size), args_string(c->parameters, "name"), added, c);
+        r = watchers_add(c->service->config->watchers, BYTES(path, size), args_string(c->parameters, "name"),
+                         added, c);
         return r < 0 ? r : CALL_LATER;
 }
 
@@ -211,8 +212,10 @@ static int coverage_run(Call *c, Query *q) {
 }
 
 const Method methods_datasets[] = {
-        { "org.scitrace.Datasets.List", .start = list_start, .run = list_run, .finish = list_finish, .free = list_free },
-        { "org.scitrace.Datasets.Add", .start = add_start, .run = list_run, .finish = list_finish, .free = list_free },
+        { "org.scitrace.Datasets.List", .start = list_start, .run = list_run, .finish = list_finish,
+          .free = list_free },
+        { "org.scitrace.Datasets.Add", .start = add_start, .run = list_run, .finish = list_finish,
+          .free = list_free },
         { "org.scitrace.Datasets.Remove", .start = remove_start, .free = asked_free },
         { "org.scitrace.Datasets.Scan", .start = scan_start, .free = asked_free },
         { "org.scitrace.Datasets.Coverage", .more = true, .run = coverage_run },

@@ -33,7 +33,8 @@ static int sample_point(void *userdata, const MetricsPoint *p) {
 
 /* What only this module knows: how often each method was called. */
 static int sample_counts(Sample *s) {
-        static const char *const names[] = { "scitrace_control_calls_total", "scitrace_control_errors_total" };
+        static const char *const names[] = { "scitrace_control_calls_total",
+                                             "scitrace_control_errors_total" };
         const Method *m;
 
         for (size_t i = 0; (m = methods_at(i)); i++) {
@@ -43,7 +44,8 @@ static int sample_counts(Sample *s) {
                 snprintf(labels, sizeof(labels), "method=%s", m->name);
                 for (size_t k = 0; k < ELEMENTS(names); k++) {
                         const MetricsPoint p = {
-                                names[k], labels, "", (double) (k == 0 ? count->calls : count->errors), s->time,
+                                names[k], labels, "", (double) (k == 0 ? count->calls : count->errors),
+                                s->time,
                         };
                         int r = count->calls > 0 ? sample_point(s, &p) : 0;
 
@@ -210,6 +212,7 @@ static int series_run(Call *c, Query *q) {
 
 const Method methods_metrics[] = {
         { "org.scitrace.Metrics.Sample", .more = true, .start = sample_start },
-        { "org.scitrace.Metrics.Series", .more = true, .start = series_start, .run = series_run, .free = series_free },
+        { "org.scitrace.Metrics.Series", .more = true, .start = series_start, .run = series_run,
+          .free = series_free },
         { 0 },
 };

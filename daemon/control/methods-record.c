@@ -6,8 +6,9 @@
 #include "daemon/control/outcome.h"
 #include "daemon/control/rows.h"
 
-/* Events: answered in slices. A slice ends where the client does not read on, or where the record ends; the next one
- * goes on behind the last row. So neither a slow reader nor a follower holds a query thread or a snapshot. */
+/* Events: answered in slices. A slice ends where the client does not read on, or where the record ends; the
+ * next one goes on behind the last row. So neither a slow reader nor a follower holds a query thread or a
+ * snapshot. */
 typedef struct Events {
         QueryEvents filter;
         Bytes *paths;
@@ -201,7 +202,8 @@ static int files_run(Call *c, Query *q) {
         Walk *w = c->state;
 
         w->query = q;
-        return named(c, q, query_files(q, args_string(c->parameters, "dataset"), w->path, w->limit, file_row, w));
+        return named(c, q,
+                     query_files(q, args_string(c->parameters, "dataset"), w->path, w->limit, file_row, w));
 }
 
 static int history_run(Call *c, Query *q) {
@@ -219,9 +221,12 @@ static int show_run(Call *c, Query *q) {
 }
 
 const Method methods_record[] = {
-        { "org.scitrace.Record.Events", .more = true, .start = events_start, .run = events_run, .free = events_free },
-        { "org.scitrace.Record.Files", .more = true, .start = files_start, .run = files_run, .free = walk_free },
-        { "org.scitrace.Record.History", .more = true, .start = path_start, .run = history_run, .free = walk_free },
+        { "org.scitrace.Record.Events", .more = true, .start = events_start, .run = events_run,
+          .free = events_free },
+        { "org.scitrace.Record.Files", .more = true, .start = files_start, .run = files_run,
+          .free = walk_free },
+        { "org.scitrace.Record.History", .more = true, .start = path_start, .run = history_run,
+          .free = walk_free },
         { "org.scitrace.Record.Show", .start = path_start, .run = show_run, .free = walk_free },
         { 0 },
 };

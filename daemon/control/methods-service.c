@@ -93,7 +93,8 @@ static void settled(void *userdata, const IntakeResult *result) {
                                         (json_int_t) result->digests_pending));
         else if (result->outcome == INTAKE_E_NOT_SETTLED)
                 call_error(c, "org.scitrace.Service.NotSettled",
-                           json_pack("{sI sb}", "pending", (json_int_t) result->pending, "stalled", result->stalled));
+                           json_pack("{sI sb}", "pending", (json_int_t) result->pending, "stalled",
+                                     result->stalled));
         else
                 outcome_error(c, result, BYTES_NONE, args_string(c->parameters, "dataset"));
         call_answer(c);
@@ -116,7 +117,8 @@ static void settle_free(Call *c) {
 
 const Method methods_service[] = {
         { "org.scitrace.Service.Ping", .anybody = true, .start = ping },
-        { "org.scitrace.Service.Describe", .start = describe_start, .run = describe_run, .free = describe_free },
+        { "org.scitrace.Service.Describe", .start = describe_start, .run = describe_run,
+          .free = describe_free },
         { "org.scitrace.Service.Settle", .start = settle_start, .free = settle_free },
         { 0 },
 };

@@ -33,8 +33,10 @@ static void backed_up(void *userdata, int result, int64_t bytes, int64_t seq) {
         if (result == 0)
                 call_reply(c, json_pack("{sI sI}", "bytes", (json_int_t) bytes, "seq", (json_int_t) seq));
         else
-                call_failed(c, "The backup failed, and the file is not to be used: %s. Free some space where the store "
-                            "is and where the file is, and try again.", strerror(result < 0 ? -result : EIO));
+                call_failed(c,
+                            "The backup failed, and the file is not to be used: %s. Free some space where "
+                            "the store is and where the file is, and try again.",
+                            strerror(result < 0 ? -result : EIO));
         call_answer(c);
 }
 

@@ -9,7 +9,8 @@ static int get_info(Call *c) {
         json_t *names = json_array();
 
         for (const EmbeddedFile *f = interface_files; f->name; f++)
-                (void) json_array_append_new(names, json_stringn(f->name, strlen(f->name) - strlen(".varlink")));
+                (void) json_array_append_new(names,
+                                             json_stringn(f->name, strlen(f->name) - strlen(".varlink")));
         call_reply(c, json_pack("{ss ss ss ss so}", "vendor", "scitrace", "product", "scitraced", "version",
                                 PACKAGE_VERSION, "url", "", "interfaces", names));
         return 0;

@@ -68,7 +68,8 @@ Interfaces *interfaces_free(Interfaces *i) {
         return NULL;
 }
 
-const IdlMember *interfaces_member(const Interfaces *i, IdlMemberKind kind, const char *name, const Idl **ret_idl) {
+const IdlMember *interfaces_member(const Interfaces *i, IdlMemberKind kind, const char *name,
+                                   const Idl **ret_idl) {
         const char *dot = strrchr(name, '.');
         size_t size = dot ? (size_t) (dot - name) : 0;
 
@@ -112,13 +113,17 @@ int methods_admit(const Interfaces *i, const VarlinkCall *call, const Peer *peer
                 return refuse(refusal, "org.varlink.service.PermissionDenied", NULL, BYTES_NONE);
         member = interfaces_member(i, IDL_METHOD, call->method, &idl);
         if (!idl)
-                return refuse(refusal, "org.varlink.service.InterfaceNotFound", "interface", BYTES(call->method, interface));
+                return refuse(refusal, "org.varlink.service.InterfaceNotFound", "interface",
+                              BYTES(call->method, interface));
         if (!member)
-                return refuse(refusal, "org.varlink.service.MethodNotFound", "method", BYTES_STR(call->method));
+                return refuse(refusal, "org.varlink.service.MethodNotFound", "method",
+                              BYTES_STR(call->method));
         if (!m)
-                return refuse(refusal, "org.varlink.service.MethodNotImplemented", "method", BYTES_STR(call->method));
+                return refuse(refusal, "org.varlink.service.MethodNotImplemented", "method",
+                              BYTES_STR(call->method));
         if (!idl_check(idl, member->type, call->parameters, &parameter))
-                return refuse(refusal, "org.varlink.service.InvalidParameter", "parameter", BYTES_STR(parameter));
+                return refuse(refusal, "org.varlink.service.InvalidParameter", "parameter",
+                              BYTES_STR(parameter));
         if (m->more && !call->more)
                 return refuse(refusal, "org.varlink.service.ExpectedMore", NULL, BYTES_NONE);
         *ret = m;

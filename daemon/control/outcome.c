@@ -21,14 +21,12 @@ static const Reason reasons[] = {
           "%1$s is on a network file system (%2$s), where the kernel does not tell what other hosts change; "
           "add it on the host that has the disk." },
         { INTAKE_E_OTHER_FILESYSTEM, "other-filesystem",
-          "%1$s is on another file system than dataset '%2$s', and only one is watched; give it a scitraced of its "
-          "own (--state DIR)." },
-        { INTAKE_E_INSIDE, "inside",
-          "%1$s is inside dataset '%2$s', which records it already." },
+          "%1$s is on another file system than dataset '%2$s', and only one is watched; give it a scitraced "
+          "of its own (--state DIR)." },
+        { INTAKE_E_INSIDE, "inside", "%1$s is inside dataset '%2$s', which records it already." },
         { INTAKE_E_AROUND, "around",
           "%1$s has dataset '%2$s' inside it; remove that one first, or add directories beside it." },
-        { INTAKE_E_WATCHED, "watched",
-          "%1$s is watched already, as dataset '%2$s'." },
+        { INTAKE_E_WATCHED, "watched", "%1$s is watched already, as dataset '%2$s'." },
         { INTAKE_E_NOT_ABSOLUTE, "not-absolute",
           "%1$s is not an absolute path; give one that begins with /." },
 };
@@ -102,8 +100,8 @@ void outcome_error(Call *c, const IntakeResult *result, Bytes path, const char *
                            " is the name of another dataset; choose one with --name.");
         else if (result->outcome == INTAKE_E_NAME_INVALID)
                 name_error(c, "org.scitrace.Datasets.InvalidName", dataset,
-                           " cannot be the name of a dataset; use letters, digits, '.', '_' and '-', a letter or "
-                           "digit first.");
+                           " cannot be the name of a dataset; use letters, digits, '.', '_' and '-', a "
+                           "letter or digit first.");
         else
                 call_failed(c, "Cannot carry out %s: %s.", c->method->name, strerror(-result->error));
 }
@@ -152,7 +150,9 @@ void outcome_path(Call *c, Query *q, int outcome, Bytes path) {
                            path_error(path, sentence("Dataset '%s' has no record of %s.", dataset, shown),
                                       json_pack("{ss}", "dataset", dataset)));
         else
-                call_error(c, "org.scitrace.Record.NotWatched",
-                           path_error(path, sentence("%s is in no dataset; 'scitracectl add DIR' makes one.", shown),
-                                      json_object()));
+                call_error(
+                        c, "org.scitrace.Record.NotWatched",
+                        path_error(path,
+                                   sentence("%s is in no dataset; 'scitracectl add DIR' makes one.", shown),
+                                   json_object()));
 }

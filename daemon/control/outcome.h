@@ -2,14 +2,15 @@
 #ifndef SCITRACE_DAEMON_CONTROL_OUTCOME_H
 #define SCITRACE_DAEMON_CONTROL_OUTCOME_H
 
-/* outcome: the named outcomes of daemon/watchers and daemon/query as the named errors of lib/interfaces, each with a
- * sentence that says what failed, why, and what to do.
- * May use: lib daemon/watchers daemon/query, daemon/control/call.h.  May not use: anything else in daemon/. */
+/* outcome: the named outcomes of daemon/watchers and daemon/query as the named errors of lib/interfaces,
+ * each with a sentence that says what failed, why, and what to do.
+ * May use: lib daemon/watchers daemon/query, daemon/control/call.h.  May not use: anything else in
+ * daemon/. */
 
 #include "daemon/control/call.h"
 
-/** outcome_error() - answers with the error of an outcome that is not INTAKE_DONE. path: what was to be watched;
- *  name: what the caller named a dataset (or NULL). */
+/** outcome_error() - answers with the error of an outcome that is not INTAKE_DONE. path: what was to be
+ *  watched; name: what the caller named a dataset (or NULL). */
 void outcome_error(Call *c, const IntakeResult *result, Bytes path, const char *name);
 
 /** outcome_no_dataset() - NoSuchDataset. outcome_path() - query thread: NotWatched for QUERY_E_NO_DATASET,
@@ -17,8 +18,8 @@ void outcome_error(Call *c, const IntakeResult *result, Bytes path, const char *
 void outcome_no_dataset(Call *c, const char *name);
 void outcome_path(Call *c, Query *q, int outcome, Bytes path);
 
-/** outcome_holder() - query thread: the name of the dataset, removed ones too, whose root holds the path; malloc'd, or
- *  NULL. */
+/** outcome_holder() - query thread: the name of the dataset, removed ones too, whose root holds the path;
+ *  malloc'd, or NULL. */
 char *outcome_holder(Query *q, Bytes path);
 
 #endif

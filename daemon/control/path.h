@@ -9,7 +9,8 @@
 
 #include "lib/util.h"
 
-/** path_normal() - in place: without "//" and a final "/". false: not absolute, or with a NUL, "." or ".." in it. */
+/** path_normal() - in place: without "//" and a final "/". false: not absolute, or with a NUL, "." or
+ * ".." in it. */
 bool path_normal(uint8_t *path, size_t *size);
 
 #endif

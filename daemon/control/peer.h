@@ -2,8 +2,8 @@
 #ifndef SCITRACE_DAEMON_CONTROL_PEER_H
 #define SCITRACE_DAEMON_CONTROL_PEER_H
 
-/* peer: who is at the other end, and what may they: from the kernel at accept, nothing from a message. The peer is
- * whoever connected: a process that got the socket from it speaks with its identity.
+/* peer: who is at the other end, and what may they: from the kernel at accept, nothing from a message. The
+ * peer is whoever connected: a process that got the socket from it speaks with its identity.
  * May use: libc.  May not use: anything else in daemon/. */
 
 #include <stdbool.h>

@@ -124,7 +124,7 @@ static void *work(void *userdata) {
                 finish(job, job->cancelled ? -ECANCELED : r);
                 if (!stale)
                         continue;
-                /* Cancelling may have come between two calls, and would end the first one of the next job. */
+                /* The cancel may have come between two calls, and would end the first of the next job. */
                 pthread_mutex_unlock(&p->mutex);
                 stale = query_close(stale);
                 pthread_mutex_lock(&p->mutex);

@@ -2,8 +2,8 @@
 #ifndef SCITRACE_DAEMON_CONTROL_POOL_H
 #define SCITRACE_DAEMON_CONTROL_POOL_H
 
-/* pool: the query threads, each with a Query of its own. A job runs on one of them and writes bytes; the main thread
- * takes them from the event loop. Knows no method and no connection.
+/* pool: the query threads, each with a Query of its own. A job runs on one of them and writes bytes; the
+ * main thread takes them from the event loop. Knows no method and no connection.
  * May use: lib daemon/query.  May not use: anything else in daemon/. */
 
 #include <stdbool.h>
@@ -19,12 +19,13 @@ enum {
         JOB_OUTPUT_MAX = 128 * 1024,    /* bytes that the main thread has not yet taken, a job */
 };
 
-/** Job: embedded in what it belongs to. The owner fills in run, news and done, and keeps it until done has run. */
+/** Job: embedded in what it belongs to. The owner fills in run, news and done, and keeps it until done
+ * has run. */
 struct Job {
         int (*run)(Job *job, Query *q);         /* query thread. What it returns is `result` of done */
         void (*news)(Job *job);                 /* main thread: there is something to take */
-        void (*done)(Job *job, int result);     /* main thread, last: run has returned, or could not be run (-errno),
-                                                 * or was cancelled (-ECANCELED) */
+        /* Main thread, last: run has returned, or could not run (-errno), or was cancelled (-ECANCELED). */
+        void (*done)(Job *job, int result);
         /* the pool's own */
         Pool *pool;
         Job *next;
@@ -43,7 +44,8 @@ Pool *pool_free(Pool *p);
 void pool_submit(Pool *p, Job *job);
 /** pool_cancel() - ends it soon; done comes from the event loop, as always. */
 void pool_cancel(Job *job);
-/** pool_take() - main thread: what has been written so far, into *ret (malloc'd or NULL); makes room for more. */
+/** pool_take() - main thread: what has been written so far, into *ret (malloc'd or NULL); makes room for
+ * more. */
 size_t pool_take(Job *job, char **ret);
 
 /* Query thread, within run: */

@@ -133,7 +133,8 @@ static void emit_labels(Emit *e, const char *labels) {
         EMIT(e, "}");
 }
 
-void rows_point(Emit *e, const char *name, const char *labels, const char *unit, int64_t time, double value) {
+void rows_point(Emit *e, const char *name, const char *labels, const char *unit, int64_t time,
+                double value) {
         emit_word(e, "name", name);
         emit_labels(e, labels);
         emit_float(e, "value", value);

@@ -18,8 +18,9 @@ static void check_call(Bytes m) {
                                 (call.oneway ? VARLINK_ONEWAY : 0), &text, &size) < 0)
                 abort();
         /* ASCII out is up to 6 times as long as what came in. */
-        if (varlink_call_parse(BYTES(text, size - 1), &again) < 0 || strcmp(call.method, again.method) != 0 ||
-            call.more != again.more || call.oneway != again.oneway ||
+        if (varlink_call_parse(BYTES(text, size - 1), &again) < 0 ||
+            strcmp(call.method, again.method) != 0 || call.more != again.more ||
+            call.oneway != again.oneway ||
             (call.parameters && !json_equal(call.parameters, again.parameters)))
                 abort();
         free(text);
@@ -49,8 +50,8 @@ static void check_idl(Bytes m) {
         free(text);
 }
 
-/* Any stream, in pieces whose size the first byte says: the splitter, then each message as a call, a reply, and an
- * interface file. */
+/* Any stream, in pieces whose size the first byte says: the splitter, then each message as a call, a reply,
+ * and an interface file. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         VarlinkInput in = { .max = VARLINK_REQUEST_MAX };
         size_t piece = size > 0 ? 1 + data[0] : 1;

@@ -2,10 +2,10 @@
 #ifndef SCITRACE_TESTS_UNIT_CONTROL_FIXTURE_H
 #define SCITRACE_TESTS_UNIT_CONTROL_FIXTURE_H
 
-/* control-fixture: a real control server with a real store, query and metrics, and clients on its socket; all in one
- * thread but for the query threads. daemon/intake and daemon/watchers are stood in for (what is asked of them is
- * noted, and the test gives the answer), since a unit test starts no watcher. Every reply that a client takes is
- * checked against the interface files. Include after tests/lib/unit.h. */
+/* control-fixture: a real control server with a real store, query and metrics, and clients on its socket;
+ * all in one thread but for the query threads. daemon/intake and daemon/watchers are stood in for (what is
+ * asked of them is noted, and the test gives the answer), since a unit test starts no watcher. Every reply
+ * that a client takes is checked against the interface files. Include after tests/lib/unit.h. */
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -136,9 +136,14 @@ static UNUSED int server_start(void **state) {
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof(address)), 0);
         assert_int_equal(listen(fd, 128), 0);
-        return control_new(s->event, fd, &(ControlConfig) {
-                .store_path = store_path(s->store.store), .mode = "user", .owner = getuid(), .metrics = s->metrics,
-        }, &s->control);
+        return control_new(s->event, fd,
+                           &(ControlConfig){
+                                   .store_path = store_path(s->store.store),
+                                   .mode = "user",
+                                   .owner = getuid(),
+                                   .metrics = s->metrics,
+                           },
+                           &s->control);
 }
 
 static UNUSED int server_stop(void **state) {
@@ -261,7 +266,8 @@ static UNUSED void expect_refusal(Talk *t, const char *error) {
         varlink_reply_done(&r);
 }
 
-/* Reads the rows of a `more` call to its end; returns how many, and the concatenated values of member `field`. */
+/* Reads the rows of a `more` call to its end; returns how many, and the concatenated values of member
+ * `field`. */
 static UNUSED int rows(Talk *t, const char *key, const char *field, char *ret, size_t size) {
         int n = 0;
         bool more;
@@ -277,7 +283,8 @@ static UNUSED int rows(Talk *t, const char *key, const char *field, char *ret, s
                 if (json_object_get(r.parameters, key))
                         n++;
                 if (ret && json_is_integer(value))
-                        snprintf(ret + strlen(ret), size - strlen(ret), "%lld ", (long long) json_integer_value(value));
+                        snprintf(ret + strlen(ret), size - strlen(ret), "%lld ",
+                                 (long long) json_integer_value(value));
                 else if (ret && value)
                         snprintf(ret + strlen(ret), size - strlen(ret), "%s ", json_string_value(value));
                 more = r.continues;

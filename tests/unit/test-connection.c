@@ -217,13 +217,17 @@ static void a_slow_reader_fills_the_output_and_drains_it(void **state) {
 static void pass(Fixture *f, const char *data, size_t size, char mark) {
         char control[CMSG_SPACE(2 * sizeof(int))] = { 0 };
         struct iovec iov = { (void *) data, size };
-        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+        struct msghdr m = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+        };
         struct cmsghdr *h = CMSG_FIRSTHDR(&m);
         FILE *file = tmpfile();
         int fds[2] = { fileno(file), fileno(file) };
 
         assert_int_equal(pwrite(fds[0], &mark, 1, 0), 1);
-        *h = (struct cmsghdr) { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(fds)) };
+        *h = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
+                               .cmsg_type = SCM_RIGHTS,
+                               .cmsg_len = CMSG_LEN(sizeof(fds)) };
         memcpy(CMSG_DATA(h), fds, sizeof(fds));
         assert_int_equal(sendmsg(f->client, &m, 0), size);
         fclose(file);
@@ -306,16 +310,24 @@ static void deadlines_run_while_the_client_owes_something_and_only_then(void **s
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(requests_are_answered_one_at_a_time_and_in_order, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(requests_are_answered_one_at_a_time_and_in_order, set_up,
+                                                tear_down),
                 cmocka_unit_test_setup_teardown(a_request_may_arrive_byte_by_byte, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(a_flood_of_requests_waits_in_the_socket_and_none_is_lost, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(a_flood_of_requests_waits_in_the_socket_and_none_is_lost,
+                                                set_up, tear_down),
                 cmocka_unit_test_setup_teardown(a_request_that_is_too_large_closes, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(a_client_that_hangs_up_is_closed_also_while_it_waits, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(what_has_arrived_before_a_hang_up_is_still_carried_out, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(a_client_that_only_stops_sending_gets_its_answers, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(a_slow_reader_fills_the_output_and_drains_it, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(a_descriptor_goes_to_the_request_it_came_with, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(deadlines_run_while_the_client_owes_something_and_only_then, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(a_client_that_hangs_up_is_closed_also_while_it_waits, set_up,
+                                                tear_down),
+                cmocka_unit_test_setup_teardown(what_has_arrived_before_a_hang_up_is_still_carried_out,
+                                                set_up, tear_down),
+                cmocka_unit_test_setup_teardown(a_client_that_only_stops_sending_gets_its_answers, set_up,
+                                                tear_down),
+                cmocka_unit_test_setup_teardown(a_slow_reader_fills_the_output_and_drains_it, set_up,
+                                                tear_down),
+                cmocka_unit_test_setup_teardown(a_descriptor_goes_to_the_request_it_came_with, set_up,
+                                                tear_down),
+                cmocka_unit_test_setup_teardown(deadlines_run_while_the_client_owes_something_and_only_then,
+                                                set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,8 @@ static const char *refusal_of(const Peer *peer, const char *text, const char **r
         assert_int_equal(interfaces_new(&i), 0);
         assert_int_equal(varlink_call_parse(BYTES_STR(text), &request), 0);
         r = methods_admit(i, &request, peer, &method, &index, &refusal);
-        *ret_value = r > 0 && refusal.key ? strndup((const char *) refusal.value.data, refusal.value.size) : NULL;
+        *ret_value =
+                r > 0 && refusal.key ? strndup((const char *) refusal.value.data, refusal.value.size) : NULL;
         varlink_call_done(&request);
         interfaces_free(i);
         return r > 0 ? refusal.error : NULL;
@@ -60,7 +61,9 @@ static void every_method_is_described_and_every_description_has_its_method(void 
 
 static void administrators_may_everything_and_others_three_methods(void **state) {
         static const char *const open_to_all[] = {
-                "org.scitrace.Service.Ping", "org.varlink.service.GetInfo", "org.varlink.service.GetInterfaceDescription",
+                "org.scitrace.Service.Ping",
+                "org.varlink.service.GetInfo",
+                "org.varlink.service.GetInterfaceDescription",
         };
         const Method *m;
         int open = 0;
@@ -76,7 +79,8 @@ static void administrators_may_everything_and_others_three_methods(void **state)
                 open += listed;
                 snprintf(text, sizeof(text), "{\"method\":\"%s\",\"parameters\":{\"nonsense\":1}}", m->name);
                 error = refusal_of(&other, text, (const char **) &value);
-                assert_string_equal(error, listed ? "org.varlink.service.InvalidParameter" : "org.varlink.service.PermissionDenied");
+                assert_string_equal(error, listed ? "org.varlink.service.InvalidParameter"
+                                                  : "org.varlink.service.PermissionDenied");
                 free(STEAL(value));
                 error = refusal_of(&administrator, text, (const char **) &value);
                 assert_string_equal(error, "org.varlink.service.InvalidParameter");
@@ -86,14 +90,18 @@ static void administrators_may_everything_and_others_three_methods(void **state)
 
 static void who_may_not_call_does_not_learn_what_there_is(void **state) {
         static const char *const texts[] = {
-                "{\"method\":\"org.scitrace.Record.Events\",\"more\":true}", "{\"method\":\"org.scitrace.Record.NoSuch\"}",
-                "{\"method\":\"no.such.Method\"}", "{\"method\":\"\"}", "{\"method\":\"org.scitrace.Record.Show\"}",
+                "{\"method\":\"org.scitrace.Record.Events\",\"more\":true}",
+                "{\"method\":\"org.scitrace.Record.NoSuch\"}",
+                "{\"method\":\"no.such.Method\"}",
+                "{\"method\":\"\"}",
+                "{\"method\":\"org.scitrace.Record.Show\"}",
         };
 
         for (size_t i = 0; i < ELEMENTS(texts); i++) {
                 CLEANUP(freep) char *value = NULL;
 
-                assert_string_equal(refusal_of(&other, texts[i], (const char **) &value), "org.varlink.service.PermissionDenied");
+                assert_string_equal(refusal_of(&other, texts[i], (const char **) &value),
+                                    "org.varlink.service.PermissionDenied");
                 assert_null(value);
         }
 }
@@ -103,18 +111,24 @@ static void a_wrong_call_is_refused_by_name(void **state) {
                 const char *text, *error, *value;
         } cases[] = {
                 { "{\"method\":\"org.scitrace.Service.Ping\"}", NULL, NULL },
-                { "{\"method\":\"org.scitrace.Record.Events\",\"parameters\":{\"limit\":null},\"more\":true}", NULL, NULL },
+                { "{\"method\":\"org.scitrace.Record.Events\",\"parameters\":{\"limit\":null},\"more\":"
+                  "true}",
+                  NULL, NULL },
                 { "{\"method\":\"Ping\"}", "org.varlink.service.InterfaceNotFound", "Ping" },
                 { "{\"method\":\"a.b.Ping\"}", "org.varlink.service.InterfaceNotFound", "a.b" },
-                { "{\"method\":\"org.scitrace.Service.ping\"}", "org.varlink.service.MethodNotFound", "org.scitrace.Service.ping" },
+                { "{\"method\":\"org.scitrace.Service.ping\"}", "org.varlink.service.MethodNotFound",
+                  "org.scitrace.Service.ping" },
                 { "{\"method\":\"org.scitrace.Service.NotSettled\"}", "org.varlink.service.MethodNotFound",
                   "org.scitrace.Service.NotSettled" },
                 { "{\"method\":\"org.scitrace.Record.Events\"}", "org.varlink.service.ExpectedMore", NULL },
-                { "{\"method\":\"org.scitrace.Service.Ping\",\"parameters\":{\"x\":1}}", "org.varlink.service.InvalidParameter", "x" },
-                { "{\"method\":\"org.scitrace.Datasets.Coverage\",\"more\":true}", "org.varlink.service.InvalidParameter", "name" },
-                { "{\"method\":\"org.scitrace.Datasets.Remove\",\"parameters\":{\"name\":7}}", "org.varlink.service.InvalidParameter",
-                  "name" },
-                { "{\"method\":\"org.scitrace.Record.Events\",\"parameters\":{\"paths\":[{\"p\":\"/\"}]},\"more\":true}",
+                { "{\"method\":\"org.scitrace.Service.Ping\",\"parameters\":{\"x\":1}}",
+                  "org.varlink.service.InvalidParameter", "x" },
+                { "{\"method\":\"org.scitrace.Datasets.Coverage\",\"more\":true}",
+                  "org.varlink.service.InvalidParameter", "name" },
+                { "{\"method\":\"org.scitrace.Datasets.Remove\",\"parameters\":{\"name\":7}}",
+                  "org.varlink.service.InvalidParameter", "name" },
+                { "{\"method\":\"org.scitrace.Record.Events\",\"parameters\":{\"paths\":[{\"p\":\"/"
+                  "\"}]},\"more\":true}",
                   "org.varlink.service.InvalidParameter", "paths" },
         };
 
@@ -122,7 +136,8 @@ static void a_wrong_call_is_refused_by_name(void **state) {
                 CLEANUP(freep) char *value = NULL;
                 const char *error = refusal_of(&administrator, cases[i].text, (const char **) &value);
 
-                if ((error == NULL) != (cases[i].error == NULL) || (error && strcmp(error, cases[i].error) != 0))
+                if ((error == NULL) != (cases[i].error == NULL) ||
+                    (error && strcmp(error, cases[i].error) != 0))
                         fail_msg("%s: %s", cases[i].text, error ? error : "admitted");
                 if (cases[i].value)
                         assert_string_equal(value, cases[i].value);

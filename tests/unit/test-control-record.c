@@ -62,12 +62,18 @@ static void events_refuses_what_makes_no_sense(void **state) {
         static const struct {
                 const char *parameters, *wrong;
         } cases[] = {
-                { "{\"limit\":0}", "limit" }, { "{\"limit\":-1}", "limit" }, { "{\"kinds\":[\"Create\"]}", "kinds" },
-                { "{\"origins\":[\"create\"]}", "origins" }, { "{\"follow\":true,\"reverse\":true}", "reverse" },
-                { "{\"follow\":true,\"before\":9}", "before" }, { "{\"paths\":[{\"path\":\"a\"}]}", "paths" },
-                { "{\"paths\":[{\"path\":\"/a/../b\"}]}", "paths" }, { "{\"paths\":[{}]}", "paths" },
+                { "{\"limit\":0}", "limit" },
+                { "{\"limit\":-1}", "limit" },
+                { "{\"kinds\":[\"Create\"]}", "kinds" },
+                { "{\"origins\":[\"create\"]}", "origins" },
+                { "{\"follow\":true,\"reverse\":true}", "reverse" },
+                { "{\"follow\":true,\"before\":9}", "before" },
+                { "{\"paths\":[{\"path\":\"a\"}]}", "paths" },
+                { "{\"paths\":[{\"path\":\"/a/../b\"}]}", "paths" },
+                { "{\"paths\":[{}]}", "paths" },
                 { "{\"paths\":[{\"path\":\"/a\",\"pathBase64\":\"L2E=\"}]}", "paths" },
-                { "{\"paths\":[{\"pathBase64\":\"L2E\"}]}", "paths" }, { "{\"after\":-1}", "after" },
+                { "{\"paths\":[{\"pathBase64\":\"L2E\"}]}", "paths" },
+                { "{\"after\":-1}", "after" },
         };
         Talk t = talk(*state);
 
@@ -76,7 +82,8 @@ static void events_refuses_what_makes_no_sense(void **state) {
 
                 events(&t, cases[i].parameters);
                 r = expect_error(&t, "org.varlink.service.InvalidParameter");
-                assert_string_equal(json_string_value(json_object_get(r.parameters, "parameter")), cases[i].wrong);
+                assert_string_equal(json_string_value(json_object_get(r.parameters, "parameter")),
+                                    cases[i].wrong);
                 varlink_reply_done(&r);
         }
         events(&t, "{\"dataset\":\"two\"}");
@@ -93,7 +100,9 @@ static void follow_to(Talk *t, int64_t *seq, int64_t last) {
 
                 assert_null(r.error);
                 assert_true(r.continues);
-                assert_int_equal(json_integer_value(json_object_get(json_object_get(r.parameters, "event"), "seq")), ++*seq);
+                assert_int_equal(
+                        json_integer_value(json_object_get(json_object_get(r.parameters, "event"), "seq")),
+                        ++*seq);
                 varlink_reply_done(&r);
         }
 }
@@ -196,7 +205,9 @@ static void clients_that_do_not_read_hold_no_thread_and_miss_nothing(void **stat
 
                         seq += i % 2 ? -1 : 1;
                         assert_null(r.error);
-                        assert_int_equal(json_integer_value(json_object_get(json_object_get(r.parameters, "event"), "seq")), seq);
+                        assert_int_equal(json_integer_value(json_object_get(
+                                                 json_object_get(r.parameters, "event"), "seq")),
+                                         seq);
                         more = r.continues;
                         varlink_reply_done(&r);
                 }
@@ -242,16 +253,21 @@ static void files_history_and_show_answer(void **state) {
         call(&t, "org.scitrace.Record.Files", VARLINK_MORE, json_pack("{ss}", "dataset", "one"));
         assert_int_equal(rows(&t, "file", "path", paths, sizeof(paths)), 3);
         assert_string_equal(paths, "d e ");
-        call(&t, "org.scitrace.Record.Files", VARLINK_MORE, json_pack("{s{ss}}", "directory", "path", "/data/one/d"));
+        call(&t, "org.scitrace.Record.Files", VARLINK_MORE,
+             json_pack("{s{ss}}", "directory", "path", "/data/one/d"));
         (void) rows(&t, "file", "pathBase64", paths, sizeof(paths));
         assert_string_equal(paths, "ZC9jYWbp ");
-        call(&t, "org.scitrace.Record.Files", VARLINK_MORE, json_pack("{ss si}", "dataset", "one", "limit", 2));
+        call(&t, "org.scitrace.Record.Files", VARLINK_MORE,
+             json_pack("{ss si}", "dataset", "one", "limit", 2));
         assert_int_equal(rows(&t, "file", "path", NULL, 0), 2);
         call(&t, "org.scitrace.Record.Show", 0, json_pack("{ss}", "path", "/data/one/e"));
         r = reply(&t);
-        assert_string_equal(json_string_value(json_object_get(json_object_get(r.parameters, "file"), "target")), "target");
+        assert_string_equal(
+                json_string_value(json_object_get(json_object_get(r.parameters, "file"), "target")),
+                "target");
         varlink_reply_done(&r);
-        call(&t, "org.scitrace.Record.History", VARLINK_MORE, json_pack("{ss}", "pathBase64", "L2RhdGEvb25lL2QvY2Fm6Q=="));
+        call(&t, "org.scitrace.Record.History", VARLINK_MORE,
+             json_pack("{ss}", "pathBase64", "L2RhdGEvb25lL2QvY2Fm6Q=="));
         assert_int_equal(rows(&t, "event", "kind", paths, sizeof(paths)), 1);
         assert_string_equal(paths, "create ");
         hang_up(&t);

@@ -19,19 +19,23 @@ static void ping_and_info_answer(void **state) {
         assert_int_equal(json_array_size(json_object_get(r.parameters, "interfaces")), 6);
         varlink_reply_done(&r);
 
-        call(&t, "org.varlink.service.GetInterfaceDescription", 0, json_pack("{ss}", "interface", "org.scitrace.Store"));
+        call(&t, "org.varlink.service.GetInterfaceDescription", 0,
+             json_pack("{ss}", "interface", "org.scitrace.Store"));
         r = reply(&t);
-        assert_string_equal(json_string_value(json_object_get(r.parameters, "description")), interfaces_text("org.scitrace.Store"));
+        assert_string_equal(json_string_value(json_object_get(r.parameters, "description")),
+                            interfaces_text("org.scitrace.Store"));
         varlink_reply_done(&r);
 
-        call(&t, "org.varlink.service.GetInterfaceDescription", 0, json_pack("{ss}", "interface", "org.scitrace"));
+        call(&t, "org.varlink.service.GetInterfaceDescription", 0,
+             json_pack("{ss}", "interface", "org.scitrace"));
         expect_refusal(&t, "org.varlink.service.InterfaceNotFound");
         hang_up(&t);
 }
 
 static void calls_that_are_sent_together_are_answered_in_order(void **state) {
-        static const char both[] = "{\"method\":\"org.scitrace.Store.Describe\"}\0{\"method\":\"org.scitrace.Service.Ping\"}\0"
-                                   "{\"method\":\"org.scitrace.Service.Ping\",\"oneway\":true}\0{\"method\":\"a.b.C\"}";
+        static const char both[] =
+                "{\"method\":\"org.scitrace.Store.Describe\"}\0{\"method\":\"org.scitrace.Service.Ping\"}\0"
+                "{\"method\":\"org.scitrace.Service.Ping\",\"oneway\":true}\0{\"method\":\"a.b.C\"}";
         Talk t = talk(*state);
         VarlinkReply r;
 
@@ -50,8 +54,13 @@ static void calls_that_are_sent_together_are_answered_in_order(void **state) {
 
 static void what_is_not_a_call_ends_the_connection(void **state) {
         static const char *const bad[] = {
-                "x", "{}", "[]", "{\"method\":\"a.B\",\"method\":\"a.B\"}", "{\"method\":1}",
-                "{\"method\":\"org.scitrace.Service.Ping\",\"parameters\":{\"a\":[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]}}",
+                "x",
+                "{}",
+                "[]",
+                "{\"method\":\"a.B\",\"method\":\"a.B\"}",
+                "{\"method\":1}",
+                "{\"method\":\"org.scitrace.Service.Ping\",\"parameters\":{\"a\":[[[[[[[[[[[[[[[[[[]]]]]]]]]"
+                "]]]]]]]]]}}",
         };
 
         for (size_t i = 0; i < ELEMENTS(bad); i++) {
@@ -88,7 +97,9 @@ static void describe_tells_what_the_stages_say(void **state) {
         Talk t = talk(*state);
         VarlinkReply r;
 
-        asked.status = (WatchersStatus) { .pending = 3, .watches = 4, .overflows = 5, .walked_twice = 6, .restarts = 7 };
+        asked.status = (WatchersStatus){
+                .pending = 3, .watches = 4, .overflows = 5, .walked_twice = 6, .restarts = 7
+        };
         asked.degraded = "The disk is full.";
         call(&t, "org.scitrace.Service.Describe", 0, NULL);
         r = reply(&t);
@@ -97,7 +108,8 @@ static void describe_tells_what_the_stages_say(void **state) {
         assert_int_equal(json_integer_value(json_object_get(r.parameters, "pending")), 3);
         assert_int_equal(json_integer_value(json_object_get(r.parameters, "walkedTwice")), 6);
         assert_int_equal(json_integer_value(json_object_get(r.parameters, "datasets")), 1);
-        assert_in_range(json_integer_value(json_object_get(r.parameters, "memoryBytes")), 1 << 20, INT64_C(1) << 40);
+        assert_in_range(json_integer_value(json_object_get(r.parameters, "memoryBytes")), 1 << 20,
+                        INT64_C(1) << 40);
         assert_in_range(json_integer_value(json_object_get(r.parameters, "storeBytes")), 4096, 1 << 24);
         varlink_reply_done(&r);
 
@@ -124,7 +136,8 @@ static void settle_answers_when_the_watchers_do(void **state) {
         Talk t = talk(s);
         VarlinkReply r;
 
-        call(&t, "org.scitrace.Service.Settle", 0, json_pack("{ss sI}", "dataset", "one", "timeoutUsec", (json_int_t) 5));
+        call(&t, "org.scitrace.Service.Settle", 0,
+             json_pack("{ss sI}", "dataset", "one", "timeoutUsec", (json_int_t) 5));
         run(s);
         assert_string_equal(asked.what, "settle");
         assert_string_equal(asked.dataset, "one");
@@ -174,15 +187,21 @@ static void every_outcome_of_add_has_its_error_and_a_sentence(void **state) {
         } cases[] = {
                 { INTAKE_E_NAME_TAKEN, "n", "org.scitrace.Datasets.NameTaken", NULL, "'n'" },
                 { INTAKE_E_NAME_INVALID, "n", "org.scitrace.Datasets.InvalidName", NULL, "'n'" },
-                { INTAKE_E_MISSING, NULL, "org.scitrace.Datasets.CannotWatch", "missing", "/d\\xff does not exist" },
-                { INTAKE_E_NOT_DIRECTORY, NULL, "org.scitrace.Datasets.CannotWatch", "not-directory", "not a directory" },
-                { INTAKE_E_PERMISSION, NULL, "org.scitrace.Datasets.CannotWatch", "permission", "may not be read" },
+                { INTAKE_E_MISSING, NULL, "org.scitrace.Datasets.CannotWatch", "missing",
+                  "/d\\xff does not exist" },
+                { INTAKE_E_NOT_DIRECTORY, NULL, "org.scitrace.Datasets.CannotWatch", "not-directory",
+                  "not a directory" },
+                { INTAKE_E_PERMISSION, NULL, "org.scitrace.Datasets.CannotWatch", "permission",
+                  "may not be read" },
                 { INTAKE_E_NETWORK, "nfs", "org.scitrace.Datasets.CannotWatch", "network", "(nfs)" },
-                { INTAKE_E_OTHER_FILESYSTEM, "o", "org.scitrace.Datasets.CannotWatch", "other-filesystem", "'o'" },
-                { INTAKE_E_INSIDE, "o", "org.scitrace.Datasets.CannotWatch", "inside", "inside dataset 'o'" },
+                { INTAKE_E_OTHER_FILESYSTEM, "o", "org.scitrace.Datasets.CannotWatch", "other-filesystem",
+                  "'o'" },
+                { INTAKE_E_INSIDE, "o", "org.scitrace.Datasets.CannotWatch", "inside",
+                  "inside dataset 'o'" },
                 { INTAKE_E_AROUND, "o", "org.scitrace.Datasets.CannotWatch", "around", "'o' inside it" },
                 { INTAKE_E_WATCHED, "o", "org.scitrace.Datasets.CannotWatch", "watched", "'o'" },
-                { INTAKE_E_NOT_ABSOLUTE, NULL, "org.scitrace.Datasets.CannotWatch", "not-absolute", "absolute" },
+                { INTAKE_E_NOT_ABSOLUTE, NULL, "org.scitrace.Datasets.CannotWatch", "not-absolute",
+                  "absolute" },
                 { INTAKE_E_FAILED, NULL, "org.scitrace.Service.Failed", NULL, "No space left" },
         };
         Server *s = *state;
@@ -195,7 +214,9 @@ static void every_outcome_of_add_has_its_error_and_a_sentence(void **state) {
                 call(&t, "org.scitrace.Datasets.Add", 0, json_pack("{ss}", "pathBase64", "L2T/"));
                 run(s);
                 assert_string_equal(asked.path, "/d\xff");
-                answer(s, (IntakeResult) { .outcome = cases[i].outcome, .dataset = cases[i].dataset, .error = -ENOSPC });
+                answer(s, (IntakeResult){ .outcome = cases[i].outcome,
+                                          .dataset = cases[i].dataset,
+                                          .error = -ENOSPC });
                 r = expect_error(&t, cases[i].error);
                 message = json_string_value(json_object_get(r.parameters, "message"));
                 reason = json_string_value(json_object_get(r.parameters, "reason"));
@@ -203,7 +224,8 @@ static void every_outcome_of_add_has_its_error_and_a_sentence(void **state) {
                         fail_msg("%s", message);
                 if (cases[i].reason) {
                         assert_string_equal(reason, cases[i].reason);
-                        assert_string_equal(json_string_value(json_object_get(r.parameters, "pathBase64")), "L2T/");
+                        assert_string_equal(json_string_value(json_object_get(r.parameters, "pathBase64")),
+                                            "L2T/");
                 }
                 varlink_reply_done(&r);
         }
@@ -250,7 +272,8 @@ static void add_answers_with_the_dataset_and_list_with_all(void **state) {
 static void remove_and_scan_are_passed_on(void **state) {
         static const struct {
                 const char *method, *what;
-        } cases[] = { { "org.scitrace.Datasets.Remove", "remove" }, { "org.scitrace.Datasets.Scan", "scan" } };
+        } cases[] = { { "org.scitrace.Datasets.Remove", "remove" },
+                      { "org.scitrace.Datasets.Scan", "scan" } };
         Server *s = *state;
         Talk t = talk(s);
 
@@ -275,7 +298,9 @@ static int send_backup(Talk *t, int fd) {
         static const char text[] = "{\"method\":\"org.scitrace.Store.Backup\"}";
         char control[CMSG_SPACE(sizeof(int))] = { 0 };
         struct iovec iov = { (void *) text, sizeof(text) };
-        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+        struct msghdr m = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+        };
 
         *CMSG_FIRSTHDR(&m) = (struct cmsghdr) {
                 .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(fd)),
@@ -342,22 +367,25 @@ static void the_newest_sample_and_the_stored_series_are_given(void **state) {
         call(&t, "org.scitrace.Metrics.Sample", VARLINK_MORE, NULL);
         assert_int_equal(rows(&t, "point", "name", NULL, 0), 0);
         for (int i = 1; i <= 3; i++)
-                assert_int_equal(metrics_sample(s->metrics, (T0 + i) * (int64_t) USEC_PER_SEC, NULL, 0, s->store.dir), 0);
+                assert_int_equal(
+                        metrics_sample(s->metrics, (T0 + i) * (int64_t) USEC_PER_SEC, NULL, 0, s->store.dir),
+                        0);
         call(&t, "org.scitrace.Metrics.Sample", VARLINK_MORE, json_pack("{s[s]}", "names", "node_load"));
         assert_int_equal(rows(&t, "point", "name", names, sizeof(names)), 3);
         assert_non_null(strstr(names, "node_load15 "));
         call(&t, "org.scitrace.Metrics.Sample", VARLINK_MORE, NULL);
         n = rows(&t, "point", "name", NULL, 0);
         assert_in_range(n, 20, 10000);
-        call(&t, "org.scitrace.Metrics.Sample", VARLINK_MORE, json_pack("{s[s]}", "names", "scitrace_control_calls_total"));
+        call(&t, "org.scitrace.Metrics.Sample", VARLINK_MORE,
+             json_pack("{s[s]}", "names", "scitrace_control_calls_total"));
         assert_int_equal(rows(&t, "point", "value", NULL, 0), 1);
 
         call(&t, "org.scitrace.Metrics.Series", VARLINK_MORE, json_pack("{ss}", "name", "node_load1"));
         assert_int_equal(rows(&t, "point", "timeUsec", names, sizeof(names)), 3);
         assert_string_equal(names, "1700000001000000 1700000002000000 1700000003000000 ");
         call(&t, "org.scitrace.Metrics.Series", VARLINK_MORE,
-             json_pack("{ss sI sI}", "name", "node_load1", "sinceUsec", (json_int_t) 1700000002000000, "untilUsec",
-                       (json_int_t) 1700000002000000));
+             json_pack("{ss sI sI}", "name", "node_load1", "sinceUsec", (json_int_t) 1700000002000000,
+                       "untilUsec", (json_int_t) 1700000002000000));
         assert_int_equal(rows(&t, "point", "timeUsec", names, sizeof(names)), 1);
         call(&t, "org.scitrace.Metrics.Series", VARLINK_MORE, json_pack("{ss}", "name", "no_such"));
         expect_refusal(&t, "org.scitrace.Metrics.NoSuchSeries");
@@ -383,7 +411,9 @@ static void an_open_chunk_stands_in_for_its_stored_beginning(void **state) {
         char times[256];
 
         for (int i = 1; i <= 5; i++) {
-                assert_int_equal(metrics_sample(s->metrics, (T0 + i) * (int64_t) USEC_PER_SEC, NULL, 0, s->store.dir), 0);
+                assert_int_equal(
+                        metrics_sample(s->metrics, (T0 + i) * (int64_t) USEC_PER_SEC, NULL, 0, s->store.dir),
+                        0);
                 if (i == 2)
                         assert_int_equal(metrics_flush(s->metrics, keep_chunk, s), 0);
         }

@@ -26,7 +26,9 @@ static void the_system_has_its_fixed_places(void **state) {
 
 static void a_user_has_xdg_places_or_the_home(void **state) {
         const PlaceEnvironment home = { .home = "/home/a" };
-        const PlaceEnvironment xdg = { .home = "/home/a", .state_home = "/s", .config_home = "/c", .runtime_dir = "/r" };
+        const PlaceEnvironment xdg = {
+                .home = "/home/a", .state_home = "/s", .config_home = "/c", .runtime_dir = "/r"
+        };
         Place *p = NULL;
 
         (void) state;

@@ -31,8 +31,13 @@ static void begin(Emit *e) {
 
 static void every_text_reads_back_through_jansson(void **state) {
         static const char *const texts[] = {
-                "", "plain", "\"\\/\b\f\n\r\t\x01\x1f\x7f", "caf\xc3\xa9", "\xf0\x9f\x98\x80 \xf4\x8f\xbf\xbf",
-                "\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf", "\xc2\x9b[1m\xe2\x80\xae",
+                "",
+                "plain",
+                "\"\\/\b\f\n\r\t\x01\x1f\x7f",
+                "caf\xc3\xa9",
+                "\xf0\x9f\x98\x80 \xf4\x8f\xbf\xbf",
+                "\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf",
+                "\xc2\x9b[1m\xe2\x80\xae",
         };
 
         (void) state;
@@ -117,16 +122,20 @@ static void check_type(const char *file, const char *type, const json_t *object)
                 fail_msg("%s.%s: %s", file, type, wrong);
 }
 
-static const uint8_t id[EVENT_ID_SIZE] = { 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 1, 2, 3, 4, 5, 6, 7, 0xff };
+static const uint8_t id[EVENT_ID_SIZE] = { 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef,
+                                           1,    2,    3,    4,    5,    6,    7,    0xff };
 
 static QueryEvent full_event(void) {
         static uint8_t digest[EVENT_DIGEST_SIZE] = { 0xde, 0xad };
         QueryEvent row = {
                 .event = {
-                        .seq = 12, .first = 100, .last = 200, .dataset = 1, .kind = KIND_MODIFY, .origin = ORIGIN_LIVE,
-                        .count = 1, .node = 9, .replaces = 3, .has_state = true, .type = TYPE_FILE, .size = 5,
+                        .seq = 12, .first = 100, .last = 200, .dataset = 1, .kind = KIND_MODIFY,
+                        .origin = ORIGIN_LIVE,
+                        .count = 1, .node = 9, .replaces = 3, .has_state = true, .type = TYPE_FILE,
+                        .size = 5,
                         .mode = 0644, .uid = 1000, .gid = 100, .mtime = 1764021600123456789,
-                        .digest = BYTES(digest, sizeof(digest)), .digest_source = DIGEST_SOURCE_READ, .process = 4,
+                        .digest = BYTES(digest, sizeof(digest)), .digest_source = DIGEST_SOURCE_READ,
+                        .process = 4,
                 },
                 .dataset = "data",
                 .path = BYTES("a/\xff", 3),
@@ -148,7 +157,8 @@ static void an_event_has_the_fields_that_the_interface_lists(void **state) {
         rows_event(&e, &row);
         object = object_of(&e);
         check_type("org.scitrace.Record.varlink", "Event", object);
-        assert_string_equal(json_string_value(json_object_get(object, "bootId")), "01234567-89ab-cdef-0102-0304050607ff");
+        assert_string_equal(json_string_value(json_object_get(object, "bootId")),
+                            "01234567-89ab-cdef-0102-0304050607ff");
         assert_string_equal(json_string_value(json_object_get(object, "pathBase64")), "YS//");
         assert_null(json_object_get(object, "path"));
         assert_string_equal(json_string_value(json_object_get(object, "oldPath")), "b");
@@ -163,8 +173,10 @@ static void an_event_has_the_fields_that_the_interface_lists(void **state) {
 }
 
 static void what_an_event_does_not_have_is_left_out(void **state) {
-        QueryEvent row = { .event = { .seq = 1, .kind = KIND_GAP_OPEN, .origin = ORIGIN_LIVE, .cause = CAUSE_OVERFLOW },
-                           .dataset = "d" };
+        QueryEvent row = {
+                .event = { .seq = 1, .kind = KIND_GAP_OPEN, .origin = ORIGIN_LIVE, .cause = CAUSE_OVERFLOW },
+                .dataset = "d"
+        };
         json_t *object;
         Emit e;
 
@@ -183,7 +195,12 @@ static void only_files_have_size_and_mtime(void **state) {
 
         (void) state;
         for (size_t i = 0; i < ELEMENTS(types); i++) {
-                QueryFile row = { .dataset = "d", .path = BYTES_STR("x"), .type = types[i], .links = 1, .seq = 4, .node = 2 };
+                QueryFile row = { .dataset = "d",
+                                  .path = BYTES_STR("x"),
+                                  .type = types[i],
+                                  .links = 1,
+                                  .seq = 4,
+                                  .node = 2 };
                 json_t *object;
                 Emit e;
 
@@ -223,7 +240,8 @@ static void a_stretch_and_a_point_fit_their_interfaces(void **state) {
         object = object_of(&e);
         check_type("org.scitrace.Metrics.varlink", "Point", object);
         assert_int_equal(json_object_size(json_object_get(object, "labels")), 3);
-        assert_string_equal(json_string_value(json_object_get(json_object_get(object, "labels"), "x")), "a=b");
+        assert_string_equal(json_string_value(json_object_get(json_object_get(object, "labels"), "x")),
+                            "a=b");
         json_decref(object);
 }
 
@@ -231,9 +249,9 @@ static void paths_are_made_plain_or_refused(void **state) {
         static const struct {
                 const char *in, *out;   /* NULL: refused */
         } cases[] = {
-                { "/a/b", "/a/b" }, { "//a///b/", "/a/b" }, { "/", "/" }, { "///", "/" }, { "/a/...", "/a/..." },
-                { "/.a/b..", "/.a/b.." }, { "", NULL }, { "a", NULL }, { "/a/../b", NULL }, { "/a/.", NULL },
-                { "/./a", NULL }, { "/..", NULL },
+                { "/a/b", "/a/b" },     { "//a///b/", "/a/b" },   { "/", "/" },     { "///", "/" },
+                { "/a/...", "/a/..." }, { "/.a/b..", "/.a/b.." }, { "", NULL },     { "a", NULL },
+                { "/a/../b", NULL },    { "/a/.", NULL },         { "/./a", NULL }, { "/..", NULL },
         };
         uint8_t nul[] = "/a\0b";
 

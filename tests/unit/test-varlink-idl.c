@@ -6,15 +6,16 @@
 #include "lib/embed.h"
 #include "lib/varlink-idl.h"
 
-static const char sample[] = "# A comment.\n"
-                             "interface org.example.Test\n"
-                             "type Point (x: int, y: ?float)\n"
-                             "type Colour (red, green)\n"
-                             "# Another.\n"
-                             "method Draw(points: []Point, colour: ?Colour, tags: [string]string, more: ?object,\n"
-                             "  inner: ?(on: bool)) -> (count: int)\n"
-                             "method Nothing() -> ()\n"
-                             "error Lost (name: string)\n";
+static const char sample[] =
+        "# A comment.\n"
+        "interface org.example.Test\n"
+        "type Point (x: int, y: ?float)\n"
+        "type Colour (red, green)\n"
+        "# Another.\n"
+        "method Draw(points: []Point, colour: ?Colour, tags: [string]string, more: ?object,\n"
+        "  inner: ?(on: bool)) -> (count: int)\n"
+        "method Nothing() -> ()\n"
+        "error Lost (name: string)\n";
 
 static int line_of(const char *text) {
         Idl *idl = NULL;
@@ -100,7 +101,8 @@ static void parameters_are_checked_by_name_and_type(void **state) {
                 const char *text, *wrong;
         } cases[] = {
                 { "{'points':[],'tags':{}}", NULL },
-                { "{'points':[{'x':1,'y':2},{'x':3,'y':null},{'x':4}],'tags':{'a':'b'},'colour':'green'}", NULL },
+                { "{'points':[{'x':1,'y':2},{'x':3,'y':null},{'x':4}],'tags':{'a':'b'},'colour':'green'}",
+                  NULL },
                 { "{'points':[],'tags':{},'more':[1,{'a':null}],'inner':{'on':true},'colour':null}", NULL },
                 { "{'tags':{}}", "points" },
                 { "{'points':null,'tags':{}}", "points" },

@@ -220,8 +220,8 @@ static void an_absent_name_is_absent_and_an_ambiguous_one_is_refused(void **stat
 }
 
 static void base64_takes_back_only_its_own_text(void **state) {
-        static const char *const bad[] = { "Y", "YQ=", "YQ", "YR==", "YWJ=", "=YQ=", "Y===", "====", "YQ==YQ==",
-                                           "YQ\n=", "Y Q=", "YW-=" };
+        static const char *const bad[] = { "Y",    "YQ=",  "YQ",       "YR==",  "YWJ=", "=YQ=",
+                                           "Y===", "====", "YQ==YQ==", "YQ\n=", "Y Q=", "YW-=" };
         uint8_t *out = NULL;
         size_t size;
 
@@ -245,8 +245,16 @@ static void base64_takes_back_only_its_own_text(void **state) {
 static void utf8_is_what_rfc_3629_says(void **state) {
         static const char *const good[] = { "", "a", "\x7f", "\xc2\x80", "\xe0\xa0\x80", "\xed\x9f\xbf",
                                             "\xee\x80\x80", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf" };
-        static const char *const bad[] = { "\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
-                                           "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xc2", "\xe2\x82", "\xc2\x20" };
+        static const char *const bad[] = { "\x80",
+                                           "\xc1\xbf",
+                                           "\xe0\x9f\xbf",
+                                           "\xed\xa0\x80",
+                                           "\xf0\x8f\xbf\xbf",
+                                           "\xf4\x90\x80\x80",
+                                           "\xf8\x88\x80\x80\x80",
+                                           "\xc2",
+                                           "\xe2\x82",
+                                           "\xc2\x20" };
         uint32_t c = 0;
 
         (void) state;
@@ -260,11 +268,14 @@ static void utf8_is_what_rfc_3629_says(void **state) {
 
 /* A server of one connection: checks the call and its descriptor, and answers with two rows. */
 static void *serve(void *userdata) {
-        static const char replies[] = "{\"parameters\":{\"n\":1},\"continues\":true}\0{\"parameters\":{\"n\":2}}";
+        static const char replies[] =
+                "{\"parameters\":{\"n\":1},\"continues\":true}\0{\"parameters\":{\"n\":2}}";
         int listener = *(int *) userdata, fd = accept(listener, NULL, NULL), passed = -1;
         char data[512], control[CMSG_SPACE(sizeof(int))];
         struct iovec iov = { data, sizeof(data) };
-        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+        struct msghdr m = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+        };
         ssize_t n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
         VarlinkCall call;
 
