@@ -6,6 +6,7 @@
 #include <inotifytools/inotifytools.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "daemon/watch/notify.h"
 
@@ -16,7 +17,8 @@
 
 struct Notify {
         int fd;                 /* the library's; it closes it */
-        int marker_fd;          /* a memfd, watched and unwatched for notify_marker() */
+        int marker_fd;          /* a memfd, watched for changes of its mode */
+        int marker;             /* its wd */
 };
 
 /* The library has no accessor for its descriptor: it is the one that links to an inotify instance. */
@@ -41,6 +43,15 @@ static int find_descriptor(void) {
         return found;
 }
 
+static int add(Notify *n, int fd, uint32_t mask) {
+        char path[32];
+        int wd;
+
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        wd = inotify_add_watch(n->fd, path, mask);
+        return wd < 0 ? -errno : wd;
+}
+
 int notify_new(Notify **ret) {
         CLEANUP(freep) Notify *n = NULL;
 
@@ -58,10 +69,13 @@ int notify_new(Notify **ret) {
                 return error > 0 ? -error : -EIO;
         }
         n->fd = find_descriptor();
-        if (n->fd < 0 || fcntl(n->fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(n->fd, F_SETFL, O_NONBLOCK) < 0) {
+        n->marker = n->fd < 0 ? -EIO : add(n, n->marker_fd, IN_ATTRIB);
+        if (n->marker < 0 || fcntl(n->fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(n->fd, F_SETFL, O_NONBLOCK) < 0) {
+                int r = n->marker < 0 ? n->marker : -errno;
+
                 inotifytools_cleanup();
                 close(n->marker_fd);
-                return -EIO;
+                return r;
         }
         *ret = STEAL(n);
         return 0;
@@ -103,15 +117,6 @@ int notify_next(Notify *n, Notice *ret) {
         return 1;
 }
 
-static int add(Notify *n, int fd, uint32_t mask) {
-        char path[32];
-        int wd;
-
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        wd = inotify_add_watch(n->fd, path, mask);
-        return wd < 0 ? -errno : wd;
-}
-
 int notify_add(Notify *n, int dir_fd) {
         assert(n && dir_fd >= 0);
         return add(n, dir_fd, WATCH_MASK);
@@ -122,14 +127,13 @@ void notify_remove(Notify *n, int wd) {
         (void) inotify_rm_watch(n->fd, wd);     /* EINVAL: the kernel was faster */
 }
 
-int notify_marker(Notify *n) {
-        int wd;
-
+int notify_mark(Notify *n) {
         assert(n);
-        wd = add(n, n->marker_fd, IN_ATTRIB);
-        if (wd >= 0)
-                notify_remove(n, wd);
-        return wd;
+        return fchmod(n->marker_fd, 0600) < 0 ? -errno : 0;
+}
+
+int notify_marker(const Notify *n) {
+        return n->marker;
 }
 
 int notify_watch_limit(void) {

@@ -43,9 +43,11 @@ int notify_next(Notify *n, Notice *ret);
  *  inode), or -errno: -ENOSPC at the limit of watches. */
 int notify_add(Notify *n, int dir_fd);
 void notify_remove(Notify *n, int wd);
-/** notify_marker() - puts a mark into the queue behind all that is in it now: a notice IN_IGNORED of the wd that is
- *  returned, or, when the queue is full, its IN_Q_OVERFLOW. -errno on failure. */
-int notify_marker(Notify *n);
+/** notify_mark() - puts a mark into the queue behind all that is in it now: a notice whose wd is notify_marker(), or,
+ *  when the queue is full, its IN_Q_OVERFLOW. One mark at a time: two side by side would be merged into one. It costs
+ *  no further watch, so that it works at the limit of watches. 0 or -errno. */
+int notify_mark(Notify *n);
+int notify_marker(const Notify *n);
 /** notify_watch_limit() - fs.inotify.max_user_watches. */
 int notify_watch_limit(void);
 

@@ -180,17 +180,11 @@ static int on_ask(Watch *w, uint32_t request, uint32_t dir, Bytes name, uint8_t 
 }
 
 static int on_barrier(Watch *w, const Feed_BARRIER *m) {
-        Barrier *b;
-        int marker;
-
         if (w->n_barriers == BARRIERS_MAX)
                 return -E2BIG;
-        marker = notify_marker(w->notify);
-        if (marker < 0)
-                return marker;
-        b = &w->barriers[w->n_barriers++];
-        *b = (Barrier) { .id = m->barrier, .marker = marker, .flush = m->flush,
-                         .time = now_usec(CLOCK_REALTIME) };
+        w->barriers[w->n_barriers++] =
+                (Barrier) { .id = m->barrier, .flush = m->flush, .time = now_usec(CLOCK_REALTIME) };
+        state_mark(w);
         return 0;
 }
 

@@ -99,7 +99,7 @@ void state_barriers(Watch *w) {
                 Barrier *b = &w->barriers[0];
                 FeedMessage m = { .type = FEED_BARRIER_DONE };
 
-                if (b->marker != 0 || (b->flush && !settle_flushed(w->settle, b->epoch)))
+                if (b->stage != BARRIER_REACHED || (b->flush && !settle_flushed(w->settle, b->epoch)))
                         return;
                 m.BARRIER_DONE.barrier = b->id;
                 m.BARRIER_DONE.time = b->time;
@@ -109,6 +109,35 @@ void state_barriers(Watch *w) {
                 w->n_barriers--;
                 memmove(&w->barriers[0], &w->barriers[1], w->n_barriers * sizeof(*b));
         }
+}
+
+void state_mark(Watch *w) {
+        for (size_t i = 0; i < w->n_barriers; i++)
+                if (w->barriers[i].stage == BARRIER_MARKED)
+                        return;
+        for (size_t i = 0; i < w->n_barriers; i++)
+                if (w->barriers[i].stage == BARRIER_WAITING) {
+                        if (notify_mark(w->notify) < 0)
+                                return;         /* no answer: the watcher is replaced */
+                        break;
+                }
+        for (size_t i = 0; i < w->n_barriers; i++)
+                if (w->barriers[i].stage == BARRIER_WAITING)
+                        w->barriers[i].stage = BARRIER_MARKED;
+}
+
+void state_marked(Watch *w) {
+        for (size_t i = 0; i < w->n_barriers; i++) {
+                Barrier *b = &w->barriers[i];
+
+                if (b->stage != BARRIER_MARKED)
+                        continue;
+                b->stage = BARRIER_REACHED;
+                if (b->flush)
+                        b->epoch = settle_flush(w->settle);
+        }
+        state_mark(w);
+        pthread_cond_broadcast(&w->look);
 }
 
 int spot_find(Watch *w, uint32_t dir, Spot *ret) {

@@ -40,7 +40,7 @@ typedef struct WalkRequest {
 
 typedef struct Barrier {
         uint64_t id;
-        int marker;                     /* wd; 0: reached */
+        enum { BARRIER_WAITING, BARRIER_MARKED, BARRIER_REACHED } stage;        /* for, by, past its mark */
         bool flush;
         uint32_t epoch;                 /* once reached */
         int64_t time;                   /* when asked for */
@@ -88,6 +88,8 @@ static inline Moment moment_now(void) {
 void state_emit(Watch *w, const FeedMessage *m, bool must);
 void state_touch(Watch *w, const SettleNotice *n, Moment now);
 void state_barriers(Watch *w);          /* answers the barriers that are through */
+void state_mark(Watch *w);              /* a mark for those that wait for one, unless one is under way */
+void state_marked(Watch *w);            /* the mark has come */
 void state_counts(Watch *w);
 Root *state_root(Watch *w, uint32_t id);
 /* A root is not where it was, or its file system went: says so, and watches nothing of it any more. */

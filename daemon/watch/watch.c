@@ -191,27 +191,10 @@ static void on_touched(Watch *w, Directory *d, const Notice *n, Moment now) {
 static void on_overflow(Watch *w) {
         w->overflows++;
         state_gap(w, 0, 0, BYTES_NONE, CAUSE_OVERFLOW, 0);
-        for (size_t i = 0; i < w->n_barriers; i++)      /* their markers may have been dropped */
-                if (w->barriers[i].marker != 0) {
-                        w->barriers[i].marker = 0;
-                        w->barriers[i].epoch = w->barriers[i].flush ? settle_flush(w->settle) : 0;
-                }
-        pthread_cond_broadcast(&w->look);
-}
-
-static bool on_marker(Watch *w, int wd) {
-        for (size_t i = 0; i < w->n_barriers; i++) {
-                Barrier *b = &w->barriers[i];
-
-                if (b->marker != wd)
-                        continue;
-                b->marker = 0;
-                if (b->flush)
-                        b->epoch = settle_flush(w->settle);
-                pthread_cond_broadcast(&w->look);
-                return true;
-        }
-        return false;
+        for (size_t i = 0; i < w->n_barriers; i++)      /* the mark may have been dropped: another one */
+                if (w->barriers[i].stage == BARRIER_MARKED)
+                        w->barriers[i].stage = BARRIER_WAITING;
+        state_mark(w);
 }
 
 static void on_self(Watch *w, Directory *d, const Notice *n) {
@@ -312,11 +295,10 @@ static void on_notice(Watch *w, Batch *b, size_t index, Moment now) {
                 return;
         }
         d = table_find(w->table, n->wd);
-        if (!d) {
-                if (n->mask & IN_IGNORED)
-                        on_marker(w, n->wd);
+        if (n->wd == notify_marker(w->notify))
+                state_marked(w);
+        if (!d)
                 return;
-        }
         if (n->mask & (IN_IGNORED | IN_UNMOUNT | IN_DELETE_SELF | IN_MOVE_SELF)) {
                 on_self(w, d, n);
                 return;
