@@ -14,30 +14,34 @@ static Status view_table(Ctl *c, const TableColumn *columns, size_t n_columns, T
         return table_new(&look, columns, n_columns, stdout, ret) < 0 ? complain_memory() : STATUS_OK;
 }
 
-/* JSON's writer: DEL, which jansson leaves raw, must not reach a terminal; it can only stand in a string. */
-static int write_json(const char *text, size_t size, void *userdata) {
-        FILE *f = userdata;
+/* DEL, which jansson leaves raw, must not reach a terminal; in JSON it can only stand in a string. */
+static void write_json(const char *text, size_t size) {
+        const char *del;
 
-        while (size > 0) {
-                const char *del = memchr(text, 0x7f, size);
-                size_t n = del ? (size_t) (del - text) : size;
-
-                fwrite(text, 1, n, f);
-                if (del) {
-                        fputs("\\u007f", f);
-                        n++;
-                }
-                text += n;
-                size -= n;
+        while ((del = memchr(text, 0x7f, size))) {
+                fwrite(text, 1, (size_t) (del - text), stdout);
+                fputs("\\u007f", stdout);
+                size -= (size_t) (del + 1 - text);
+                text = del + 1;
         }
-        return 0;
+        fwrite(text, 1, size, stdout);
 }
 
 void view_json(const Ctl *c, const json_t *row) {
-        size_t flags = JSON_ENSURE_ASCII |
-                       (c->options.format == FORMAT_JSON_PRETTY ? JSON_INDENT(2) : JSON_COMPACT);
+        const bool pretty = c->options.format == FORMAT_JSON_PRETTY;
+        const size_t flags = JSON_ENSURE_ASCII | (pretty ? JSON_INDENT(2) : JSON_COMPACT);
+        CLEANUP(freep) char *long_text = NULL;
+        char text[4096];
+        size_t size = json_dumpb(row, text, sizeof(text), flags);
 
-        (void) json_dump_callback(row, write_json, stdout, flags);
+        if (size > sizeof(text)) {
+                long_text = malloc(size);
+                if (!long_text || json_dumpb(row, long_text, size, flags) != size) {
+                        (void) complain_memory();
+                        return;
+                }
+        }
+        write_json(long_text ? long_text : text, size);
         putchar('\n');
 }
 
