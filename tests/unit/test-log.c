@@ -3,6 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
 
 #include "lib/log.h"
 #include "lib/util.h"
@@ -22,6 +26,54 @@
                 close(pipe_fds[1]);                                             \
                 close(real_stderr);                                             \
         } while (0)
+
+/* What the journal was given, a field a line. Shared with children. */
+static char *journal;
+
+/* The linker puts this in the place of sd_journal_sendv_with_location() (tests/unit/local.am). */
+int __wrap_sd_journal_sendv_with_location(const char *file, const char *line, const char *func, const struct iovec *iov,
+                                          int n);
+int __wrap_sd_journal_sendv_with_location(const char *file, const char *line, const char *func, const struct iovec *iov,
+                                          int n) {
+        if (strcmp(func, "log_as_a_service") != 0 || strncmp(line, "CODE_LINE=", 10) != 0 ||
+            !strstr(file, "tests/unit/test-log.c"))
+                return -EINVAL;
+        for (int i = 0; i < n; i++)
+                snprintf(journal + strlen(journal), 65536 - strlen(journal), "%.*s\n", (int) iov[i].iov_len, (char *) iov[i].iov_base);
+        return 0;
+}
+
+/* In a child: whether stderr is the journal is found out once a process. */
+static void log_as_a_service(void) {
+        char stream[64];
+        struct stat st;
+
+        assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+        snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
+        setenv("JOURNAL_STREAM", stream, 1);
+        log_event(LOG_ERR, MSG_STORE_FULL, -ENOSPC, "Full: %d of %s\n", 7, "x", "A=%s%c%.1f", "b", 'c', 1.5, "N=%zu:%lld",
+                  (size_t) 3, 1LL << 40, "P=%.*s", 2, "cde", "W=%*d", 3, 5, "LAST=%s", "multi\nline");
+        _exit(0);
+}
+
+static void in_the_journal_each_field_has_its_own_arguments(void **state) {
+        int status = -1;
+        pid_t pid;
+
+        (void) state;
+        journal = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        assert_true(journal != MAP_FAILED);
+        pid = fork();
+        if (pid == 0)
+                log_as_a_service();
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        assert_string_equal(journal,
+                            "A=bc1.5\nN=3:1099511627776\nP=cd\nW=  5\nLAST=multi\nline\n"
+                            "MESSAGE=Full: 7 of x\\x0a (No space left on device)\nPRIORITY=3\n"
+                            "MESSAGE_ID=e6869fe61e2d41be936df94c7c03af3a\nERRNO=28\n");
+        munmap(journal, 65536);
+}
 
 static void a_sentence_goes_to_stderr_with_the_error_in_words(void **state) {
         char text[1024];
@@ -154,6 +206,7 @@ static void each_message_id_has_a_catalog_entry_and_vice_versa(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(in_the_journal_each_field_has_its_own_arguments),      /* first: see there */
                 cmocka_unit_test(a_sentence_goes_to_stderr_with_the_error_in_words),
                 cmocka_unit_test(errno_survives_a_message),
                 cmocka_unit_test(fields_of_any_type_do_not_disturb_each_other),

@@ -277,6 +277,15 @@ static void a_chunk_gives_back_every_point_to_the_bit(void **state) {
                                                  values, ELEMENTS(values));
 }
 
+static void a_counter_need_not_begin_at_zero(void **state) {
+        static const double values[] = { 1234.56, 1234.56, 1244.54, 0.01, 9.99 };
+        static const int64_t times[] = { 5000, 15000, 25000, 35001, 45000 };
+
+        (void) state;
+        for (int counter = 0; counter < 2; counter++)
+                check_round_trip((ChunkForm) { 2, 0, counter }, times, values, ELEMENTS(values));
+}
+
 static int count_point(void *userdata, int64_t time, double value) {
         ++*(int *) userdata;
         return 0;
@@ -480,6 +489,7 @@ int main(void) {
                 cmocka_unit_test(only_file_systems_that_cannot_hang_are_asked),
                 cmocka_unit_test(labels_can_be_taken_apart_again),
                 cmocka_unit_test(a_chunk_gives_back_every_point_to_the_bit),
+                cmocka_unit_test(a_counter_need_not_begin_at_zero),
                 cmocka_unit_test(at_rest_a_point_takes_less_than_two_bytes),
                 cmocka_unit_test(a_chunk_that_was_cut_or_lengthened_is_refused),
                 cmocka_unit_test(a_full_chunk_takes_no_more_and_stays_readable),
