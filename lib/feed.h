@@ -73,6 +73,7 @@ enum {                                  /* flags of STATE, GONE, MOVED */
         FEED_FLAG_LISTED = 16,          /* from the listing of its directory */
         FEED_FLAG_IGNORED = 32,         /* GONE: an ignore pattern covers it now */
         FEED_FLAG_DIRECTORY = 64,       /* MOVED, GONE: it was a directory */
+        FEED_FLAG_ADOPTED = 128,        /* a directory whose names follow */
 };
 
 #define FEED_TYPE_U8 uint8_t

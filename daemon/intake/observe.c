@@ -355,6 +355,8 @@ static void meet_known(Intake *i, Observed *o) {
                 for (int l = 0; l < n; l++)
                         request_check(i, old[l].parent, BYTES(old[l].name, old[l].name_size), o->m->origin);
         o->counted = true;
+        if (n == 0 && o->type == TYPE_DIRECTORY && !(o->m->flags & (FEED_FLAG_ADOPTED | FEED_FLAG_LISTED)))
+                dataset_walk(i, o->dataset);    /* its names are not on their way, and none is recorded now */
         compare(i, o);
 }
 

@@ -171,7 +171,7 @@ static void suspect_head(Watch *w, const Spot *p, const Directory *d, const Sett
 }
 
 static void conclude(Watch *w, const Spot *p, const SettleJob *job, const Sight *sight) {
-        Directory *d = table_find(w->table, (int) job->dir);
+        Directory *d = table_find(w->table, (int) job->dir), *child;
         bool again = sight->what == SIGHT_AGAIN && job->change.tries < TRIES;
 
         if (settle_fresh(w->settle, job) && d) {
@@ -186,10 +186,13 @@ static void conclude(Watch *w, const Spot *p, const SettleJob *job, const Sight 
                         report_head(w, d, sight);
                         break;
                 case SIGHT_DIRECTORY:
-                        if (table_child(w->table, d, BYTES(job->name, job->name_size)))
+                        child = table_child(w->table, d, BYTES(job->name, job->name_size));
+                        if (child && child->inode == sight->state.inode && child->btime == sight->state.btime) {
                                 report_state(w, job, sight);
-                        else
+                                state_announce(w, child);
+                        } else {
                                 touch_more(w, job->dir, job, job->change.flags | SETTLE_DIRECTORY, true);
+                        }
                         break;
                 case SIGHT_AGAIN:
                         if (!again)
@@ -214,10 +217,10 @@ static void conclude_unreachable(Watch *w, const SettleJob *jobs, size_t n, uint
         if (lost && (error == -ENOENT || error == -ESTALE || error == -ENOTDIR || error == -ELOOP))
                 state_root_lost(w, lost, CAUSE_ROOT_MOVED);
         for (size_t i = 0; i < n; i++) {
-                bool known = root != 0 && table_find(w->table, (int) jobs[i].dir) && !lost;
+                bool known = table_find(w->table, (int) jobs[i].dir) && !lost;
                 bool again = known && jobs[i].change.tries < TRIES;
 
-                if (!again && known)    /* it should have been there: say that we do not know */
+                if (!again && known && root != 0)       /* it should have been there: say that we do not know */
                         state_gap(w, 0, jobs[i].dir, BYTES_NONE,
                                   error == -EACCES ? CAUSE_PERMISSION : CAUSE_READ_ERROR, -error);
                 if (!again && settle_fresh(w->settle, &jobs[i]))

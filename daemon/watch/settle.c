@@ -492,6 +492,14 @@ bool settle_fresh(const Settle *s, const SettleJob *job) {
         return e && e->flying && !e->stale;
 }
 
+void settle_reported(Settle *s, const SettleJob *job) {
+        Entry *e = find(s, job->dir, BYTES(job->name, job->name_size));
+
+        assert(e && e->flying);
+        e->flight.flags = 0;
+        e->flight.count = e->flight.request = 0;
+}
+
 void settle_done(Settle *s, const SettleJob *job, bool again, int64_t now) {
         Entry *e = find(s, job->dir, BYTES(job->name, job->name_size));
 

@@ -96,6 +96,9 @@ int64_t settle_due(const Settle *s, bool directories);
 
 /** settle_fresh() - whether a job's result may be reported: its name did not go or move meanwhile. */
 bool settle_fresh(const Settle *s, const SettleJob *job);
+/** settle_reported() - a directory's job has been reported, but goes on with the listing of its names: from now on a
+ *  move or the end of its name is news of its own. */
+void settle_reported(Settle *s, const SettleJob *job);
 /** settle_done() - ends a flight. again: the change goes back and is tried once more after the settle time; a stale
  *  one does not. */
 void settle_done(Settle *s, const SettleJob *job, bool again, int64_t now);

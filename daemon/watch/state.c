@@ -112,21 +112,34 @@ void state_barriers(Watch *w) {
 }
 
 void state_mark(Watch *w) {
+        bool wanted = w->mark_wanted != w->mark_posted;
+
+        if (w->mark_posted != w->mark_seen)
+                return;
         for (size_t i = 0; i < w->n_barriers; i++)
-                if (w->barriers[i].stage == BARRIER_MARKED)
-                        return;
-        for (size_t i = 0; i < w->n_barriers; i++)
-                if (w->barriers[i].stage == BARRIER_WAITING) {
-                        if (notify_mark(w->notify) < 0)
-                                return;         /* no answer: the watcher is replaced */
-                        break;
-                }
+                wanted |= w->barriers[i].stage == BARRIER_WAITING;
+        if (!wanted || notify_mark(w->notify) < 0)      /* no answer then: the watcher is replaced */
+                return;
+        w->mark_posted++;
+        if ((int32_t) (w->mark_wanted - w->mark_posted) < 0)
+                w->mark_wanted = w->mark_posted;
         for (size_t i = 0; i < w->n_barriers; i++)
                 if (w->barriers[i].stage == BARRIER_WAITING)
                         w->barriers[i].stage = BARRIER_MARKED;
 }
 
+void state_mark_lost(Watch *w) {
+        if (w->mark_posted == w->mark_seen)
+                return;
+        w->mark_posted--;
+        for (size_t i = 0; i < w->n_barriers; i++)
+                if (w->barriers[i].stage == BARRIER_MARKED)
+                        w->barriers[i].stage = BARRIER_WAITING;
+        state_mark(w);
+}
+
 void state_marked(Watch *w) {
+        w->mark_seen = w->mark_posted;
         for (size_t i = 0; i < w->n_barriers; i++) {
                 Barrier *b = &w->barriers[i];
 
@@ -138,6 +151,16 @@ void state_marked(Watch *w) {
         }
         state_mark(w);
         pthread_cond_broadcast(&w->look);
+}
+
+bool state_blurred(const Watch *w, const Directory *d) {
+        return d->listing || (int32_t) (d->clear_mark - w->mark_seen) > 0;
+}
+
+void state_listed(Watch *w, Directory *d) {
+        d->listing = false;
+        d->clear_mark = w->mark_wanted = w->mark_posted + 1;
+        state_mark(w);
 }
 
 int spot_find(Watch *w, uint32_t dir, Spot *ret) {

@@ -71,6 +71,7 @@ struct Watch {
 
         Barrier barriers[BARRIERS_MAX]; /* in the order of their requests */
         size_t n_barriers;
+        uint32_t mark_wanted, mark_posted, mark_seen;   /* marks through the kernel's queue, one at a time */
 
         int64_t drained;                /* real time when the kernel's queue was last empty */
         int64_t lost_since;             /* notices were dropped by us since then; 0: none */
@@ -89,6 +90,11 @@ void state_emit(Watch *w, const FeedMessage *m, bool must);
 void state_touch(Watch *w, const SettleNotice *n, Moment now);
 void state_barriers(Watch *w);          /* answers the barriers that are through */
 void state_mark(Watch *w);              /* a mark for those that wait for one, unless one is under way */
+void state_mark_lost(Watch *w);
+/* While a directory is listed, and until a mark has passed behind the listing, a notice of a name in it may be older
+ * than what the listing found: then it says no more than that the name is to be looked at. */
+bool state_blurred(const Watch *w, const Directory *d);
+void state_listed(Watch *w, Directory *d);      /* its listing has ended */
 void state_marked(Watch *w);            /* the mark has come */
 void state_counts(Watch *w);
 Root *state_root(Watch *w, uint32_t id);

@@ -227,6 +227,8 @@ int table_move(Table *t, Directory *d, Directory *parent, Bytes name, Directory 
         moved->removals = d->removals;
         moved->walk = d->walk;
         moved->listed = d->listed;
+        moved->listing = d->listing;
+        moved->clear_mark = d->clear_mark;
         moved->first_child = d->first_child;
         for (Directory *c = moved->first_child; c; c = c->next_sibling)
                 c->parent = moved;

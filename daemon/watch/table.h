@@ -23,6 +23,8 @@ typedef struct Directory {
         uint32_t removals;              /* names seen to go: tells a listing that it may be stale */
         uint32_t walk;                  /* walk that listed it last */
         bool listed;                    /* has been listed at least once */
+        bool listing;                   /* is being listed, or will be for the first time */
+        uint32_t clear_mark;            /* notices before this mark may be older than its listing */
         uint8_t name_size;
         char name[];                    /* NUL behind it */
 } Directory;

@@ -66,9 +66,12 @@ static int watch_directory(Watch *w, uint32_t root, Directory *parent, Bytes nam
                 r = 0;                  /* a root that is watched already */
         else
                 r = table_add(w->table, wd, root, parent, name, state->inode, state->btime, &d);
-        if (r < 0)
+        if (r < 0) {
                 notify_remove(w->notify, wd);
-        return r < 0 ? r : wd;
+                return r;
+        }
+        d->listing |= !d->listed;
+        return wd;
 }
 
 static void explain_unwatched(Watch *w, uint32_t dir, Bytes name, int error) {
@@ -80,7 +83,7 @@ static void explain_unwatched(Watch *w, uint32_t dir, Bytes name, int error) {
 
 /* Directories that appear. */
 
-static void report_directory(Watch *w, const SettleJob *job, const IdentifyState *state) {
+static void report_directory(Watch *w, const SettleJob *job, const IdentifyState *state, bool adopted) {
         const SettleChange *c = &job->change;
         FeedMessage m = { .type = FEED_STATE };
 
@@ -89,7 +92,8 @@ static void report_directory(Watch *w, const SettleJob *job, const IdentifyState
         m.STATE.name = BYTES(job->name, job->name_size);
         m.STATE.request = c->request;
         m.STATE.flags = (uint16_t) (((c->flags & SETTLE_NEW) && !(c->flags & SETTLE_OVER) ? FEED_FLAG_CREATED : 0) |
-                                    (c->flags & SETTLE_ARRIVED ? FEED_FLAG_ARRIVED : 0));
+                                    (c->flags & SETTLE_ARRIVED ? FEED_FLAG_ARRIVED : 0) |
+                                    (adopted ? FEED_FLAG_ADOPTED : 0));
         m.STATE.origin = c->origin;
         m.STATE.first = c->first;
         m.STATE.last = c->last;
@@ -179,7 +183,8 @@ static int admit_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeare
                 return 0;
         wd = a->fd >= 0 && a->error == 0 ?
                      watch_directory(w, p->root.id, parent, name, a->fd, &a->state) : 0;
-        report_directory(w, job, &a->state);
+        report_directory(w, job, &a->state, wd > 0);
+        settle_reported(w->settle, job);
         if (a->foreign)
                 state_gap(w, 0, job->dir, name, CAUSE_OTHER_FILESYSTEM, 0);
         else if (wd < 0 || a->error != 0)
@@ -188,8 +193,15 @@ static int admit_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeare
                 return 0;
         d = table_find(w->table, wd);
         state_announce(w, d);
-        d->listed = true;
+        d->listed = d->listing = true;
         return wd;
+}
+
+static void listed(Watch *w, int wd) {
+        Directory *d = table_find(w->table, wd);
+
+        if (d)
+                state_listed(w, d);
 }
 
 static void adopt(Watch *w, const SettleJob *job) {
@@ -213,6 +225,7 @@ static void adopt(Watch *w, const SettleJob *job) {
                 pthread_mutex_unlock(&w->lock);
                 list_appeared(w, STEAL_FD(a.fd), wd, job);
                 pthread_mutex_lock(&w->lock);
+                listed(w, wd);
         }
         settle_done(w->settle, job, again, now_usec(CLOCK_MONOTONIC));
         closep(&a.fd);
@@ -392,7 +405,7 @@ static void list_directory(Walk *k, int wd) {
         if (r == 0) {
                 d = table_find(k->w->table, wd);
                 k->w->walked_twice += d->listed;
-                d->listed = true;
+                d->listed = d->listing = true;
                 d->walk = k->id;
                 state_emit(k->w, &begin, true);
         }
@@ -405,6 +418,7 @@ static void list_directory(Walk *k, int wd) {
                 list_names(k, &spot, wd);
         end.LIST_END.error = (uint32_t) -r;
         pthread_mutex_lock(&k->w->lock);
+        listed(k->w, wd);
         state_emit(k->w, &end, true);
         pthread_mutex_unlock(&k->w->lock);
 }

@@ -188,13 +188,19 @@ static void on_touched(Watch *w, Directory *d, const Notice *n, Moment now) {
         state_touch(w, &notice, now);
 }
 
+/* A name that went, or may have been gone before the listing: it is looked at. */
+static void on_blurred(Watch *w, Directory *d, const Notice *n, Moment now) {
+        SettleNotice notice = { .dir = (uint32_t) d->wd, .name = name_of(n), .origin = ORIGIN_LIVE,
+                                .flags = SETTLE_CONTENT, .count = 1 };
+
+        d->removals++;
+        state_touch(w, &notice, now);
+}
+
 static void on_overflow(Watch *w) {
         w->overflows++;
         state_gap(w, 0, 0, BYTES_NONE, CAUSE_OVERFLOW, 0);
-        for (size_t i = 0; i < w->n_barriers; i++)      /* the mark may have been dropped: another one */
-                if (w->barriers[i].stage == BARRIER_MARKED)
-                        w->barriers[i].stage = BARRIER_WAITING;
-        state_mark(w);
+        state_mark_lost(w);             /* it may have been dropped: another one */
 }
 
 static void on_self(Watch *w, Directory *d, const Notice *n) {
@@ -269,18 +275,38 @@ static bool is_exchange(Batch *b, const Notice *old, const Notice *new) {
         return false;
 }
 
+/* One of the directories is being listed. Between two clear names it is a rename; into a blurred one too, since the
+ * old name says what moved; else each name is looked at for itself. */
+static void on_moved_blurred(Watch *w, Directory *from, const Notice *old, Directory *to, const Notice *new,
+                             bool exchange, Moment now) {
+        if (exchange || state_blurred(w, from)) {
+                on_blurred(w, from, old, now);
+                on_touched(w, to, new, now);
+                to->removals++;
+        } else {
+                on_moved(w, from, old, to, new, now);
+        }
+}
+
 static void on_moved_from(Watch *w, Batch *b, Directory *d, size_t index, Moment now) {
         Notice *old = &b->notices[index], *new = other_half(b, index);
         Directory *to = new ? table_find(w->table, new->wd) : NULL;
         Notice moved;
+        bool exchange;
 
         if (!to) {
-                on_gone(w, d, old, now);
+                if (state_blurred(w, d))
+                        on_blurred(w, d, old, now);
+                else
+                        on_gone(w, d, old, now);
                 return;
         }
         moved = *new;
         new->mask = 0;
-        if (is_exchange(b, old, &moved))
+        exchange = is_exchange(b, old, &moved);
+        if (state_blurred(w, d) || state_blurred(w, to))
+                on_moved_blurred(w, d, old, to, &moved, exchange, now);
+        else if (exchange)
                 on_exchanged(w, d, old, to, &moved, now);
         else
                 on_moved(w, d, old, to, &moved, now);
@@ -303,10 +329,12 @@ static void on_notice(Watch *w, Batch *b, size_t index, Moment now) {
                 on_self(w, d, n);
                 return;
         }
-        if (n->name_size == 0 || !table_attached(d))
+        if (n->name_size == 0)
                 return;                 /* of the directory itself: its parent says the same with a name */
         if (n->mask & IN_MOVED_FROM)
                 on_moved_from(w, b, d, index, now);
+        else if (n->mask & IN_DELETE && state_blurred(w, d))
+                on_blurred(w, d, n, now);
         else if (n->mask & IN_DELETE)
                 on_gone(w, d, n, now);
         else
