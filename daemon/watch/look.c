@@ -130,15 +130,6 @@ static void report_gone(Watch *w, const SettleJob *job, bool was_ignored) {
         state_emit(w, &m, true);
 }
 
-static void report_failed(Watch *w, const SettleJob *job, int error) {
-        FeedMessage m = { .type = FEED_FAILED,
-                          .FAILED = { .request = job->change.request, .dir = job->dir,
-                                      .name = BYTES(job->name, job->name_size), .error = (uint32_t) error } };
-
-        if (job->change.request != 0)
-                state_emit(w, &m, true);
-}
-
 static void report_head(Watch *w, const Directory *d, const Sight *sight) {
         FeedMessage m = { .type = FEED_HEAD,
                           .HEAD = { .root = d->root, .git = sight->git, .commit = BYTES_STR(sight->commit),
@@ -152,6 +143,7 @@ static void touch_more(Watch *w, uint32_t dir, const SettleJob *job, uint16_t fl
                            .origin = job->change.origin };
 
         if (inherit) {
+                n.anew = true;
                 n.count = job->change.count;
                 n.request = job->change.request;
                 n.epoch = job->change.epoch;
@@ -173,8 +165,9 @@ static void suspect_head(Watch *w, const Spot *p, const Directory *d, const Sett
 static void conclude(Watch *w, const Spot *p, const SettleJob *job, const Sight *sight) {
         Directory *d = table_find(w->table, (int) job->dir), *child;
         bool again = sight->what == SIGHT_AGAIN && job->change.tries < TRIES;
+        bool reports = settle_fresh(w->settle, job) && d;
 
-        if (settle_fresh(w->settle, job) && d) {
+        if (reports) {
                 switch (sight->what) {
                 case SIGHT_STATE:
                         report_state(w, job, sight);
@@ -199,14 +192,14 @@ static void conclude(Watch *w, const Spot *p, const SettleJob *job, const Sight 
                                 report_gone(w, job, false);
                         break;
                 case SIGHT_DROP:
-                        report_failed(w, job, sight->error ? sight->error : ECANCELED);
+                        state_failed(w, job->change.request, sight->error ? sight->error : ECANCELED);
                         break;
                 }
                 suspect_head(w, p, sight->what == SIGHT_HEAD ? NULL : d, job);
                 if (sight->open)        /* a version of now; what follows belongs to the next */
                         touch_more(w, job->dir, job, SETTLE_CONTENT, false);
         }
-        settle_done(w->settle, job, again, now_usec(CLOCK_MONOTONIC));
+        state_done(w, job, again, reports);
 }
 
 /* The directory could not be reached as the one that was meant. */
@@ -223,9 +216,7 @@ static void conclude_unreachable(Watch *w, const SettleJob *jobs, size_t n, uint
                 if (!again && known && root != 0)       /* it should have been there: say that we do not know */
                         state_gap(w, 0, jobs[i].dir, BYTES_NONE,
                                   error == -EACCES ? CAUSE_PERMISSION : CAUSE_READ_ERROR, -error);
-                if (!again && settle_fresh(w->settle, &jobs[i]))
-                        report_failed(w, &jobs[i], -error);
-                settle_done(w->settle, &jobs[i], again, now_usec(CLOCK_MONOTONIC));
+                state_done(w, &jobs[i], again, false);
         }
 }
 

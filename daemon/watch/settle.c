@@ -8,6 +8,7 @@
 enum {
         FIRST_BUCKETS = 256,
         EPOCHS = 64,                    /* epochs that may be open at once */
+        DISPLACED = 16,                 /* requests that one call may displace, and more */
 };
 
 typedef struct Entry Entry;
@@ -39,6 +40,9 @@ struct Settle {
         uint32_t epoch;                 /* the present one, from 1 */
         uint32_t lowest;                /* no change of a lower one is left */
         uint32_t open[EPOCHS];          /* changes of each epoch, by epoch % EPOCHS */
+        bool flush_again;               /* there was no epoch left for a flush: the next one to be had is its end */
+        uint32_t displaced[DISPLACED];
+        size_t n_displaced;
 };
 
 static void list_init(Node *n) {
@@ -184,10 +188,27 @@ static void epoch_add(Settle *s, uint32_t epoch) {
         s->open[epoch % EPOCHS]++;
 }
 
+/* Not the place to move `lowest`: what leaves an epoch here may come back to it in the same call. */
 static void epoch_remove(Settle *s, uint32_t epoch) {
         s->open[epoch % EPOCHS]--;
+}
+
+static void epochs_advance(Settle *s) {
         while (s->lowest < s->epoch && s->open[s->lowest % EPOCHS] == 0)
                 s->lowest++;
+        if (s->flush_again && s->epoch - s->lowest < EPOCHS - 1) {
+                s->flush_again = false;
+                s->epoch++;
+        }
+}
+
+static void displace(Settle *s, uint32_t request) {
+        assert(s->n_displaced < DISPLACED);
+        s->displaced[s->n_displaced++] = request;
+}
+
+uint32_t settle_displaced(Settle *s) {
+        return s->n_displaced > 0 ? s->displaced[--s->n_displaced] : 0;
 }
 
 /* Puts a pending entry where it waits for its time. */
@@ -215,7 +236,7 @@ static void drop_pending(Settle *s, Entry *e) {
 }
 
 /* Joins an earlier change into a later one of the same name. */
-static void join(SettleChange *into, const SettleChange *earlier) {
+static void join(Settle *s, SettleChange *into, const SettleChange *earlier) {
         into->first = MIN_OF(into->first, earlier->first);
         into->since = MIN_OF(into->since, earlier->since);
         into->last = MAX_OF(into->last, earlier->last);
@@ -225,6 +246,8 @@ static void join(SettleChange *into, const SettleChange *earlier) {
         into->epoch = MIN_OF(into->epoch, earlier->epoch);
         if (into->request == 0)
                 into->request = earlier->request;
+        else if (earlier->request != 0)
+                displace(s, earlier->request);
         if (earlier->origin == ORIGIN_LIVE)
                 into->origin = ORIGIN_LIVE;
 }
@@ -233,7 +256,7 @@ static void set_pending(Settle *s, Entry *e, const SettleChange *change) {
         if (e->pending) {
                 SettleChange joined = *change;
 
-                join(&joined, &e->now);
+                join(s, &joined, &e->now);
                 epoch_remove(s, e->now.epoch);
                 e->now = joined;
         } else {
@@ -244,7 +267,23 @@ static void set_pending(Settle *s, Entry *e, const SettleChange *change) {
         place(s, e);
 }
 
-int settle_touch(Settle *s, const SettleNotice *n, Moment now, uint32_t *ret_displaced) {
+/* What a name has that waits or is being looked at: the creation that a listing found may be the same operation as
+ * one that was noticed, whichever came first. Counted once; a notice of other things, before the listing found it,
+ * means that nobody noticed the creation. */
+static void merge_found(SettleChange *known, SettleChange *change) {
+        if (change->flags & SETTLE_FOUND) {
+                if (known->flags & (SETTLE_NEW | SETTLE_ARRIVED)) {
+                        change->count = 0;
+                        change->flags &= (uint16_t) ~SETTLE_NEW;
+                }
+                change->flags &= (uint16_t) ~SETTLE_FOUND;
+        } else if (known->flags & SETTLE_FOUND && change->count > 0) {
+                change->count--;
+                known->flags &= (uint16_t) ~SETTLE_FOUND;
+        }
+}
+
+int settle_touch(Settle *s, const SettleNotice *n, Moment now) {
         SettleChange change = {
                 .first = now.real, .last = now.real, .since = now.steady, .touched = now.steady,
                 .count = n->count, .flags = n->flags, .origin = n->origin, .request = n->request,
@@ -252,8 +291,7 @@ int settle_touch(Settle *s, const SettleNotice *n, Moment now, uint32_t *ret_dis
         };
         Entry *e;
 
-        assert(s && n && n->name.size <= 255 && ret_displaced);
-        *ret_displaced = 0;
+        assert(s && n && n->name.size <= 255);
         e = find(s, n->dir, n->name);
         if (!e) {
                 if (s->count >= s->max)
@@ -262,22 +300,12 @@ int settle_touch(Settle *s, const SettleNotice *n, Moment now, uint32_t *ret_dis
                 if (!e)
                         return -ENOMEM;
         }
-        if (e->pending) {
-                if (e->now.flags & SETTLE_FOUND && n->count > 0 && !(n->flags & SETTLE_FOUND)) {
-                        change.count--;         /* the listing was faster than the notice of the same creation */
-                        e->now.flags &= (uint16_t) ~SETTLE_FOUND;
-                } else if (n->flags & SETTLE_FOUND) {
-                        change.count = 0;       /* noticed already */
-                        change.flags &= (uint16_t) ~(SETTLE_FOUND | SETTLE_NEW);
-                }
-                if (n->request != 0 && e->now.request != 0)
-                        *ret_displaced = e->now.request;
-                /* A plain notice of a directory that waits to be watched changes nothing about its turn. */
-        } else if (e->flying && !e->stale && n->flags & SETTLE_FOUND) {
-                change.count = 0;
-                change.flags &= (uint16_t) ~(SETTLE_FOUND | SETTLE_NEW);
-        }
+        if (e->pending)
+                merge_found(&e->now, &change);
+        else if (e->flying && !e->stale && !n->anew)
+                merge_found(&e->flight, &change);
         set_pending(s, e, &change);
+        epochs_advance(s);
         return 0;
 }
 
@@ -295,7 +323,7 @@ static bool take(Settle *s, Entry *e, SettleChange *ret) {
         }
         if (e->flying && !e->stale) {
                 if (any)
-                        join(ret, &e->flight);
+                        join(s, ret, &e->flight);
                 else
                         *ret = e->flight;
                 e->stale = true;
@@ -308,16 +336,20 @@ static bool take(Settle *s, Entry *e, SettleChange *ret) {
 void settle_gone(Settle *s, uint32_t dir, Bytes name, SettleChange *ret) {
         assert(s && ret);
         take(s, find(s, dir, name), ret);
+        epochs_advance(s);
 }
 
-/* The change goes to a name that it takes over; there is always room, since it left another. */
-static int settle_put(Settle *s, uint32_t dir, Bytes name, const SettleChange *change) {
+/* The change goes to a name that it takes over; what left another name has room even when it is full. */
+static int put(Settle *s, uint32_t dir, Bytes name, const SettleChange *change) {
         Entry *e = find(s, dir, name);
 
         if (!e)
                 e = entry_new(s, dir, name);
-        if (!e)
+        if (!e) {
+                if (change->request)
+                        displace(s, change->request);
                 return -ENOMEM;
+        }
         set_pending(s, e, change);
         return 0;
 }
@@ -335,47 +367,76 @@ static void touch_now(SettleChange *c, Moment now) {
         c->tries = 0;
 }
 
-int settle_move(Settle *s, uint32_t old_dir, Bytes old_name, uint32_t dir, Bytes name, bool directory, Moment now,
-                SettleChange *ret, bool *ret_over) {
-        SettleChange source, victim, change = change_now(s, now);
-        bool moved, covered;
+/* What waited for a name that another one takes goes on within that one's change. */
+static void cover(Settle *s, SettleChange *change, const SettleChange *victim) {
+        change->count += victim->count;
+        if (victim->count > 0)
+                change->first = MIN_OF(change->first, victim->first);
+        change->epoch = MIN_OF(change->epoch, victim->epoch);
+        if (change->request == 0)
+                change->request = victim->request;
+        else if (victim->request != 0)
+                displace(s, victim->request);
+}
 
-        assert(s && ret && ret_over);
-        moved = take(s, find(s, old_dir, old_name), &source);
-        covered = take(s, find(s, dir, name), &victim);
-        *ret_over = false;
+/* The source was not recorded yet: its first name comes to nothing. */
+static int move_new(Settle *s, const SettleChange *source, uint32_t dir, Bytes name, const SettleChange *victim,
+                    Moment now) {
+        bool fresh = victim && (victim->flags & SETTLE_NEW) && !(victim->flags & SETTLE_OVER);
+        SettleChange change = *source;
 
-        if (moved && source.flags & SETTLE_NEW) {
-                bool fresh = covered && (victim.flags & SETTLE_NEW) && !(victim.flags & SETTLE_OVER);
+        touch_now(&change, now);
+        change.count++;
+        change.flags = (uint16_t) ((change.flags & ~(SETTLE_FOUND | SETTLE_OVER)) | SETTLE_ARRIVED |
+                                   (fresh ? 0 : SETTLE_OVER));
+        if (victim)
+                cover(s, &change, victim);
+        return put(s, dir, name, &change) < 0 ? -ENOMEM : SETTLE_E_FOLDED;
+}
 
-                *ret_over = source.flags & SETTLE_OVER;
-                change = source;
-                touch_now(&change, now);
-                change.count += 1 + victim.count;
-                change.flags = (uint16_t) ((source.flags & ~(SETTLE_FOUND | SETTLE_OVER)) | SETTLE_ARRIVED |
-                                           (fresh ? 0 : SETTLE_OVER));
-                if (victim.request && !change.request)
-                        change.request = victim.request;
-                if (settle_put(s, dir, name, &change) < 0)
-                        return -ENOMEM;
-                return SETTLE_E_FOLDED;
-        }
+/* The move is reported with all the operations so far; what was pending for the content follows, and the new name is
+ * looked at once more. */
+static int move_recorded(Settle *s, const SettleChange *source, uint32_t dir, Bytes name, bool directory,
+                         const SettleChange *victim, Moment now, SettleChange *ret) {
+        SettleChange change = source ? *source : change_now(s, now);
 
-        /* Reported; what was pending for the content follows, and the new name is looked at once more. */
-        *ret = change;
-        ret->count = 1 + victim.count;
-        if (moved) {
-                change = source;
-                touch_now(&change, now);
-                change.count = 0;
-                ret->count += source.count;
-        }
+        touch_now(&change, now);
         change.flags |= SETTLE_ARRIVED;
         if (directory)
                 change.flags &= (uint16_t) ~SETTLE_DIRECTORY;
-        if (victim.request && !change.request)
-                change.request = victim.request;
-        return settle_put(s, dir, name, &change);
+        change.count++;
+        if (victim)
+                cover(s, &change, victim);
+        *ret = change;
+        ret->first = now.real;
+        if (source && source->count > 0)
+                ret->first = MIN_OF(ret->first, source->first);
+        if (victim && victim->count > 0)
+                ret->first = MIN_OF(ret->first, victim->first);
+        change.count = 0;
+        if (!source && !victim && s->count >= s->max && !find(s, dir, name))
+                return SETTLE_E_FULL;
+        return put(s, dir, name, &change);
+}
+
+int settle_move(Settle *s, uint32_t old_dir, Bytes old_name, uint32_t dir, Bytes name, bool directory, Moment now,
+                SettleChange *ret) {
+        SettleChange source, victim;
+        bool moved, covered;
+        int r;
+
+        assert(s && ret);
+        moved = take(s, find(s, old_dir, old_name), &source);
+        covered = take(s, find(s, dir, name), &victim);
+        if (covered && victim.flags & SETTLE_FOUND && victim.count > 0)
+                victim.count--;         /* the listing was faster than the notice of this very move */
+        if (moved && source.flags & SETTLE_NEW)
+                r = move_new(s, &source, dir, name, covered ? &victim : NULL, now);
+        else
+                r = move_recorded(s, moved ? &source : NULL, dir, name, directory, covered ? &victim : NULL, now,
+                                  ret);
+        epochs_advance(s);
+        return r;
 }
 
 int settle_swap(Settle *s, uint32_t dir1, Bytes name1, uint32_t dir2, Bytes name2, Moment now, SettleChange *ret,
@@ -403,11 +464,16 @@ int settle_swap(Settle *s, uint32_t dir1, Bytes name1, uint32_t dir2, Bytes name
                 first.flags |= SETTLE_OVER;
         if (new2 && !new1)
                 second.flags |= SETTLE_OVER;
+        if (new1 && new2)
+                first.count++;          /* nothing is reported: the exchange counts where one of them appears */
         first.flags |= SETTLE_ARRIVED;
         second.flags |= SETTLE_ARRIVED;
-        r = settle_put(s, dir2, name2, &first);
-        if (r >= 0)
-                r = settle_put(s, dir1, name1, &second);
+        if (!pending1 && !pending2 && s->count >= s->max)
+                return SETTLE_E_FULL;
+        r = put(s, dir2, name2, &first);
+        if (put(s, dir1, name1, &second) < 0)
+                r = -ENOMEM;
+        epochs_advance(s);
         if (r < 0)
                 return r;
         return new1 || new2 ? SETTLE_E_FOLDED : 0;
@@ -506,7 +572,7 @@ void settle_done(Settle *s, const SettleJob *job, bool again, int64_t now) {
         assert(e && e->flying);
         e->flying = false;
         if (again && !e->stale) {
-                SettleChange change = job->change;
+                SettleChange change = e->flight;
 
                 change.tries++;
                 change.touched = now;
@@ -517,15 +583,18 @@ void settle_done(Settle *s, const SettleJob *job, bool again, int64_t now) {
                 list_append(e->now.flags & SETTLE_DIRECTORY ? &s->ready_directories : &s->ready_files,
                             &e->by_touch);
         }
-        epoch_remove(s, job->change.epoch);
+        epoch_remove(s, e->flight.epoch);
         entry_release(s, e);
+        epochs_advance(s);
 }
 
 uint32_t settle_flush(Settle *s) {
         uint32_t flushed = s->epoch;
 
         if (s->epoch - s->lowest < EPOCHS - 1)
-                s->epoch++;             /* else the present epoch serves once more: later notices delay it */
+                s->epoch++;
+        else
+                s->flush_again = true;  /* later notices delay it */
         while (!list_empty(&s->quiet)) {
                 Entry *e = s->quiet.next->entry;
 
@@ -533,8 +602,7 @@ uint32_t settle_flush(Settle *s) {
                 e->now.tries = 0;
                 list_append(&s->ready_files, &e->by_touch);
         }
-        while (s->lowest < s->epoch && s->open[s->lowest % EPOCHS] == 0)
-                s->lowest++;
+        epochs_advance(s);
         return flushed;
 }
 
@@ -547,5 +615,14 @@ size_t settle_count(const Settle *s) {
 }
 
 int64_t settle_oldest(const Settle *s) {
-        return list_empty(&s->aged) ? 0 : s->aged.next->entry->now.first;
+        int64_t oldest = INT64_MAX;
+
+        for (size_t i = 0; i < s->n_buckets; i++)
+                for (const Entry *e = s->buckets[i]; e; e = e->chain) {
+                        if (e->pending)
+                                oldest = MIN_OF(oldest, e->now.first);
+                        if (e->flying && !e->stale)
+                                oldest = MIN_OF(oldest, e->flight.first);
+                }
+        return s->count > 0 && oldest < INT64_MAX ? oldest : 0;
 }

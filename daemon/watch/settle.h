@@ -62,28 +62,35 @@ Settle *settle_free(Settle *s);
 void settle_times(Settle *s, int64_t quiet, int64_t oldest);
 
 /** settle_touch() - one notice. count: name operations it stands for. epoch: 0: the present one; else one that was
- *  inherited (the change belongs to what was noticed then). *ret_displaced: a request that the name's change carried
- *  and that this one replaces, or 0. 0, SETTLE_E_FULL, -ENOMEM. */
+ *  inherited (the change belongs to what was noticed then). 0, SETTLE_E_FULL, -ENOMEM. */
 typedef struct SettleNotice {
         uint32_t dir;
         Bytes name;
         uint16_t flags;
         uint8_t origin;
         uint32_t count, request, epoch;
+        bool anew;                      /* by whom a job was given: this is what it was about, all of it once more */
 } SettleNotice;
-int settle_touch(Settle *s, const SettleNotice *n, Moment now, uint32_t *ret_displaced);
+int settle_touch(Settle *s, const SettleNotice *n, Moment now);
+
+/** settle_displaced() - a change carries one request; where two of them join, the other one must be answered by the
+ *  caller: after each call that changes something, until this returns 0. */
+uint32_t settle_displaced(Settle *s);
 
 /** settle_gone() - the name went. *ret: what was pending for it, all zero when nothing was. */
 void settle_gone(Settle *s, uint32_t dir, Bytes name, SettleChange *ret);
 
 /** settle_move() - (old_dir, old_name) became (dir, name). A change that was not recorded yet moves along:
- *  SETTLE_E_FOLDED; *ret_over: the old name may have held a recorded node that is gone from it now.
- *  Else 0: the move is to be reported, *ret has its count and times; what was pending moves along too. */
+ *  SETTLE_E_FOLDED; report the old name as gone all the same, of no operation: a look that was faster than the notice
+ *  may have recorded it, or what it was over before.
+ *  Else the move is to be reported, *ret has its count and times; 0: what was pending moves along too; SETTLE_E_FULL:
+ *  nothing was pending, and the look at the new name that is due now could not be taken. */
 int settle_move(Settle *s, uint32_t old_dir, Bytes old_name, uint32_t dir, Bytes name, bool directory, Moment now,
-                SettleChange *ret, bool *ret_over);
+                SettleChange *ret);
 
 /** settle_swap() - two names exchanged what they hold. 0: report the exchange; SETTLE_E_FOLDED: one of them was not
- *  recorded; *ret_moved says which recorded one to report as moved: 0 neither, 1 the first, 2 the second. */
+ *  recorded; *ret_moved says which recorded one to report as moved: 0 neither, 1 the first, 2 the second.
+ *  SETTLE_E_FULL: report the exchange; the looks at both could not be taken. */
 int settle_swap(Settle *s, uint32_t dir1, Bytes name1, uint32_t dir2, Bytes name2, Moment now, SettleChange *ret,
                 int *ret_moved);
 
@@ -109,7 +116,7 @@ uint32_t settle_flush(Settle *s);
 bool settle_flushed(const Settle *s, uint32_t epoch);
 
 size_t settle_count(const Settle *s);
-/** settle_oldest() - first (real time) of the oldest change, 0: none. Looks at the oldest pending only. */
+/** settle_oldest() - first (real time) of the oldest change, pending or in flight; 0: none. Looks at all of them. */
 int64_t settle_oldest(const Settle *s);
 
 #endif

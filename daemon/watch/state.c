@@ -15,25 +15,37 @@ void state_emit(Watch *w, const FeedMessage *m, bool must) {
                 eventfd_write(w->wake_fd, 1);
 }
 
-static void fail_request(Watch *w, uint32_t request, uint32_t dir, Bytes name, int error) {
-        FeedMessage m = { .type = FEED_FAILED,
-                          .FAILED = { .request = request, .dir = dir, .name = name, .error = (uint32_t) error } };
+void state_failed(Watch *w, uint32_t request, int error) {
+        FeedMessage m = { .type = FEED_FAILED, .FAILED = { .request = request, .error = (uint32_t) error } };
 
         if (request != 0)
                 state_emit(w, &m, true);
 }
 
+void state_displaced(Watch *w) {
+        for (uint32_t request; (request = settle_displaced(w->settle)) != 0;)
+                state_failed(w, request, EAGAIN);
+}
+
+void state_done(Watch *w, const SettleJob *job, bool again, bool answered) {
+        if (!again && !answered && settle_fresh(w->settle, job))
+                state_failed(w, job->change.request, ENOENT);
+        settle_done(w->settle, job, again, now_usec(CLOCK_MONOTONIC));
+        state_displaced(w);
+        if (settle_due(w->settle, true) < INT64_MAX)    /* what came due while this one was looked at */
+                pthread_cond_signal(&w->walk);
+        pthread_cond_signal(&w->look);
+}
+
 void state_touch(Watch *w, const SettleNotice *n, Moment now) {
         int64_t due = MIN_OF(settle_due(w->settle, false), settle_due(w->settle, true));
-        uint32_t displaced = 0;
-        int r = settle_touch(w->settle, n, now, &displaced);
 
-        if (r != 0) {
+        if (settle_touch(w->settle, n, now) != 0) {
                 if (w->lost_since == 0)
                         w->lost_since = w->drained;
-                displaced = n->request;
+                state_failed(w, n->request, EAGAIN);
         }
-        fail_request(w, displaced, n->dir, n->name, EAGAIN);
+        state_displaced(w);
         if (n->flags & SETTLE_DIRECTORY)
                 pthread_cond_signal(&w->walk);
         else if (settle_due(w->settle, false) < due)

@@ -88,6 +88,12 @@ static inline Moment moment_now(void) {
 /* Under the lock: */
 void state_emit(Watch *w, const FeedMessage *m, bool must);
 void state_touch(Watch *w, const SettleNotice *n, Moment now);
+/* state_done() - ends the flight of a job, and wakes who can go on. answered: its result was reported; when it was
+ * not, and it does not go back (again), a request that it carried has failed.
+ * state_displaced() - answers the requests that settle_displaced() hands out. */
+void state_done(Watch *w, const SettleJob *job, bool again, bool answered);
+void state_displaced(Watch *w);
+void state_failed(Watch *w, uint32_t request, int error);       /* request 0: nothing */
 void state_barriers(Watch *w);          /* answers the barriers that are through */
 void state_mark(Watch *w);              /* a mark for those that wait for one, unless one is under way */
 void state_mark_lost(Watch *w);

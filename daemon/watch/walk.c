@@ -162,25 +162,27 @@ static void open_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeare
 }
 
 /* Under the lock. What appeared is reported, watched and announced in one go; returns the wd to list, or 0. */
-static int admit_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeared *a, bool *ret_again) {
+static int admit_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeared *a, bool *ret_answered) {
         Directory *parent = table_find(w->table, (int) job->dir), *d;
         Bytes name = BYTES(job->name, job->name_size);
         int wd;
 
-        *ret_again = false;
+        *ret_answered = false;
         if (!parent || !table_attached(parent) || !settle_fresh(w->settle, job))
                 return 0;
         if (a->error == ENOENT || a->error == ENOTDIR || (a->error == 0 && !S_ISDIR(a->state.mode))) {
                 SettleNotice n = { .dir = job->dir, .name = name, .origin = job->change.origin,
                                    .flags = (uint16_t) ((job->change.flags & ~SETTLE_DIRECTORY) | SETTLE_CONTENT),
                                    .count = job->change.count, .request = job->change.request,
-                                   .epoch = job->change.epoch };
+                                   .epoch = job->change.epoch, .anew = true };
 
                 state_touch(w, &n, moment_now());       /* not a directory any more: let it be looked at */
+                *ret_answered = true;
                 return 0;
         }
         if (a->ignored)
                 return 0;
+        *ret_answered = true;
         wd = a->fd >= 0 && a->error == 0 ?
                      watch_directory(w, p->root.id, parent, name, a->fd, &a->state) : 0;
         report_directory(w, job, &a->state, wd > 0);
@@ -207,7 +209,7 @@ static void listed(Watch *w, int wd) {
 static void adopt(Watch *w, const SettleJob *job) {
         CLEANUP(spot_done) Spot spot = { .fd = -1 };
         Appeared a = { .fd = -1 };
-        bool root_failed = false, again = false;
+        bool root_failed = false, again = false, answered = false;
         int r = spot_find(w, job->dir, &spot), wd = 0;
 
         if (r == 0) {
@@ -217,7 +219,7 @@ static void adopt(Watch *w, const SettleJob *job) {
                         open_appeared(w, &spot, job, &a);
                 pthread_mutex_lock(&w->lock);
                 if (r == 0)
-                        wd = admit_appeared(w, &spot, job, &a, &again);
+                        wd = admit_appeared(w, &spot, job, &a, &answered);
                 else    /* its place moved; the looking threads try again, or find the root lost */
                         again = job->change.tries < TRIES;
         }
@@ -227,7 +229,7 @@ static void adopt(Watch *w, const SettleJob *job) {
                 pthread_mutex_lock(&w->lock);
                 listed(w, wd);
         }
-        settle_done(w->settle, job, again, now_usec(CLOCK_MONOTONIC));
+        state_done(w, job, again, answered);
         closep(&a.fd);
         state_barriers(w);
 }
@@ -488,13 +490,16 @@ static bool answer_watch(Walk *k) {
         fd = wd = open_root(path, &m, &state, uuid, &btime);
         pthread_mutex_lock(&k->w->lock);
         root = state_root(k->w, k->root);
-        if (root && fd >= 0)
+        if (!root)
+                wd = -ENOENT;           /* not wanted any more */
+        else if (fd >= 0)
                 wd = watch_root(k->w, root, fd, &state);
         if (wd > 0)
                 m.ROOT.dir = (uint32_t) wd;
         else
                 m.ROOT.error = (uint32_t) -wd;
-        state_emit(k->w, &m, true);
+        if (root)
+                state_emit(k->w, &m, true);
         if (wd > 0) {
                 SettleNotice head = { .dir = (uint32_t) wd, .name = BYTES("", 0), .origin = k->origin };
 

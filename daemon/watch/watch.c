@@ -45,6 +45,7 @@ static void report_gone(Watch *w, Directory *d, const Notice *n, Moment now) {
         FeedMessage m = { .type = FEED_GONE };
 
         settle_gone(w->settle, (uint32_t) d->wd, name_of(n), &change);
+        state_displaced(w);
         m.GONE.dir = (uint32_t) d->wd;
         m.GONE.name = name_of(n);
         m.GONE.request = change.request;
@@ -56,7 +57,7 @@ static void report_gone(Watch *w, Directory *d, const Notice *n, Moment now) {
         m.GONE.last = now.real;
         m.GONE.count = change.count + 1;
         if (m.GONE.request != 0 || !ignored(w, d, n))
-                state_emit(w, &m, false);
+                state_emit(w, &m, m.GONE.request != 0);
         d->removals++;
 }
 
@@ -91,7 +92,8 @@ static void move_directory(Watch *w, Directory *from, Directory *to, const Notic
                 table_subtree(child, announce, w);
 }
 
-static void report_over(Watch *w, Directory *d, Bytes name, Moment now) {
+/* Nothing is there any more, and nothing is recorded there, as far as we know. */
+static void report_left(Watch *w, Directory *d, Bytes name, Moment now) {
         FeedMessage m = { .type = FEED_GONE,
                           .GONE = { .dir = (uint32_t) d->wd, .name = name, .origin = ORIGIN_LIVE,
                                     .first = now.real, .last = now.real } };
@@ -112,17 +114,17 @@ static void report_moved(Watch *w, Directory *from, Bytes old_name, Directory *t
 
 static void on_moved(Watch *w, Directory *from, const Notice *old, Directory *to, const Notice *new, Moment now) {
         SettleChange change;
-        bool over = false;
         int r = settle_move(w->settle, (uint32_t) from->wd, name_of(old), (uint32_t) to->wd, name_of(new),
-                            is_directory(old), now, &change, &over);
+                            is_directory(old), now, &change);
 
         from->removals++;
         to->removals++;
-        if (r < 0)
+        state_displaced(w);
+        if (r < 0 || r == SETTLE_E_FULL)
                 w->lost_since = w->lost_since ? w->lost_since : w->drained;
-        if (over)
-                report_over(w, from, name_of(old), now);
-        if (r == 0)
+        if (r == SETTLE_E_FOLDED)
+                report_left(w, from, name_of(old), now);
+        if (r == 0 || r == SETTLE_E_FULL)
                 report_moved(w, from, name_of(old), to, name_of(new), is_directory(old), &change);
         if (is_directory(old))
                 move_directory(w, from, to, old, new);
@@ -154,9 +156,10 @@ static void on_exchanged(Watch *w, Directory *a, const Notice *name1, Directory 
 
         a->removals++;
         b->removals++;
-        if (r < 0)
+        state_displaced(w);
+        if (r < 0 || r == SETTLE_E_FULL)
                 w->lost_since = w->lost_since ? w->lost_since : w->drained;
-        if (r == 0) {
+        if (r == 0 || r == SETTLE_E_FULL) {
                 FeedMessage m = { .type = FEED_EXCHANGED,
                                   .EXCHANGED = { .old_dir = (uint32_t) a->wd, .old_name = name_of(name1),
                                                  .dir = (uint32_t) b->wd, .name = name_of(name2),
