@@ -20,12 +20,15 @@ typedef struct Ask {
         Place *places;
         size_t n_places;
         int64_t dataset;                /* the one that all answers are of; 0: several */
+        bool came_from;                 /* and renames from there into other datasets */
         int64_t kinds, origins;         /* as bound to the statements */
         int64_t lo, hi;                 /* answers are in (lo, hi] */
         int64_t given;
 } Ask;
 
 static bool beneath(Bytes path, const Buffer *above) {
+        if (above->size == 0)
+                return true;            /* the root: events of the dataset that have no path, too */
         return path.data && path.size >= above->size && memcmp(path.data, above->data, above->size) == 0 &&
                (path.size == above->size || path.data[above->size] == '/');
 }
@@ -34,9 +37,9 @@ static bool in_places(const Ask *a, const QueryEvent *e) {
         for (size_t i = 0; i < a->n_places; i++) {
                 const Place *p = &a->places[i];
 
-                if (p->dataset->id != e->event.dataset)
-                        continue;
-                if (p->path.size == 0 || beneath(e->path, &p->path) || beneath(e->old_path, &p->path))
+                if (p->dataset->id == e->event.dataset && beneath(e->path, &p->path))
+                        return true;
+                if (e->event.old_parent != 0 && p->dataset->root_node == a->q->old_base && beneath(e->old_path, &p->path))
                         return true;
         }
         return a->n_places == 0;
@@ -59,6 +62,7 @@ static int answer(Ask *a, sqlite3_stmt *stmt) {
         r = row_commit(a->q, &row);
         if (r < 0)
                 return r;
+        a->q->released = false;
         if (a->fn(a->userdata, &row) != 0 || ++a->given == a->filter->limit)
                 return QUERY_STOPPED;
         return 0;
@@ -80,12 +84,18 @@ static int scan_page(Ask *a, int64_t lo, int64_t hi, int64_t *at) {
         sql_bind(stmt, 4, a->kinds);
         sql_bind(stmt, 5, a->origins);
         sql_bind(stmt, 6, QUERY_PAGE);
+        sql_bind(stmt, 7, a->came_from);
         while ((r = query_step(a->q, stmt)) > 0) {
                 n++;
                 seq = sql_column(stmt, 0);
+                a->q->released = false;
                 r = answer(a, stmt);
                 if (r != 0)
                         return r;
+                if (a->q->released) {
+                        n = QUERY_PAGE;
+                        break;
+                }
         }
         if (n == QUERY_PAGE)
                 *at = down ? seq - 1 : seq;
@@ -218,7 +228,7 @@ static int answer_seq(Ask *a, int64_t seq) {
                 return r;
         if (!((a->kinds >> sql_column(stmt, 4)) & 1) || !((a->origins >> sql_column(stmt, 5)) & 1))
                 return 0;
-        if (a->dataset != 0 && sql_column(stmt, 3) != a->dataset)
+        if (a->dataset != 0 && !a->came_from && sql_column(stmt, 3) != a->dataset)
                 return 0;
         return answer(a, stmt);
 }
@@ -363,8 +373,10 @@ static int find_places(Ask *a) {
                         return r;
                 a->n_places++;
         }
-        if (a->dataset == 0 && a->n_places == 1)
+        if (a->dataset == 0 && a->n_places == 1) {
                 a->dataset = a->places[0].dataset->id;
+                a->came_from = true;
+        }
         return 0;
 }
 

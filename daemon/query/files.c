@@ -57,6 +57,7 @@ static int give(List *l, sqlite3_stmt *stmt) {
                 .commit = l->dataset->kind == DATASET_KIND_GIT ? l->dataset->head : NULL,
         };
 
+        l->q->released = false;
         return l->fn(l->userdata, &f) != 0 || ++l->given == l->limit ? QUERY_STOPPED : 0;
 }
 
@@ -69,8 +70,16 @@ static int append_name(List *l, const Level *level, Bytes name) {
         return r < 0 ? r : buffer_add(&l->path, name.data, name.size);
 }
 
-/* The next page of the directory on top; ends early at a directory, which then is on top. The parent's statement is
- * not kept: it is asked again from the name where it stood. Returns 1 when the directory is at its end. */
+static void stand_at(Level *level, const Buffer *path) {
+        size_t start = level->path_size > 0 ? level->path_size + 1 : 0;
+
+        level->name_size = (uint8_t) MIN_OF(path->size - start, sizeof(level->name));
+        memcpy(level->name, path->data + start, level->name_size);
+}
+
+/* The next page of the directory on top; ends early at a directory, which then is on top, and at a callback that gave
+ * the statement up. The statement is not kept: it is asked again from the name where it stood. Returns 1 when the
+ * directory is at its end. */
 static int list_page(List *l) {
         CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
         Level *level = &l->levels[l->n - 1];
@@ -83,19 +92,17 @@ static int list_page(List *l) {
         sqlite3_bind_blob(stmt, 2, level->name, level->name_size, SQLITE_STATIC);
         sql_bind(stmt, 3, QUERY_PAGE);
         while ((r = query_step(l->q, stmt)) > 0) {
-                Bytes name = sql_column_bytes(stmt, 0);
-                bool last = ++n == QUERY_PAGE;
+                int64_t directory = sql_column(stmt, 1) == TYPE_DIRECTORY ? sql_column(stmt, 12) : 0;
 
-                r = append_name(l, level, name);
+                r = append_name(l, level, sql_column_bytes(stmt, 0));
                 if (r == 0)
                         r = give(l, stmt);
                 if (r != 0)
                         return r;
-                if (!last && sql_column(stmt, 1) != TYPE_DIRECTORY)
+                if (++n < QUERY_PAGE && directory == 0 && !l->q->released)
                         continue;
-                level->name_size = (uint8_t) MIN_OF(name.size, sizeof(level->name));
-                memcpy(level->name, name.data, level->name_size);
-                return sql_column(stmt, 1) == TYPE_DIRECTORY ? push(l, sql_column(stmt, 12)) : 0;
+                stand_at(level, &l->path);
+                return directory != 0 ? push(l, directory) : 0;
         }
         return r < 0 ? r : 1;
 }
@@ -166,12 +173,11 @@ int query_files(Query *q, const char *dataset, Bytes directory, int64_t limit, Q
         int r;
 
         assert(q);
-        assert(dataset || directory.data);
         assert(fn);
 
         r = call_begin(q);
         if (r == 0)
-                r = directory.data ? list_place(&l, directory) : list_dataset(&l, dataset);
+                r = directory.data ? list_place(&l, directory) : dataset ? list_dataset(&l, dataset) : QUERY_E_NO_DATASET;
         free(l.levels);
         buffer_done(&l.path);
         return call_end(q, r);

@@ -252,6 +252,7 @@ static bool entry_is(const PathEntry *e, int64_t dataset, int64_t node, int64_t 
 typedef struct Climb {
         int64_t dataset, root, seq;
         int64_t from, to;               /* in which all links on the way held */
+        int64_t base;                   /* where it ended */
         Buffer *names;
 } Climb;
 
@@ -301,12 +302,14 @@ static int climb(Query *q, Climb *c, int64_t node, Buffer *ret) {
                 if (entry_is(known, c->dataset, node, c->seq)) {
                         c->from = MAX_OF(c->from, known->from);
                         c->to = MIN_OF(c->to, known->to);
+                        c->base = known->base;
                         return buffer_add(ret, known->path.data, known->path.size);
                 }
                 if (depth == DEPTH_MAX)
                         return -ELOOP;
                 r = climb_one(q, c, &node);
         }
+        c->base = node;
         return r < 0 ? r : 0;
 }
 
@@ -326,29 +329,30 @@ static int unwind(const Buffer *names, size_t start, Buffer *ret) {
         return r;
 }
 
-int path_at(Query *q, int64_t dataset, int64_t node, int64_t seq, Buffer *ret) {
-        PathEntry *entry = entry_of(q, dataset, node);
+static int remember(PathEntry *e, const Climb *c, int64_t node, Bytes path) {
+        int r;
+
+        e->path.size = 0;
+        e->node = 0;
+        r = buffer_add(&e->path, path.data, path.size);
+        if (r == 0)
+                *e = (PathEntry) { c->dataset, node, c->from, c->to, c->base, e->path };
+        return r;
+}
+
+int path_at(Query *q, int64_t dataset, int64_t node, int64_t seq, Buffer *ret, int64_t *ret_base) {
         Dataset *d = dataset_get(q, dataset);
         Climb c = { .dataset = dataset, .root = d ? d->root_node : 0, .seq = seq, .to = INT64_MAX, .names = &q->scratch };
         size_t start = ret->size;
         int r;
 
-        if (node == c.root)
-                return 0;
-        if (entry_is(entry, dataset, node, seq))
-                return buffer_add(ret, entry->path.data, entry->path.size);
         q->scratch.size = 0;
         r = climb(q, &c, node, ret);
         if (r == 0)
                 r = unwind(&q->scratch, start, ret);
-        if (r < 0 || c.to == INT64_MAX)
-                return r;
-
-        entry->path.size = 0;
-        entry->node = 0;
-        r = buffer_add(&entry->path, ret->data + start, ret->size - start);
-        if (r < 0)
-                return r;
-        *entry = (PathEntry) { dataset, node, c.from, c.to, entry->path };
-        return 0;
+        if (r == 0 && q->scratch.size > 0 && c.to != INT64_MAX)
+                r = remember(entry_of(q, dataset, node), &c, node, BYTES(ret->data + start, ret->size - start));
+        if (r == 0 && ret_base)
+                *ret_base = c.base;
+        return r;
 }

@@ -19,7 +19,7 @@
         " FROM event AS e LEFT JOIN attr AS a ON a.id = e.attr LEFT JOIN content AS c ON c.id = e.content"
 
 #define EVENT_SCAN                                                                                                \
-        EVENT_ROW " WHERE e.seq > ?1 AND e.seq <= ?2 AND (?3 = 0 OR e.dataset = ?3)"                              \
+        EVENT_ROW " WHERE e.seq > ?1 AND e.seq <= ?2 AND (?3 = 0 OR e.dataset = ?3 OR (?7 AND e.kind IN (4, 5)))" \
                   " AND (?4 >> e.kind) & 1 AND (?5 >> e.origin) & 1"
 
 #define FILE_ROW                                                                                                  \
@@ -111,9 +111,10 @@ typedef struct Dataset {
         char commit[65];
 } Dataset;
 
-/* The path of a directory in [from, to]; it stays true, since to is at most the newest event that was looked at. */
+/* The path of a directory in [from, to]; it stays true, since to is at most the newest event that was looked at.
+ * base: the root that it is relative to. */
 typedef struct PathEntry {
-        int64_t dataset, node, from, to;
+        int64_t dataset, node, from, to, base;
         Buffer path;
 } PathEntry;
 
@@ -122,6 +123,7 @@ struct Query {
         char *path;
         int64_t deadline;               /* µs of CLOCK_MONOTONIC; 0: never */
         atomic_bool cancelled;
+        bool released;                  /* by the callback of the row at hand: no statement has a row any more */
 
         Dataset **datasets;             /* each stays where it is until the next call begins */
         size_t n_datasets;
@@ -131,10 +133,11 @@ struct Query {
 
         PathEntry *paths;               /* PATH_CACHE_SIZE */
         Buffer row_path, row_old_path, scratch;
+        int64_t old_base;               /* root node to which row_old_path is relative */
 };
 
 /* query.c */
-int call_begin(Query *q);
+int call_begin(Query *q);               /* forgets what an earlier call left, and loads the datasets */
 int call_end(Query *q, int r);          /* the answer of a call from the result of its work */
 int call_check(Query *q);               /* -ECANCELED once the deadline has passed */
 int query_stmt(Query *q, QueryStatement which, sqlite3_stmt **ret);
@@ -177,14 +180,15 @@ int holders_find(Query *q, const Place *p, Holders *ret);
 /** holders_newest() - the last holder alone, however many there were. QUERY_E_NO_FILE. */
 int holders_newest(Query *q, const Place *p, Segment *ret);
 
-/** path_at() - the path that a node had as of an event, appended to ret. Nodes without a link are roots: "". */
-int path_at(Query *q, int64_t dataset, int64_t node, int64_t seq, Buffer *ret);
+/** path_at() - the path that a node had as of an event, appended to ret: relative to the root of the event's dataset,
+ *  or to the root in which the node then was, of which *ret_base (may be NULL) is the node. */
+int path_at(Query *q, int64_t dataset, int64_t node, int64_t seq, Buffer *ret, int64_t *ret_base);
 
 /* row.c */
 
 /** row_event() - the event of a row of EVENT_ROW, with its times and boot. */
 int row_event(Query *q, sqlite3_stmt *stmt, Event *ret);
-/** row_complete() - its dataset and paths, in q's buffers. row_commit() - the HEAD before it. */
+/** row_complete() - its dataset and paths, in q's buffers; q->old_base: the root of the old path. row_commit() - the HEAD before it. */
 int row_complete(Query *q, const Event *e, QueryEvent *ret);
 int row_commit(Query *q, QueryEvent *e);
 int batch_find(Query *q, int64_t seq);  /* fills q->batch_... */

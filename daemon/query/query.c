@@ -135,6 +135,14 @@ void query_cancel(Query *q) {
         atomic_store(&q->cancelled, true);
 }
 
+void query_release(Query *q) {
+        assert(q);
+        for (sqlite3_stmt *stmt = NULL; (stmt = sqlite3_next_stmt(q->sql.db, stmt));)
+                if (sqlite3_stmt_busy(stmt))
+                        sqlite3_reset(stmt);
+        q->released = true;
+}
+
 int call_check(Query *q) {
         if (atomic_load(&q->cancelled))
                 return -ECANCELED;
@@ -228,13 +236,13 @@ int query_datasets_load(Query *q) {
 }
 
 int call_begin(Query *q) {
+        atomic_store(&q->cancelled, false);
         forget_datasets(q);
         return query_datasets_load(q);
 }
 
 int call_end(Query *q, int r) {
         q->deadline = 0;
-        atomic_store(&q->cancelled, false);
         if (r == -ECANCELED)
                 return QUERY_E_DEADLINE;
         return r == QUERY_STOPPED ? 0 : r;

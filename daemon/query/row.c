@@ -75,11 +75,12 @@ int row_event(Query *q, sqlite3_stmt *stmt, Event *ret) {
         return 0;
 }
 
-static int full_path(Query *q, const Event *e, int64_t parent, Bytes name, Buffer *buffer, Bytes *ret) {
+static int full_path(Query *q, const Event *e, int64_t parent, Bytes name, Buffer *buffer, Bytes *ret,
+                     int64_t *ret_base) {
         int r;
 
         buffer->size = 0;
-        r = path_at(q, e->dataset, parent, e->seq, buffer);
+        r = path_at(q, e->dataset, parent, e->seq, buffer, ret_base);
         if (r == 0 && name.data && buffer->size > 0)
                 r = buffer_add(buffer, "/", 1);
         if (r == 0 && name.data)
@@ -100,11 +101,11 @@ int row_complete(Query *q, const Event *e, QueryEvent *ret) {
         if (d)
                 memcpy(ret->event.dataset_uuid, d->id128, EVENT_ID_SIZE);
         if (r == 0 && e->parent != 0)
-                r = full_path(q, e, e->parent, e->name, &q->row_path, &ret->path);
+                r = full_path(q, e, e->parent, e->name, &q->row_path, &ret->path, NULL);
         else if (r == 0 && e->node != 0)
-                r = full_path(q, e, e->node, BYTES_NONE, &q->row_path, &ret->path);
+                r = full_path(q, e, e->node, BYTES_NONE, &q->row_path, &ret->path, NULL);
         if (r == 0 && e->old_parent != 0)
-                r = full_path(q, e, e->old_parent, e->old_name, &q->row_old_path, &ret->old_path);
+                r = full_path(q, e, e->old_parent, e->old_name, &q->row_old_path, &ret->old_path, &q->old_base);
         return r;
 }
 

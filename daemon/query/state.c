@@ -28,6 +28,7 @@ static int give_dataset(Query *q, const Dataset *d, QueryDatasetFn fn, void *use
         row.files = sql_column(stmt, 0);
         row.bytes = sql_column(stmt, 1);
         row.gaps_open = sql_column(stmt, 2);
+        sqlite3_reset(stmt);
         return fn(userdata, &row) != 0 ? QUERY_STOPPED : 0;
 }
 
@@ -172,7 +173,7 @@ static int give_stretch(Query *q, const Dataset *d, const Stretch *s, QueryStret
         if (s->gap) {
                 q->row_path.size = 0;
                 if (!s->whole)
-                        r = path_at(q, d->id, s->node, s->seq, &q->row_path);
+                        r = path_at(q, d->id, s->node, s->seq, &q->row_path, NULL);
                 if (r == 0 && q->row_path.size == 0)
                         r = buffer_add(&q->row_path, ".", 1);
                 if (r < 0)
@@ -251,7 +252,9 @@ int query_totals(Query *q, QueryTotals *ret) {
                 wal = NULL;
                 return call_end(q, -ENOMEM);
         }
-        r = read_totals(q, &t);
+        r = call_begin(q);
+        if (r == 0)
+                r = read_totals(q, &t);
         if (r == 0)
                 r = number(q, QUERY_SQL_PAGES, &t.store_bytes);
         if (r == 0)
@@ -320,11 +323,13 @@ static int chunk_page(Chunks *c, int64_t *after) {
                 };
 
                 *after = row.from;
-                n++;
+                c->q->released = false;
                 if (c->fn(c->userdata, &row) != 0)
                         return QUERY_STOPPED;
+                if (++n == QUERY_PAGE || c->q->released)
+                        return 1;
         }
-        return r < 0 ? r : n == QUERY_PAGE;
+        return r;
 }
 
 static int chunks(Chunks *c) {
@@ -354,7 +359,9 @@ int query_chunks(Query *q, const char *name, int64_t since, int64_t until, Query
         assert(name);
         assert(fn);
 
-        r = chunks(&c);
+        r = call_begin(q);
+        if (r == 0)
+                r = chunks(&c);
         free(c.labels);
         free(c.unit);
         return call_end(q, r);

@@ -31,6 +31,8 @@ typedef struct ModelNode {
 typedef struct Stored {
         uint8_t *bytes;
         size_t size;
+        int64_t dataset, old_dataset;
+        char path[1024], old_path[1024];        /* "": none; relative to their roots */
 } Stored;
 
 static Fixture f;
@@ -143,6 +145,37 @@ static ModelLink *pick_link(Type type) {
         return found;
 }
 
+/* Where a name in a directory is now. */
+static void model_path(int64_t dir, Bytes name, char *ret, size_t size) {
+        char above[1024];
+
+        snprintf(ret, size, "%.*s", (int) name.size, (const char *) name.data);
+        while (dir != roots[0] && dir != roots[1]) {
+                size_t i = 0;
+
+                while (i < n_links && !(links[i].until == 0 && links[i].node == dir))
+                        i++;
+                assert_true(i < n_links);
+                name = name_of(links[i].name);
+                snprintf(above, sizeof(above), "%.*s%s%.900s", (int) name.size, (const char *) name.data,
+                         ret[0] ? "/" : "", ret);
+                snprintf(ret, size, "%s", above);
+                dir = links[i].parent;
+        }
+}
+
+static void keep_paths(const Event *e, Stored *s) {
+        s->dataset = e->dataset;
+        s->old_dataset = e->old_parent != 0 ? dataset_of(e->old_parent) : 0;
+        s->path[0] = s->old_path[0] = 0;
+        if (e->parent != 0)
+                model_path(e->parent, e->name, s->path, sizeof(s->path));
+        else if (e->node != 0 && nodes[e->node].type == TYPE_DIRECTORY)
+                model_path(e->node, BYTES_STR(""), s->path, sizeof(s->path));
+        if (e->old_parent != 0)
+                model_path(e->old_parent, e->old_name, s->old_path, sizeof(s->old_path));
+}
+
 /* Events: each is appended, its bytes are kept, and its seq is returned. */
 
 static int64_t give(Event e) {
@@ -157,6 +190,7 @@ static int64_t give(Event e) {
         assert_int_equal(store_append(f.store, &e, &seq), 0);
         assert_int_equal(seq, n_stored + 1);
         s = &stored[n_stored++];
+        keep_paths(&e, s);
         assert_int_equal(event_format(&e, &s->bytes, &s->size), 0);
         if (e.node)
                 nodes[e.node].seq = seq;
@@ -259,7 +293,7 @@ static void op_identify(void) {
         if (!l)
                 return;
         random_digest(digest);
-        give((Event) { .kind = KIND_IDENTIFY, .dataset = l->dataset, .node = l->node,
+        give((Event) { .kind = KIND_IDENTIFY, .dataset = l->dataset, .node = l->node, .parent = l->parent, .name = name_of(l->name),
                        .digest = BYTES(digest, EVENT_DIGEST_SIZE), .digest_source = DIGEST_SOURCE_KEY });
         nodes[l->node].digest = true;
         nodes[l->node].wanted = false;
@@ -440,6 +474,12 @@ static void same_bytes(const Event *e, const Stored *s) {
         free(bytes);
 }
 
+static void same_path(Bytes got, const char *expected) {
+        assert_int_equal(got.size, strlen(expected));
+        if (got.size > 0)
+                assert_memory_equal(got.data, expected, got.size);
+}
+
 static int compare_event(void *userdata, const QueryEvent *row) {
         size_t *n = userdata;
         const Stored *s = &stored[(*n)++];
@@ -447,6 +487,8 @@ static int compare_event(void *userdata, const QueryEvent *row) {
 
         assert_int_equal(row->event.seq, *n);
         same_bytes(&row->event, s);
+        same_path(row->path, s->path);
+        same_path(row->old_path, s->old_path);
         assert_int_equal(event_parse(BYTES(s->bytes, s->size), &back), 0);
         same_bytes(&back, s);
         return 0;
@@ -498,6 +540,65 @@ static void compare_files(Query *q, int i) {
         assert_string_equal(got.text, expected.text);
 }
 
+/* Events at or beneath a path: by whatever way they are found, they are those whose paths say so. */
+static bool is_at(const char *path, const char *above) {
+        size_t n = strlen(above);
+
+        return strncmp(path, above, n) == 0 && (path[n] == 0 || path[n] == '/');
+}
+
+static int64_t next_at(int64_t seq, int step, int64_t dataset, const char *path) {
+        for (seq += step; seq >= 1 && seq <= (int64_t) n_stored; seq += step) {
+                const Stored *s = &stored[seq - 1];
+
+                if ((s->dataset == dataset && is_at(s->path, path)) ||
+                    (s->old_dataset == dataset && is_at(s->old_path, path)))
+                        return seq;
+        }
+        return 0;
+}
+
+typedef struct Expected {
+        int64_t seq, dataset;
+        int step;
+        const char *path;
+} Expected;
+
+static int is_next(void *userdata, const QueryEvent *row) {
+        Expected *x = userdata;
+
+        x->seq = next_at(x->seq, x->step, x->dataset, x->path);
+        assert_int_equal(row->event.seq, x->seq);
+        return 0;
+}
+
+static void compare_paths(Query *q) {
+        for (int i = 0; i < 60; i++) {
+                const Stored *s = &stored[pick((unsigned) n_stored)];
+                bool old = s->old_path[0] && pick(2);
+                const char *path = old ? s->old_path : s->path;
+                int64_t dataset = old ? s->old_dataset : s->dataset;
+                char absolute[2048];
+                Bytes bytes;
+
+                if (!path[0])
+                        continue;
+                snprintf(absolute, sizeof(absolute), "/data/%s/%s", dataset == datasets[0] ? "one" : "two", path);
+                bytes = BYTES_STR(absolute);
+                for (int step = -1; step <= 1; step += 2) {
+                        Expected x = { .seq = step > 0 ? 0 : (int64_t) n_stored + 1, .dataset = dataset, .step = step,
+                                       .path = path };
+                        QueryEvents filter = { .paths = &bytes, .n_paths = 1, .reverse = step < 0 };
+
+                        assert_int_equal(query_events(q, &filter, is_next, &x), 0);
+                        x.seq = next_at(x.seq, step, x.dataset, path);
+                        if (x.seq != 0)
+                                fail_msg("events of %s, step %d: without %lld (%s <- %s)", path, step,
+                                         (long long) x.seq, stored[x.seq - 1].path, stored[x.seq - 1].old_path);
+                }
+        }
+}
+
 static void compare_all(void) {
         sqlite3 *db = NULL;
         Query *q = NULL;
@@ -513,6 +614,7 @@ static void compare_all(void) {
         assert_int_equal(n, n_stored);
         for (int i = 0; i < DATASETS; i++)
                 compare_files(q, i);
+        compare_paths(q);
         query_close(q);
 }
 
@@ -535,6 +637,7 @@ static void start(void) {
 
 static int store_bytes(void *userdata, const QueryEvent *row) {
         (void) userdata;
+        stored[n_stored] = (Stored) { .dataset = row->event.dataset };
         assert_int_equal(event_format(&row->event, &stored[n_stored].bytes, &stored[n_stored].size), 0);
         n_stored++;
         return 0;
