@@ -83,7 +83,6 @@ static Status start(Ctl *c, const char *method, json_t *parameters, unsigned fla
         Status status = connect_daemon(c);
         int r;
 
-        c->asked = method;
         if (status != STATUS_OK)
                 return status;
         r = varlink_client_send(c->client, method, parameters, flags, fd);

@@ -93,11 +93,6 @@ static Status take_name(Ctl *c, json_t *row, bool *stop, void *userdata) {
         return json_array_append(userdata, json_object_get(row, "name")) < 0 ? complain_memory() : STATUS_OK;
 }
 
-static Status show(Ctl *c, json_t *row, bool *stop, void *userdata) {
-        *stop = screen_broken();
-        return viewer_show(c, userdata, row);
-}
-
 /* Of one dataset or directory, as filter says, or, when it says neither, of one dataset after the other. */
 static Status ask_files(Ctl *c, json_t *filter, bool one, AskRowFn fn, void *userdata) {
         json_t *names = json_array(), *name;
@@ -182,7 +177,7 @@ Status cmd_files(Ctl *c, char **arguments) {
         if (c->options.null)
                 status = ask_files(c, filter, files.one, print_raw, NULL);
         else
-                status = viewer_close(c, &viewer, ask_files(c, filter, files.one, show, &viewer));
+                status = viewer_close(c, &viewer, ask_files(c, filter, files.one, viewer_row, &viewer));
         json_decref(filter);
         return status;
 }

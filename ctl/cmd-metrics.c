@@ -63,11 +63,6 @@ static void cells_then(Ctl *c, Table *t, json_t *row, void *userdata) {
         cells_now(c, t, row, userdata);
 }
 
-static Status show(Ctl *c, json_t *row, bool *stop, void *userdata) {
-        *stop = screen_broken();
-        return viewer_show(c, userdata, row);
-}
-
 static Status show_now(Ctl *c, char **names) {
         static const View view = {
                 "org.scitrace.Metrics.Sample",
@@ -86,7 +81,7 @@ static Status show_now(Ctl *c, char **names) {
                 json_object_set_new(parameters, "names", json_array());
         for (char **name = names; *name; name++)
                 json_array_append_new(json_object_get(parameters, "names"), word_value(*name));
-        status = viewer_close(c, &v, ask_rows(c, view.method, parameters, view.key, show, &v));
+        status = viewer_close(c, &v, ask_rows(c, view.method, parameters, view.key, viewer_row, &v));
         if (status != STATUS_OK || v.rows > 0)
                 return status;
         if (*names)
@@ -114,7 +109,7 @@ static Status show_then(Ctl *c, char **names) {
                         json_object_set_new(parameters, "sinceUsec", json_integer(c->options.since));
                 if (c->options.until)
                         json_object_set_new(parameters, "untilUsec", json_integer(c->options.until));
-                status = ask_rows(c, view.method, parameters, view.key, show, &v);
+                status = ask_rows(c, view.method, parameters, view.key, viewer_row, &v);
         }
         return viewer_close(c, &v, status);
 }

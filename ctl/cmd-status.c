@@ -10,8 +10,8 @@ typedef struct Machine {
         double load[3], total, available;
 } Machine;
 
-/* Seconds that the processors spent between the first and the last of a few samples. Points come series by series,
- * each in the order of time. */
+/* Seconds that the processors spent between the first and the last of a few samples. Points come series by
+ * series, each in the order of time. */
 typedef struct Processors {
         char series[64];                /* cpu and mode of the last point */
         bool idle;

@@ -70,7 +70,6 @@ typedef struct Ctl {
         Screen screen;
         PlaceMode mode;
         VarlinkClient *client;          /* NULL until the first question */
-        const char *asked;              /* the method of the last one */
         int pager;                      /* its pid; 0: none */
         bool hush;                      /* errors are not told: the question was an ornament */
 } Ctl;

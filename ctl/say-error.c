@@ -11,61 +11,47 @@
 typedef struct Sentence {
         const char *key;                /* of the table; NULL ends it */
         Status status;
-        const char *text;
+        const char *text;               /* NULL: tell knows */
+        Status (*tell)(Ctl *c, const json_t *parameters);
 } Sentence;
 
 static const Sentence cannot_watch[] = {
-        { "missing", STATUS_FAILED, "there is no directory {path}" },
-        { "not-directory", STATUS_FAILED, "{path} is not a directory; add the directory that holds it" },
+        { "missing", STATUS_FAILED, "there is no directory {path}", NULL },
+        { "not-directory", STATUS_FAILED, "{path} is not a directory; add the directory that holds it",
+          NULL },
         { "permission", STATUS_FAILED,
-          "the daemon has no permission to read {path}; 'ls -ld' shows whose it is" },
+          "the daemon has no permission to read {path}; 'ls -ld' shows whose it is", NULL },
         { "network", STATUS_FAILED,
           "{path} is on a network file system, where changes made by other hosts are seen by nobody "
-          "here; add it on the host that has the disk" },
+          "here; add it on the host that has the disk",
+          NULL },
         { "other-filesystem", STATUS_FAILED,
           "{path} is on another file system than dataset {dataset}, and one scitraced watches one; give it "
-          "a scitraced of its own: 'scitraced --user --state FOLDER'" },
+          "a scitraced of its own: 'scitraced --user --state FOLDER'",
+          NULL },
         { "inside", STATUS_FAILED,
-          "{path} lies in dataset {dataset}, which records it already; see 'scitracectl files {path}'" },
+          "{path} lies in dataset {dataset}, which records it already; see 'scitracectl files {path}'",
+          NULL },
         { "around", STATUS_FAILED,
           "{path} holds dataset {dataset}; to watch the larger tree: 'scitracectl remove {dataset}' (its "
-          "record stays), then add {path} again" },
+          "record stays), then add {path} again",
+          NULL },
         { "watched", STATUS_FAILED,
-          "{path} is watched already, as dataset {dataset}; see 'scitracectl datasets'" },
-        { "not-absolute", STATUS_FAILED, "{path} is not an absolute path" },
-        { NULL, STATUS_FAILED, "cannot watch {path}: {message}" },
+          "{path} is watched already, as dataset {dataset}; see 'scitracectl datasets'", NULL },
+        { "not-absolute", STATUS_FAILED, "{path} is not an absolute path", NULL },
+        { NULL, STATUS_FAILED, "cannot watch {path}: {message}", NULL },
 };
 
-static const Sentence errors[] = {
-        { "org.scitrace.Datasets.NameTaken", STATUS_FAILED,
-          "a dataset is called {name} already; choose another name: 'scitracectl add DIR --name NAME'" },
-        { "org.scitrace.Datasets.InvalidName", STATUS_FAILED,
-          "a dataset cannot be called \"{name}\"; choose a name of letters, digits, '.', '_' and '-' "
-          "that begins with a letter or digit: 'scitracectl add DIR --name NAME'" },
-        { "org.scitrace.Record.NotWatched", STATUS_NOT_FOUND,
-          "{path} is in no dataset; 'scitracectl datasets' lists them, 'scitracectl add DIR' starts one" },
-        { "org.scitrace.Record.NoSuchFile", STATUS_NOT_FOUND,
-          "dataset {dataset} has no {path}; what it has: 'scitracectl files {dataset}', what it had: "
-          "'scitracectl log --kind unlink'" },
-        { "org.scitrace.Service.RateLimited", STATUS_FAILED,
-          "too many requests; try again in {retryAfterUsec~}" },
-        { "org.scitrace.Service.DeadlineExceeded", STATUS_FAILED,
-          "the answer took too long to find, and the daemon gave up; ask for less, as with -n, -S or a "
-          "path" },
-        { "org.scitrace.Service.Failed", STATUS_FAILED, "{message}" },
-        { "org.scitrace.Store.NoDescriptor", STATUS_FAILED, "the daemon cannot write into that file" },
-        { "org.varlink.service.InvalidParameter", STATUS_FAILED,
-          "the daemon does not take the value of \"{parameter}\"; is it of another version? See "
-          "'scitracectl status'" },
-        { "org.varlink.service.MethodNotFound", STATUS_FAILED,
-          "the daemon does not know {method}: it is of another version; restart it" },
-        { "org.varlink.service.InterfaceNotFound", STATUS_FAILED,
-          "the daemon does not know {interface}: it is of another version; restart it" },
-        { NULL, STATUS_FAILED, NULL },
-};
+/* The daemon's own sentences hold names that are escaped already. */
+static bool is_plain(const char *text) {
+        while (*text >= ' ' && *text <= '~')
+                text++;
+        return *text == '\0';
+}
 
 static void print_member(const json_t *parameters, const char *name, bool span) {
         const json_t *value = json_object_get(parameters, name);
+        const char *raw = row_text(parameters, name);
         CLEANUP(freep) char *text = row_name(parameters, name);
         char buf[TIME_TEXT_MAX];
 
@@ -73,6 +59,8 @@ static void print_member(const json_t *parameters, const char *name, bool span) 
                 fputs(time_format_span(json_integer_value(value), buf), stderr);
         else if (json_is_integer(value))
                 fprintf(stderr, "%lld", (long long) json_integer_value(value));
+        else if (strcmp(name, "message") == 0 && is_plain(raw))
+                fputs(raw, stderr);
         else
                 fputs(text ? text : "?", stderr);
 }
@@ -155,7 +143,7 @@ static Status say_no_series(Ctl *c, const json_t *parameters) {
                         name ? name : "?");
 }
 
-static Status say_not_settled(const json_t *parameters) {
+static Status say_not_settled(Ctl *c, const json_t *parameters) {
         long long pending = (long long) row_number(parameters, "pending");
 
         if (json_is_true(json_object_get(parameters, "stalled")))
@@ -169,7 +157,7 @@ static Status say_not_settled(const json_t *parameters) {
                         pending);
 }
 
-static Status say_denied(const Ctl *c) {
+static Status say_denied(Ctl *c, const json_t *parameters) {
         if (c->mode == PLACE_USER)
                 return complain(STATUS_DENIED, "this daemon obeys its owner alone, and that is not you");
         return complain(STATUS_DENIED, "only root and members of the group scitrace-admin may do this; "
@@ -177,29 +165,62 @@ static Status say_denied(const Ctl *c) {
                                        "scitrace-admin USER') and log in again");
 }
 
+static Status say_cannot_watch(Ctl *c, const json_t *parameters) {
+        const Sentence *s = cannot_watch;
+
+        while (s->key && strcmp(s->key, row_text(parameters, "reason")) != 0)
+                s++;
+        return say(s, parameters);
+}
+
+static const Sentence errors[] = {
+        { "org.scitrace.Datasets.NameTaken", STATUS_FAILED,
+          "a dataset is called {name} already; choose another name: 'scitracectl add DIR --name NAME'",
+          NULL },
+        { "org.scitrace.Datasets.InvalidName", STATUS_FAILED,
+          "a dataset cannot be called \"{name}\"; choose a name of letters, digits, '.', '_' and '-' "
+          "that begins with a letter or digit: 'scitracectl add DIR --name NAME'",
+          NULL },
+        { "org.scitrace.Record.NotWatched", STATUS_NOT_FOUND,
+          "{path} is in no dataset; 'scitracectl datasets' lists them, 'scitracectl add DIR' starts one",
+          NULL },
+        { "org.scitrace.Record.NoSuchFile", STATUS_NOT_FOUND,
+          "dataset {dataset} has no {path}; what it has: 'scitracectl files {dataset}', what it had: "
+          "'scitracectl log --kind unlink'",
+          NULL },
+        { "org.scitrace.Service.RateLimited", STATUS_FAILED,
+          "too many requests; try again in {retryAfterUsec~}", NULL },
+        { "org.scitrace.Service.DeadlineExceeded", STATUS_FAILED,
+          "the answer took too long to find, and the daemon gave up; ask for less, as with -n, -S or a "
+          "path",
+          NULL },
+        { "org.scitrace.Service.Failed", STATUS_FAILED, "{message}", NULL },
+        { "org.scitrace.Store.NoDescriptor", STATUS_FAILED, "the daemon cannot write into that file", NULL },
+        { "org.varlink.service.InvalidParameter", STATUS_FAILED,
+          "the daemon does not take the value of \"{parameter}\"; is it of another version? See "
+          "'scitracectl status'",
+          NULL },
+        { "org.varlink.service.MethodNotFound", STATUS_FAILED,
+          "the daemon does not know {method}: it is of another version; restart it", NULL },
+        { "org.varlink.service.InterfaceNotFound", STATUS_FAILED,
+          "the daemon does not know {interface}: it is of another version; restart it", NULL },
+        { "org.scitrace.Datasets.NoSuchDataset", STATUS_NOT_FOUND, NULL, say_no_dataset },
+        { "org.scitrace.Datasets.CannotWatch", STATUS_FAILED, NULL, say_cannot_watch },
+        { "org.scitrace.Metrics.NoSuchSeries", STATUS_NOT_FOUND, NULL, say_no_series },
+        { "org.scitrace.Service.NotSettled", STATUS_FAILED, NULL, say_not_settled },
+        { "org.varlink.service.PermissionDenied", STATUS_DENIED, NULL, say_denied },
+        { NULL, STATUS_FAILED, NULL, NULL },
+};
+
 Status say_error(Ctl *c, const VarlinkReply *reply) {
         const Sentence *s = errors;
 
-        if (strcmp(reply->error, "org.scitrace.Datasets.NoSuchDataset") == 0)
-                return c->hush ? STATUS_NOT_FOUND : say_no_dataset(c, reply->parameters);
-        if (c->hush)
-                return STATUS_FAILED;
-        if (strcmp(reply->error, "org.scitrace.Metrics.NoSuchSeries") == 0)
-                return say_no_series(c, reply->parameters);
-        if (strcmp(reply->error, "org.scitrace.Service.NotSettled") == 0)
-                return say_not_settled(reply->parameters);
-        if (strcmp(reply->error, "org.varlink.service.PermissionDenied") == 0)
-                return say_denied(c);
-        if (strcmp(reply->error, "org.scitrace.Datasets.CannotWatch") == 0) {
-                for (s = cannot_watch; s->key; s++)
-                        if (strcmp(s->key, row_text(reply->parameters, "reason")) == 0)
-                                break;
-                return say(s, reply->parameters);
-        }
         while (s->key && strcmp(s->key, reply->error) != 0)
                 s++;
+        if (c->hush)
+                return s->status;
         if (s->key)
-                return say(s, reply->parameters);
+                return s->tell ? s->tell(c, reply->parameters) : say(s, reply->parameters);
         return complain(STATUS_FAILED,
                         "the daemon answers with the error %s, which this version does not know",
                         reply->error);

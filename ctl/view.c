@@ -59,6 +59,11 @@ Status viewer_show(Ctl *c, Viewer *v, json_t *row) {
         return STATUS_OK;
 }
 
+Status viewer_row(Ctl *c, json_t *row, bool *stop, void *userdata) {
+        *stop = screen_broken();
+        return viewer_show(c, userdata, row);
+}
+
 Status viewer_flush(Viewer *v) {
         Status status = v->table && table_flush(v->table) < 0 ? complain_memory() : STATUS_OK;
 
@@ -78,13 +83,8 @@ Status viewer_close(Ctl *c, Viewer *v, Status status) {
         return status != STATUS_OK ? status : flushed;
 }
 
-static Status show(Ctl *c, json_t *row, bool *stop, void *userdata) {
-        *stop = screen_broken();
-        return viewer_show(c, userdata, row);
-}
-
 Status view_rows(Ctl *c, const View *view, json_t *parameters, void *userdata) {
         Viewer v = { .view = view, .userdata = userdata };
 
-        return viewer_close(c, &v, ask_rows(c, view->method, parameters, view->key, show, &v));
+        return viewer_close(c, &v, ask_rows(c, view->method, parameters, view->key, viewer_row, &v));
 }

@@ -31,6 +31,9 @@ typedef struct Viewer {
 
 /** viewer_show() - one more row; view and userdata must be set. The first opens the pager. */
 Status viewer_show(Ctl *c, Viewer *v, json_t *row);
+/** viewer_row() - the same as ask_rows() wants it; userdata is the viewer. Stops when nobody reads any
+ *  more. */
+Status viewer_row(Ctl *c, json_t *row, bool *stop, void *userdata);
 /** viewer_flush() - what was shown until now is seen, pipe or not. */
 Status viewer_flush(Viewer *v);
 /** viewer_close() - the rest. status: how it went so far; returns the first that is not STATUS_OK. */
