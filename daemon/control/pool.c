@@ -11,7 +11,7 @@
 typedef struct Thread {
         Pool *pool;
         pthread_t id;
-        bool started;
+        enum { THREAD_FREE, THREAD_RUNNING, THREAD_ENDED } state;
         Query *query;
         Job *job;                       /* under the mutex: what runs now */
 } Thread;
@@ -25,11 +25,13 @@ struct Pool {
         pthread_mutex_t mutex;          /* for everything below, and the jobs' own part */
         pthread_cond_t work, room;
         Queue queue;                    /* jobs that wait for a thread */
+        int queued;
+        int running, idle, waiting;     /* threads: all, without a job, for a slow client */
         Queue noted;                    /* jobs of which the main thread is to hear */
         bool stop;
         int event_fd;
         sd_event_source *source;
-        Thread threads[POOL_THREADS];
+        Thread threads[POOL_THREADS_MAX];
 };
 
 static void queue_push(Queue *q, Job *job) {
@@ -99,38 +101,88 @@ static int run(Thread *t, Job *job) {
         return r < 0 ? r : job->run(job, t->query);
 }
 
+/* Under the mutex, which is let go meanwhile. */
+static void run_next(Thread *t) {
+        Pool *p = t->pool;
+        Job *job = queue_pop(&p->queue);
+        Query *stale = NULL;
+        int r;
+
+        p->queued--;
+        t->job = job;
+        job->state = JOB_RUNNING;
+        pthread_mutex_unlock(&p->mutex);
+        r = run(t, job);
+        pthread_mutex_lock(&p->mutex);
+        t->job = NULL;
+        /* The cancel may have come between two calls, and would end the first of the next job. */
+        if (job->cancelled)
+                stale = STEAL(t->query);
+        finish(job, job->cancelled ? -ECANCELED : r);
+        if (!stale)
+                return;
+        pthread_mutex_unlock(&p->mutex);
+        query_close(stale);
+        pthread_mutex_lock(&p->mutex);
+}
+
 static void *work(void *userdata) {
         Thread *t = userdata;
         Pool *p = t->pool;
-        Query *stale = NULL;
 
         pthread_mutex_lock(&p->mutex);
         while (!p->stop) {
-                Job *job = queue_pop(&p->queue);
-                int r;
-
-                if (!job) {
-                        pthread_cond_wait(&p->work, &p->mutex);
+                if (p->queued > 0) {
+                        run_next(t);
                         continue;
                 }
-                t->job = job;
-                job->state = JOB_RUNNING;
-                pthread_mutex_unlock(&p->mutex);
-                r = run(t, job);
-                pthread_mutex_lock(&p->mutex);
-                t->job = NULL;
-                if (job->cancelled)
-                        stale = STEAL(t->query);
-                finish(job, job->cancelled ? -ECANCELED : r);
-                if (!stale)
-                        continue;
-                /* The cancel may have come between two calls, and would end the first of the next job. */
-                pthread_mutex_unlock(&p->mutex);
-                stale = query_close(stale);
-                pthread_mutex_lock(&p->mutex);
+                if (p->running - p->waiting > POOL_THREADS)
+                        break;
+                p->idle++;
+                pthread_cond_wait(&p->work, &p->mutex);
+                p->idle--;
         }
+        p->running--;
+        pthread_mutex_unlock(&p->mutex);
+        t->query = query_close(t->query);       /* no job of ours is left that could cancel it */
+        pthread_mutex_lock(&p->mutex);
+        t->state = THREAD_ENDED;
         pthread_mutex_unlock(&p->mutex);
         return NULL;
+}
+
+/* Signals are the main thread's. */
+static int start(Thread *t) {
+        sigset_t all, before;
+        int r;
+
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        r = pthread_create(&t->id, NULL, work, t);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        return -r;
+}
+
+/* Under the mutex: another thread, when there is work for it. */
+static int start_another(Pool *p) {
+        Thread *t = p->threads;
+        int r;
+
+        if (p->stop || p->queued <= p->idle || p->running - p->waiting >= POOL_THREADS)
+                return 0;
+        while (t < p->threads + POOL_THREADS_MAX && t->state == THREAD_RUNNING)
+                t++;
+        if (t == p->threads + POOL_THREADS_MAX)
+                return 0;
+        if (t->state == THREAD_ENDED)
+                pthread_join(t->id, NULL);
+        *t = (Thread) { .pool = p };
+        r = start(t);
+        if (r == 0) {
+                t->state = THREAD_RUNNING;
+                p->running++;
+        }
+        return r;
 }
 
 /* One job at a time, since its hooks may submit, cancel and free jobs. */
@@ -167,6 +219,8 @@ static int on_event(sd_event_source *s, int fd, uint32_t revents, void *userdata
 }
 
 void pool_submit(Pool *p, Job *job) {
+        int r;
+
         assert(job->run && job->news && job->done);
         pthread_mutex_lock(&p->mutex);
         assert(job->state == JOB_NEW);
@@ -174,7 +228,14 @@ void pool_submit(Pool *p, Job *job) {
         job->state = JOB_QUEUED;
         job->cancelled = false;
         queue_push(&p->queue, job);
+        p->queued++;
         pthread_cond_signal(&p->work);
+        r = start_another(p);
+        if (r < 0 && p->running == 0) {
+                (void) queue_pop(&p->queue);
+                p->queued--;
+                finish(job, r);
+        }
         pthread_mutex_unlock(&p->mutex);
 }
 
@@ -183,9 +244,10 @@ static void cancel(Pool *p, Job *job) {
         job->cancelled = true;
         if (job->state == JOB_QUEUED) {
                 queue_remove(&p->queue, job);
+                p->queued--;
                 finish(job, -ECANCELED);
         }
-        for (size_t i = 0; i < POOL_THREADS; i++)
+        for (size_t i = 0; i < POOL_THREADS_MAX; i++)
                 if (p->threads[i].job == job && p->threads[i].query)
                         query_cancel(p->threads[i].query);
         pthread_cond_broadcast(&p->room);
@@ -238,8 +300,12 @@ int job_write(Job *job, const char *data, size_t size) {
         int r;
 
         pthread_mutex_lock(&p->mutex);
-        while (!job->cancelled && !fits(job, size))
+        while (!job->cancelled && !fits(job, size)) {
+                p->waiting++;
+                (void) start_another(p);
                 pthread_cond_wait(&p->room, &p->mutex);
+                p->waiting--;
+        }
         r = job->cancelled ? -ECANCELED : append(job, data, size);
         if (r == 0)
                 note(job);
@@ -265,19 +331,6 @@ bool job_cancelled(Job *job) {
         return r;
 }
 
-/* Signals are the main thread's. */
-static int start(Thread *t) {
-        sigset_t all, before;
-        int r;
-
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        r = pthread_create(&t->id, NULL, work, t);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-        t->started = r == 0;
-        return -r;
-}
-
 int pool_new(sd_event *event, const char *store_path, Pool **ret) {
         Pool *p = calloc(1, sizeof(*p));
         int r;
@@ -295,10 +348,6 @@ int pool_new(sd_event *event, const char *store_path, Pool **ret) {
         r = !p->store_path ? -ENOMEM : p->event_fd < 0 ? -errno : 0;
         if (r == 0)
                 r = sd_event_add_io(event, &p->source, p->event_fd, EPOLLIN, on_event, p);
-        for (size_t i = 0; i < POOL_THREADS && r >= 0; i++) {
-                p->threads[i].pool = p;
-                r = start(&p->threads[i]);
-        }
         if (r < 0) {
                 pool_free(p);
                 return r;
@@ -308,22 +357,24 @@ int pool_new(sd_event *event, const char *store_path, Pool **ret) {
 }
 
 Pool *pool_free(Pool *p) {
+        bool started[POOL_THREADS_MAX];
+
         if (!p)
                 return NULL;
         pthread_mutex_lock(&p->mutex);
         p->stop = true;
         while (p->queue.first)
                 cancel(p, p->queue.first);
-        for (size_t i = 0; i < POOL_THREADS; i++)
+        for (size_t i = 0; i < POOL_THREADS_MAX; i++) {
+                started[i] = p->threads[i].state != THREAD_FREE;
                 if (p->threads[i].job)
                         cancel(p, p->threads[i].job);
+        }
         pthread_cond_broadcast(&p->work);
         pthread_mutex_unlock(&p->mutex);
-        for (size_t i = 0; i < POOL_THREADS; i++) {
-                if (p->threads[i].started)
+        for (size_t i = 0; i < POOL_THREADS_MAX; i++)
+                if (started[i])
                         pthread_join(p->threads[i].id, NULL);
-                query_close(p->threads[i].query);
-        }
         tell(p);
         sd_event_source_disable_unref(p->source);
         closep(&p->event_fd);

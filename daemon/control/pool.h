@@ -15,7 +15,8 @@ typedef struct Pool Pool;
 typedef struct Job Job;
 
 enum {
-        POOL_THREADS = 2,
+        POOL_THREADS = 2,               /* at work at once; started when they are first needed */
+        POOL_THREADS_MAX = 8,           /* those that wait for a client included; about 2.5 MiB each */
         JOB_OUTPUT_MAX = 128 * 1024,    /* bytes that the main thread has not yet taken, a job */
 };
 

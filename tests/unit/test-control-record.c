@@ -217,6 +217,31 @@ static void clients_that_do_not_read_hold_no_thread_and_miss_nothing(void **stat
         hang_up(&t);
 }
 
+/* A listing of files cannot go on where it stopped: its thread waits, and another takes its place. */
+static void clients_that_do_not_read_files_keep_nobody_waiting(void **state) {
+        Server *s = *state;
+        Talk slow[POOL_THREADS_MAX - POOL_THREADS], t = talk(s);
+
+        make_files(s, 0, 5000);
+        for (size_t i = 0; i < ELEMENTS(slow); i++) {
+                slow[i] = talk(s);
+                call(&slow[i], "org.scitrace.Record.Files", VARLINK_MORE, json_pack("{ss}", "dataset", "one"));
+                run_dry(s);
+        }
+        for (int i = 0; i < 10; i++) {
+                events(&t, "{\"limit\":5}");
+                assert_int_equal(rows(&t, "event", "seq", NULL, 0), 5);
+        }
+        for (size_t i = 0; i < ELEMENTS(slow); i++) {
+                assert_int_equal(rows(&slow[i], "file", "seq", NULL, 0), 5000);
+                hang_up(&slow[i]);
+        }
+        run_dry(s);
+        events(&t, "{\"limit\":5}");
+        assert_int_equal(rows(&t, "event", "seq", NULL, 0), 5);
+        hang_up(&t);
+}
+
 static void a_client_that_leaves_in_the_middle_leaves_nothing_behind(void **state) {
         Server *s = *state;
         Talk t = talk(s);
@@ -325,6 +350,7 @@ int main(void) {
                 SERVER_TEST(a_follower_with_a_limit_ends),
                 SERVER_TEST(parked_followers_hold_no_thread),
                 SERVER_TEST(clients_that_do_not_read_hold_no_thread_and_miss_nothing),
+                SERVER_TEST(clients_that_do_not_read_files_keep_nobody_waiting),
                 SERVER_TEST(a_client_that_leaves_in_the_middle_leaves_nothing_behind),
                 SERVER_TEST(files_history_and_show_answer),
                 SERVER_TEST(what_is_not_there_is_said_with_where_it_would_be),
