@@ -2,8 +2,8 @@
 #ifndef SCITRACE_LIB_LOG_IDS_H
 #define SCITRACE_LIB_LOG_IDS_H
 
-/* log-ids: the messages that a site may match by MESSAGE_ID=. units/scitrace.catalog explains each (a test compares
- * the two). Append-only: an id once shipped keeps its meaning for ever.
+/* log-ids: the messages that a site may match by MESSAGE_ID=. units/scitrace.catalog explains each (a test
+ * compares the two). Append-only: an id once shipped keeps its meaning for ever.
  * May use: nothing.  May not use: anything. */
 
 #define LOG_ID_TABLE(X)                                                          \

@@ -20,7 +20,8 @@
 #define LOG_ID_HEX_ITEM(name, hex) [MSG_##name] = hex,
 static const char *const id_hex[MSG_COUNT] = { LOG_ID_TABLE(LOG_ID_HEX_ITEM) };
 
-static const char *const level_words[] = { "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug" };
+static const char *const level_words[] = { "emerg",   "alert",  "crit", "err",
+                                           "warning", "notice", "info", "debug" };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t limits_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -39,8 +40,8 @@ static void message_done(Message *m) {
                 free(m->fields[--m->n_fields].iov_base);
 }
 
-/* systemd names the stream that it made our stderr in JOURNAL_STREAM as "device:inode"; it may have been redirected
- * since. */
+/* systemd names the stream that it made our stderr in JOURNAL_STREAM as "device:inode"; it may have been
+ * redirected since. */
 static int stderr_is_journal(void) {
         const char *stream = getenv("JOURNAL_STREAM");
         char ours[64];
@@ -197,7 +198,8 @@ static void message_send(Message *m, int priority, LogId id, int error, const ch
                         message_add(m, "MESSAGE_ID=%s", id_hex[id]);
                 if (error < 0)
                         message_add(m, "ERRNO=%d", -error);
-                if (sd_journal_sendv_with_location(m->file, m->line, m->func, m->fields, (int) m->n_fields) >= 0)
+                if (sd_journal_sendv_with_location(m->file, m->line, m->func, m->fields,
+                                                   (int) m->n_fields) >= 0)
                         return;
         }
         write_line(sentence);
@@ -207,7 +209,8 @@ static void say_missed(LogId id, unsigned missed) {
         CLEANUP(message_done) Message m = { "CODE_FILE=" __FILE__, "CODE_LINE=0", __func__, { { 0 } }, 0 };
         char sentence[128];
 
-        snprintf(sentence, sizeof(sentence), "%u more messages of the same kind were left out, only counted", missed);
+        snprintf(sentence, sizeof(sentence), "%u more messages of the same kind were left out, only counted",
+                 missed);
         message_send(&m, LOG_NOTICE, id, 0, sentence);
 }
 

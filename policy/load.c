@@ -65,7 +65,8 @@ static int check_trust(Load *l, int fd, const char *path, struct stat *st) {
         if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
                 return refuse(l, path, "It is neither a file nor a folder, and is not read.");
         if (st->st_uid != 0 && st->st_uid != l->uid)
-                return refuse(l, path, "It belongs to uid %u, and is not read: it must be root's or uid %u's.",
+                return refuse(l, path,
+                              "It belongs to uid %u, and is not read: it must be root's or uid %u's.",
                               (unsigned) st->st_uid, (unsigned) l->uid);
         if (st->st_mode & (S_IWGRP | S_IWOTH))
                 return refuse(l, path, "Others than its owner may write it (mode %04o), and it is not read.",
@@ -155,7 +156,8 @@ static int list_dropins(Load *l, int folder) {
                 if (!entry)
                         return -errno;
                 length = strlen(entry->d_name);
-                if (entry->d_name[0] == '.' || length <= 5 || strcmp(entry->d_name + length - 5, ".conf") != 0)
+                if (entry->d_name[0] == '.' || length <= 5 ||
+                    strcmp(entry->d_name + length - 5, ".conf") != 0)
                         continue;
                 r = add_name(l, entry->d_name);
                 if (r < 0)
@@ -216,7 +218,8 @@ static int load_first(Load *l, const char *name, int is_dropin) {
 
                 if (at < 0)
                         continue;
-                (void) snprintf(path, sizeof(path), "%s/%s%s", f->path, is_dropin ? DROPINS_FOLDER "/" : "", name);
+                (void) snprintf(path, sizeof(path), "%s/%s%s", f->path, is_dropin ? DROPINS_FOLDER "/" : "",
+                                name);
                 r = load_file(l, at, name, path);
                 if (r == -ENOENT)
                         continue;

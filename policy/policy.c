@@ -121,7 +121,8 @@ static const char *list_allowed(const char *section, char *buffer, size_t size) 
                             : key > keys && strcmp(key[-1].section, key->section) == 0)
                         continue;
                 used += (size_t) snprintf(buffer + used, size - used, used ? ", %s%s%s" : "%s%s%s",
-                                          section ? "" : "[", section ? key->name : key->section, section ? "=" : "]");
+                                          section ? "" : "[", section ? key->name : key->section,
+                                          section ? "=" : "]");
                 if (used >= size)
                         break;
         }
@@ -156,8 +157,8 @@ static int key_found(void *userdata, const char *section, const char *name, cons
                         continue;
                 r = key->set ? key->set(x, value) : set_number(x, key, value);
                 if (r == -EINVAL)
-                        complain(x, "[%s] %s=%.100s is not %s. What was in force before stays.", section, name, value,
-                                 key->allowed);
+                        complain(x, "[%s] %s=%.100s is not %s. What was in force before stays.", section,
+                                 name, value, key->allowed);
                 else if (r < 0)
                         x->error = r;
                 return 1;
@@ -166,7 +167,8 @@ static int key_found(void *userdata, const char *section, const char *name, cons
         return 1;
 }
 
-/* inih numbers only the first bad line of a file; so the reader remembers which lines must come to key_found(). */
+/* inih numbers only the first bad line of a file; so the reader remembers which lines must come to
+ * key_found(). */
 static void check_last_line(Parse *x) {
         if (x->expects)
                 complain(x, "Neither [Section] nor Key=Value. The line is left out.");
@@ -205,8 +207,8 @@ int policy_parse(Policy *p, const char *file, const char *text, PolicyWarnFn war
 
         assert(p && file && text);
 
-        /* Debian's inih takes these at run time. An indented line is a line like any other, and a pattern may hold
-         * a semicolon. */
+        /* Debian's inih takes these at run time. An indented line is a line like any other, and a pattern
+         * may hold a semicolon. */
         ini_allow_multiline = false;
         ini_allow_inline_comments = false;
         ini_allow_no_value = false;

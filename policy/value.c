@@ -17,7 +17,8 @@ static const Unit times[] = {
 };
 
 static const Unit sizes[] = {
-        { "", 1 },               { "K", INT64_C(1) << 10 }, { "M", INT64_C(1) << 20 }, { "G", INT64_C(1) << 30 },
+        { "", 1 },
+        { "K", INT64_C(1) << 10 }, { "M", INT64_C(1) << 20 }, { "G", INT64_C(1) << 30 },
         { "T", INT64_C(1) << 40 }, { "P", INT64_C(1) << 50 }, { NULL, 0 },
 };
 
@@ -30,7 +31,8 @@ static int parse_part(const char **text, const Unit *units, int64_t *ret) {
         if (!isdigit((unsigned char) *p))
                 return -EINVAL;
         for (; isdigit((unsigned char) *p); p++)
-                if (__builtin_mul_overflow(number, 10, &number) || __builtin_add_overflow(number, *p - '0', &number))
+                if (__builtin_mul_overflow(number, 10, &number) ||
+                    __builtin_add_overflow(number, *p - '0', &number))
                         return -EINVAL;
 
         word = p;

@@ -8,7 +8,7 @@
 
 #define VERSION 1
 #define COUNTER_BIT 0x80
-#define POINT_MAX 18                    /* bytes: 4 + 64 bits of time, 6 + 64 of value, and what the last byte lacks */
+#define POINT_MAX 18                    /* bytes: 4 + 64 bits of time, 6 + 64 of value, rounded up */
 
 /* A prefix of n ones (and a zero, but for the last class) says how many bits follow. */
 typedef struct Classes {
@@ -211,7 +211,8 @@ static int decode_header(Decode *d, Bytes data) {
         if (data.size < CHUNK_HEADER_SIZE || data.data[0] != VERSION || data.data[3] != 0)
                 return -EBADMSG;
         d->form = (ChunkForm) { data.data[1] & 0x0f, data.data[2], data.data[1] & COUNTER_BIT };
-        if ((data.data[1] & 0x70) || d->form.exponent > CHUNK_EXPONENT_MAX || d->form.shift > CHUNK_SHIFT_MAX)
+        if ((data.data[1] & 0x70) || d->form.exponent > CHUNK_EXPONENT_MAX ||
+            d->form.shift > CHUNK_SHIFT_MAX)
                 return -EBADMSG;
         memcpy(&points, data.data + 4, sizeof(points));
         memcpy(&first, data.data + 8, sizeof(first));

@@ -9,14 +9,15 @@
 
 /* Their statvfs() answers from memory, or from a disk of this machine. */
 static const char *const local_types[] = {
-        "bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "ntfs3", "overlay", "ramfs",
-        "reiserfs", "tmpfs", "vfat", "xfs", "zfs",
+        "bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "ntfs3", "overlay",
+        "ramfs", "reiserfs", "tmpfs", "vfat", "xfs", "zfs",
 };
 
 /* The kernel's own, which hold no files of anybody: not sampled, but harmless on the way to another. */
 static const char *const kernel_types[] = {
-        "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs", "fusectl",
-        "hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "rpc_pipefs", "securityfs", "selinuxfs", "sysfs", "tracefs",
+        "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs",
+        "fusectl", "hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "rpc_pipefs", "securityfs", "selinuxfs",
+        "sysfs", "tracefs",
 };
 
 static const Metric fs_size = { "", "node_filesystem_size_bytes", "bytes", "*", "", 9, 0, false };
@@ -25,8 +26,12 @@ static const Metric fs_avail = { "", "node_filesystem_avail_bytes", "bytes", "*"
 static const Metric fs_files = { "", "node_filesystem_files", "", "*", "", 0, 0, false };
 static const Metric fs_files_free = { "", "node_filesystem_files_free", "", "*", "", 0, 0, false };
 static const Metric fs_readonly = { "", "node_filesystem_readonly", "", "*", "", 0, 0, false };
-static const Metric store_size = { "", "scitrace_store_filesystem_size_bytes", "bytes", "", "", 9, 0, false };
-static const Metric store_avail = { "", "scitrace_store_filesystem_avail_bytes", "bytes", "", "", 9, 0, false };
+static const Metric store_size = {
+        "", "scitrace_store_filesystem_size_bytes", "bytes", "", "", 9, 0, false
+};
+static const Metric store_avail = {
+        "", "scitrace_store_filesystem_avail_bytes", "bytes", "", "", 9, 0, false
+};
 
 static bool is_listed(Bytes type, const char *const *list, size_t n) {
         for (size_t i = 0; i < n; i++)
@@ -44,8 +49,8 @@ static bool is_harmless(Bytes type) {
 }
 
 static bool is_octal(const uint8_t *digits) {
-        return digits[0] >= '0' && digits[0] <= '3' && digits[1] >= '0' && digits[1] <= '7' && digits[2] >= '0' &&
-               digits[2] <= '7';
+        return digits[0] >= '0' && digits[0] <= '3' && digits[1] >= '0' && digits[1] <= '7' &&
+               digits[2] >= '0' && digits[2] <= '7';
 }
 
 /* Undoes the kernel's \040; out holds PATH_MAX bytes. False: too long for a path. */
@@ -73,7 +78,8 @@ static bool leads_through(Bytes path, Bytes directory) {
 
         if (n > 0 && directory.data[n - 1] == '/')
                 n--;                    /* the root */
-        return n <= path.size && memcmp(path.data, directory.data, n) == 0 && (n == path.size || path.data[n] == '/');
+        return n <= path.size && memcmp(path.data, directory.data, n) == 0 &&
+               (n == path.size || path.data[n] == '/');
 }
 
 typedef struct Mounts {
@@ -154,7 +160,8 @@ static int add(FilesystemList *list, const ProcMount *mount, const char *path) {
         Filesystem *grown;
 
         if (!unescape(mount->source, source) || labels_add(labels, "device", BYTES_STR(source)) < 0 ||
-            labels_add(labels, "fstype", mount->type) < 0 || labels_add(labels, "mountpoint", BYTES_STR(path)) < 0)
+            labels_add(labels, "fstype", mount->type) < 0 ||
+            labels_add(labels, "mountpoint", BYTES_STR(path)) < 0)
                 return 0;               /* no text is long enough for it */
         (void) snprintf(fs.number, sizeof(fs.number), "%.*s", (int) mount->device.size, mount->device.data);
         fs.path = strdup(path);

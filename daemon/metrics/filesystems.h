@@ -2,8 +2,9 @@
 #ifndef SCITRACE_DAEMON_METRICS_FILESYSTEMS_H
 #define SCITRACE_DAEMON_METRICS_FILESYSTEMS_H
 
-/* filesystems: which file systems can be asked for their usage without waiting for anybody, and what they say. A
- * statvfs() hangs on a network or FUSE mount whose server is gone, and on the way to any path beneath one.
+/* filesystems: which file systems can be asked for their usage without waiting for anybody, and what they
+ * say. A statvfs() hangs on a network or FUSE mount whose server is gone, and on the way to any path beneath
+ * one.
  * May use: lib.  May not use: anything else in daemon/ but daemon/metrics. */
 
 #include "daemon/metrics/proc.h"
@@ -23,8 +24,9 @@ typedef struct FilesystemList {
         bool store_safe;                /* so can be the file system of store_path */
 } FilesystemList;
 
-/** filesystems_parse() - pure. mountinfo: the text of /proc/self/mountinfo; each file system once, at the first of
- *  its mounts that no other hides. store_path: absolute, or NULL. 0 or -ENOMEM; *ret is made anew, free it with filesystems_done(). */
+/** filesystems_parse() - pure. mountinfo: the text of /proc/self/mountinfo; each file system once, at the
+ *  first of its mounts that no other hides. store_path: absolute, or NULL. 0 or -ENOMEM; *ret is made anew,
+ *  free it with filesystems_done(). */
 int filesystems_parse(Bytes mountinfo, const char *store_path, FilesystemList *ret);
 void filesystems_done(FilesystemList *list);
 

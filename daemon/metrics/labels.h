@@ -9,9 +9,9 @@
 
 enum { LABELS_MAX = 4096 };             /* bytes with the NUL; a series that would need more is not kept */
 
-/** labels_add() - appends key=value to text, which holds LABELS_MAX bytes. In a value, commas, backslashes, control
- *  characters and bytes that are not UTF-8 are written \xNN: a comma always ends a label, and the first = of a label
- *  its key. 0 or -ENAMETOOLONG, which leaves text alone. */
+/** labels_add() - appends key=value to text, which holds LABELS_MAX bytes. In a value, commas, backslashes,
+ *  control characters and bytes that are not UTF-8 are written \xNN: a comma always ends a label, and the
+ *  first = of a label its key. 0 or -ENAMETOOLONG, which leaves text alone. */
 int labels_add(char *text, const char *key, Bytes value);
 
 #endif

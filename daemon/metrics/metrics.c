@@ -38,8 +38,12 @@ static const Source sources[] = {
         { "/proc/pressure/io",     { { proc_parse_pressure, proc_pressure_io_metrics } } },
 };
 
-static const Metric process_cpu = { "", "scitrace_process_cpu_seconds_total", "seconds", "process", "", 0, 2, true };
-static const Metric process_memory = { "", "scitrace_process_resident_memory_bytes", "bytes", "process", "", 12, 0, false };
+static const Metric process_cpu = {
+        "", "scitrace_process_cpu_seconds_total", "seconds", "process", "", 0, 2, true
+};
+static const Metric process_memory = {
+        "", "scitrace_process_resident_memory_bytes", "bytes", "process", "", 12, 0, false
+};
 static const Metric process_count = { "", "scitrace_process_count", "", "process", "", 0, 0, false };
 static const Metric series_kept = { "", "scitrace_metrics_series", "", "", "", 0, 0, false };
 static const Metric points_refused = { "", "scitrace_metrics_refused_total", "", "", "", 0, 0, true };
@@ -111,7 +115,8 @@ static int grow_buffer(Metrics *m) {
         return 0;
 }
 
-/* The whole text, which borrows from the buffer. A file of /proc may come in pieces, and is over at a read of 0. */
+/* The whole text, which borrows from the buffer. A file of /proc may come in pieces, and is over at a read
+ * of 0. */
 static int read_text(Metrics *m, int fd, Bytes *ret) {
         size_t used = 0;
 
@@ -184,7 +189,8 @@ static int refresh_filesystems(Metrics *m, const char *store_path) {
 
         if (m->mountinfo < 0)
                 return 0;
-        if (!mounts_changed(m->mountinfo) && m->filesystems_known && strcmp(m->store_path ?: "", store_path ?: "") == 0)
+        if (!mounts_changed(m->mountinfo) && m->filesystems_known &&
+            strcmp(m->store_path ?: "", store_path ?: "") == 0)
                 return 0;
         if (store_path) {
                 copy = strdup(store_path);

@@ -13,8 +13,9 @@
 
 typedef struct Metrics Metrics;
 
-/** MetricsPoint: labels: "k=v,k=v" with keys sorted, "" for none; unit: "seconds", "bytes", "ratio" or "".
- *  Names as node_exporter's where the meaning is the same (node_cpu_seconds_total{cpu,mode} ...), scitrace_* ours. */
+/** MetricsPoint: labels: "k=v,k=v" with keys sorted, "" for none (what of a value is escaped: labels.h);
+ *  unit: "seconds", "bytes", "ratio" or "". Names as node_exporter's where the meaning is the same
+ *  (node_cpu_seconds_total{cpu,mode} ...), scitrace_* ours. */
 typedef struct MetricsPoint {
         const char *name, *labels, *unit;
         double value;
@@ -25,8 +26,8 @@ typedef int (*MetricsPointFn)(void *userdata, const MetricsPoint *p);   /* non-z
 /** metrics_new() - opens the sources. Sources that this machine lacks are left out. */
 int metrics_new(Metrics **ret);
 Metrics *metrics_free(Metrics *m);
-/** metrics_sample() - reads every source once. now: µs. pids: our own processes beside this one. store_path: its
- *  file system's usage is sampled (statvfs of local file systems only). */
+/** metrics_sample() - reads every source once. now: µs. pids: our own processes beside this one. store_path:
+ *  its file system's usage is sampled (statvfs of local file systems only). */
 int metrics_sample(Metrics *m, int64_t now, const pid_t *pids, size_t n_pids, const char *store_path);
 /** metrics_points() - the newest sample. */
 int metrics_points(Metrics *m, MetricsPointFn fn, void *userdata);
@@ -39,8 +40,8 @@ typedef struct MetricsChunk {
         Bytes data;
 } MetricsChunk;
 typedef int (*MetricsChunkFn)(void *userdata, const MetricsChunk *c);
-/** metrics_flush() - each series' open chunk as it stands; a chunk is closed at the full hour, and flushing again
- *  within the hour gives the same `from` with more points. */
+/** metrics_flush() - each series' open chunk as it stands; a chunk is closed at the full hour, and flushing
+ *  again within the hour gives the same `from` with more points. */
 int metrics_flush(Metrics *m, MetricsChunkFn fn, void *userdata);
 
 /** metrics_decode() - the points of a chunk, pure. 0, what fn returned, or -EBADMSG. */

@@ -8,8 +8,8 @@
 #define COLUMNS_MAX 24
 
 /* clang-format off */
-#define CPU(mode)            { "", "node_cpu_seconds_total", "seconds", "cpu", "mode=" mode, 0, 2, true }
-#define CPU_GUEST(mode)      { "", "node_cpu_guest_seconds_total", "seconds", "cpu", "mode=" mode, 0, 2, true }
+#define CPU(mode) { "", "node_cpu_seconds_total", "seconds", "cpu", "mode=" mode, 0, 2, true }
+#define CPU_GUEST(mode) { "", "node_cpu_guest_seconds_total", "seconds", "cpu", "mode=" mode, 0, 2, true }
 #define COUNT(field, name)   { field, name, "", "", "", 0, 0, true }
 #define GAUGE(field, name)   { field, name, "", "", "", 0, 0, false }
 #define MEMORY(field)        { field, "node_memory_" field "_bytes", "bytes", "", "", 10, 0, false }
@@ -20,12 +20,13 @@
 #define NETWORK(name, unit)  { "", "node_network_" name "_total", unit, "device", "", 0, 0, true }
 #define SKIPPED              { "", "", "", "", "", 0, 0, false }
 #define LOAD(name)           { "", name, "", "", "", 0, 2, false }
-#define PRESSURE(field, name) { field, "node_pressure_" name "_seconds_total", "seconds", "", "", 0, 6, true }
+#define PRESSURE(field, name) \
+        { field, "node_pressure_" name "_seconds_total", "seconds", "", "", 0, 6, true }
 #define END                  { NULL, NULL, NULL, NULL, NULL, 0, 0, false }
 
 const Metric proc_cpu_metrics[] = {
-        CPU("user"), CPU("nice"), CPU("system"), CPU("idle"), CPU("iowait"), CPU("irq"), CPU("softirq"), CPU("steal"),
-        CPU_GUEST("user"), CPU_GUEST("nice"),
+        CPU("user"), CPU("nice"), CPU("system"), CPU("idle"), CPU("iowait"), CPU("irq"), CPU("softirq"),
+        CPU("steal"), CPU_GUEST("user"), CPU_GUEST("nice"),
         END,
 };
 
@@ -80,7 +81,9 @@ const Metric proc_pressure_cpu_metrics[] = { PRESSURE("some", "cpu_waiting"), EN
 const Metric proc_pressure_memory_metrics[] = {
         PRESSURE("some", "memory_waiting"), PRESSURE("full", "memory_stalled"), END,
 };
-const Metric proc_pressure_io_metrics[] = { PRESSURE("some", "io_waiting"), PRESSURE("full", "io_stalled"), END };
+const Metric proc_pressure_io_metrics[] = {
+        PRESSURE("some", "io_waiting"), PRESSURE("full", "io_stalled"), END,
+};
 /* clang-format on */
 
 static const double powers[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6 };
@@ -131,7 +134,8 @@ static bool is_word(Bytes word, const char *text) {
 }
 
 static void emit(const ProcSink *sink, const Metric *metric, Bytes key, uint64_t number) {
-        sink->fn(sink->userdata, metric, key, ldexp((double) number, metric->shift) / powers[metric->exponent]);
+        sink->fn(sink->userdata, metric, key,
+                 ldexp((double) number, metric->shift) / powers[metric->exponent]);
 }
 
 /* The numbers of a line; stops at the first word that is none. */
@@ -240,7 +244,8 @@ static int to_hundredths(Bytes word, uint64_t *ret) {
         if (!take_until(&word, '.', &part) || !to_number(part, &whole) || word.size != 2 ||
             !to_number(word, &hundredths))
                 return 0;
-        return !__builtin_mul_overflow(whole, 100, &whole) && !__builtin_add_overflow(whole, hundredths, ret);
+        return !__builtin_mul_overflow(whole, 100, &whole) &&
+               !__builtin_add_overflow(whole, hundredths, ret);
 }
 
 void proc_parse_load(Bytes text, const Metric *metrics, const ProcSink *sink) {
@@ -263,7 +268,8 @@ void proc_parse_pressure(Bytes text, const Metric *metrics, const ProcSink *sink
                 while ((word = take_word(&line)).size > 0) {
                         Bytes name;
 
-                        if (!take_until(&word, '=', &name) || !is_word(name, "total") || !to_number(word, &number))
+                        if (!take_until(&word, '=', &name) || !is_word(name, "total") ||
+                            !to_number(word, &number))
                                 continue;
                         for (const Metric *m = metrics; m->name; m++)
                                 if (is_word(kind, m->field))

@@ -2,8 +2,8 @@
 #ifndef SCITRACE_DAEMON_METRICS_PROC_H
 #define SCITRACE_DAEMON_METRICS_PROC_H
 
-/* proc: the texts of /proc, and the tables of what is taken from them. Tolerant: lines and fields that are not known
- * are passed over, a line that breaks off gives what stands before. Pure; no allocation.
+/* proc: the texts of /proc, and the tables of what is taken from them. Tolerant: lines and fields that are
+ * not known are passed over, a line that breaks off gives what stands before. Pure; no allocation.
  * May use: lib.  May not use: anything else in daemon/. */
 
 #include <stdbool.h>
@@ -16,8 +16,8 @@ typedef struct Metric {
         const char *field;              /* its word in the text; "" where columns are counted */
         const char *name;               /* NULL ends a table; "": this column is not taken */
         const char *unit;               /* "seconds", "bytes", "ratio" or "" */
-        const char *key;                /* label that tells the series of this metric apart, "" for a single one,
-                                         * "*": the key given is the whole text of the labels */
+        const char *key;                /* label that tells the series of this metric apart, "" for a single
+                                         * one, "*": the key given is the whole text of the labels */
         const char *fixed;              /* a further label "k=v" that sorts behind key, or "" */
         uint8_t shift, exponent;
         bool counter;
@@ -31,12 +31,12 @@ typedef struct ProcSink {
         void *userdata;
 } ProcSink;
 
-/** proc_parse_*() - metrics: the table that goes with the text, below. Clock ticks are taken to be 1/100 s, as the
- *  kernel's USER_HZ is on all machines that Debian knows. */
+/** proc_parse_*() - metrics: the table that goes with the text, below. Clock ticks are taken to be 1/100 s,
+ *  as the kernel's USER_HZ is on all machines that Debian knows. */
 typedef void (*ProcParseFn)(Bytes text, const Metric *metrics, const ProcSink *sink);
-void proc_parse_pairs(Bytes text, const Metric *metrics, const ProcSink *sink);       /* meminfo, vmstat */
-void proc_parse_cpus(Bytes text, const Metric *metrics, const ProcSink *sink);        /* the cpuN lines of stat */
-void proc_parse_disks(Bytes text, const Metric *metrics, const ProcSink *sink);       /* those that were ever used */
+void proc_parse_pairs(Bytes text, const Metric *metrics, const ProcSink *sink);  /* meminfo, vmstat */
+void proc_parse_cpus(Bytes text, const Metric *metrics, const ProcSink *sink);   /* the cpuN lines of stat */
+void proc_parse_disks(Bytes text, const Metric *metrics, const ProcSink *sink);  /* those ever used */
 void proc_parse_network(Bytes text, const Metric *metrics, const ProcSink *sink);
 void proc_parse_load(Bytes text, const Metric *metrics, const ProcSink *sink);
 void proc_parse_pressure(Bytes text, const Metric *metrics, const ProcSink *sink);
@@ -60,7 +60,8 @@ typedef struct ProcMount {
         Bytes mountpoint, type, source;
         bool readonly;                  /* the file system, not only this mount of it */
 } ProcMount;
-/** proc_next_mount() - 1 and *ret; 0 at the end. Takes the lines from *text; lines that are no mounts are skipped. */
+/** proc_next_mount() - 1 and *ret; 0 at the end. Takes the lines from *text; lines that are no mounts are
+ *  skipped. */
 int proc_next_mount(Bytes *text, ProcMount *ret);
 
 #endif

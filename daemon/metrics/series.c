@@ -104,7 +104,8 @@ static bool is_series(const Series *s, const Metric *metric, Bytes key) {
         return s->metric == metric && s->key_size == key.size && memcmp(s->key, key.data, key.size) == 0;
 }
 
-/* Each sample comes in the order of the first, with few left out or new: nearly always the first look finds it. */
+/* Each sample comes in the order of the first, with few left out or new: nearly always the first look finds
+ * it. */
 static int find(SeriesTable *t, const Metric *metric, Bytes key, Series **ret) {
         int r;
 

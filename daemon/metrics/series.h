@@ -3,13 +3,14 @@
 #define SCITRACE_DAEMON_METRICS_SERIES_H
 
 /* series: the newest value of each series, and its points since the full hour.
- * May use: lib.  May not use: anything else in daemon/ but daemon/metrics. Knows no clock and no descriptor. */
+ * May use: lib.  May not use: anything else in daemon/ but daemon/metrics. Knows no clock and no descriptor.
+ * */
 
 #include "daemon/metrics/chunk.h"
 #include "daemon/metrics/metrics.h"
 #include "daemon/metrics/proc.h"
 
-enum { SERIES_MAX = 4096 };             /* about 2 KiB each; points of further ones are refused and counted */
+enum { SERIES_MAX = 4096 };     /* about 2 KiB each; points of further ones are refused and counted */
 
 typedef struct Series {
         const Metric *metric;
@@ -24,7 +25,7 @@ typedef struct Series {
 typedef struct SeriesTable {
         Series **items;
         size_t n, capacity;
-        size_t next;                    /* where the next one is expected: each sample comes in the same order */
+        size_t next;                    /* where the next one is expected: samples have one order */
         uint64_t refused;
         int64_t time;                   /* of the newest sample, µs */
 } SeriesTable;

@@ -36,7 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         a = (Again) { 0 };
         if (size > 2)
-                a.form = (ChunkForm) { data[1] % (CHUNK_EXPONENT_MAX + 1), data[2] % (CHUNK_SHIFT_MAX + 1), data[1] >> 7 };
+                a.form = (ChunkForm) { data[1] % (CHUNK_EXPONENT_MAX + 1), data[2] % (CHUNK_SHIFT_MAX + 1),
+                                      data[1] >> 7 };
         if (metrics_decode(BYTES(data, size), encode, &a) == 0 && a.n > 0) {
                 if (metrics_decode(BYTES(a.chunk.data, a.chunk.size), compare, &a) != 0 || a.seen != a.n)
                         abort();

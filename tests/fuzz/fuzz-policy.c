@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         if (!text || policy_new(&p) < 0)
                 return 0;
-        if (policy_parse(p, "f", text, ignore_warning, NULL) < 0 || p->settle_usec < 10000 || p->sample_usec < 1000000)
+        if (policy_parse(p, "f", text, ignore_warning, NULL) < 0 || p->settle_usec < 10000 ||
+            p->sample_usec < 1000000)
                 abort();
         for (size_t i = 0; i < p->n_ignore; i++)
                 bytes += strlen(p->ignore[i]) + 1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* metrics-dump: one sample of daemon/metrics, a point a line as JSON, for the comparison with python3-psutil. With a
- * number N: N samples, and the CPU time that one took, in µs. */
+/* metrics-dump: one sample of daemon/metrics, a point a line as JSON, for the comparison with
+ * python3-psutil. With a number N: N samples, and the CPU time that one took, in µs. */
 #include <time.h>
 
 #include "daemon/metrics/metrics.h"
@@ -10,7 +10,8 @@ static int print_point(void *userdata, const MetricsPoint *p) {
         printf("{\"name\":\"%s\",\"labels\":\"", p->name);
         for (const char *c = p->labels; *c; c++)
                 printf(*c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
-        printf("\",\"value\":%.17g,\"unit\":\"%s\",\"timeUsec\":%lld}\n", p->value, p->unit, (long long) p->time);
+        printf("\",\"value\":%.17g,\"unit\":\"%s\",\"timeUsec\":%lld}\n", p->value, p->unit,
+               (long long) p->time);
         return 0;
 }
 

@@ -31,15 +31,16 @@
 static char *journal;
 
 /* The linker puts this in the place of sd_journal_sendv_with_location() (tests/unit/local.am). */
-int __wrap_sd_journal_sendv_with_location(const char *file, const char *line, const char *func, const struct iovec *iov,
-                                          int n);
-int __wrap_sd_journal_sendv_with_location(const char *file, const char *line, const char *func, const struct iovec *iov,
-                                          int n) {
+int __wrap_sd_journal_sendv_with_location(const char *file, const char *line, const char *func,
+                                          const struct iovec *iov, int n);
+int __wrap_sd_journal_sendv_with_location(const char *file, const char *line, const char *func,
+                                          const struct iovec *iov, int n) {
         if (strcmp(func, "log_as_a_service") != 0 || strncmp(line, "CODE_LINE=", 10) != 0 ||
             !strstr(file, "tests/unit/test-log.c"))
                 return -EINVAL;
         for (int i = 0; i < n; i++)
-                snprintf(journal + strlen(journal), 65536 - strlen(journal), "%.*s\n", (int) iov[i].iov_len, (char *) iov[i].iov_base);
+                snprintf(journal + strlen(journal), 65536 - strlen(journal), "%.*s\n", (int) iov[i].iov_len,
+                         (char *) iov[i].iov_base);
         return 0;
 }
 
@@ -51,8 +52,9 @@ static void log_as_a_service(void) {
         assert_int_equal(fstat(STDERR_FILENO, &st), 0);
         snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
         setenv("JOURNAL_STREAM", stream, 1);
-        log_event(LOG_ERR, MSG_STORE_FULL, -ENOSPC, "Full: %d of %s\n", 7, "x", "A=%s%c%.1f", "b", 'c', 1.5, "N=%zu:%lld",
-                  (size_t) 3, 1LL << 40, "P=%.*s", 2, "cde", "W=%*d", 3, 5, "LAST=%s", "multi\nline");
+        log_event(LOG_ERR, MSG_STORE_FULL, -ENOSPC, "Full: %d of %s\n", 7, "x", "A=%s%c%.1f", "b", 'c', 1.5,
+                  "N=%zu:%lld", (size_t) 3, 1LL << 40, "P=%.*s", 2, "cde", "W=%*d", 3, 5, "LAST=%s",
+                  "multi\nline");
         _exit(0);
 }
 
@@ -99,8 +101,8 @@ static void fields_of_any_type_do_not_disturb_each_other(void **state) {
         char text[1024];
 
         (void) state;
-        CAPTURE(text, log_event(LOG_INFO, MSG_NONE, 0, "%s %c %.*s %.1f %lld %zu", "a", 'b', 2, "cde", 0.5, 1LL << 40,
-                                (size_t) 3, "F=%f", 1.5, "N=%jd", (intmax_t) 4, NULL));
+        CAPTURE(text, log_event(LOG_INFO, MSG_NONE, 0, "%s %c %.*s %.1f %lld %zu", "a", 'b', 2, "cde", 0.5,
+                                1LL << 40, (size_t) 3, "F=%f", 1.5, "N=%jd", (intmax_t) 4, NULL));
         assert_string_equal(text, "test-log: a b cd 0.5 1099511627776 3\n");
 }
 
@@ -153,7 +155,8 @@ static void what_was_left_out_is_summed_up(void **state) {
         size_t lines = 0;
 
         (void) state;
-        CAPTURE(text, for (int i = 0; i < 25; i++) log_event(LOG_WARNING, MSG_OVERFLOW, 0, "Overflow %d", i); log_flush());
+        CAPTURE(text, for (int i = 0; i < 25; i++) log_event(LOG_WARNING, MSG_OVERFLOW, 0, "Overflow %d", i);
+                log_flush());
         for (const char *p = text; (p = strchr(p, '\n')); p++)
                 lines++;
         assert_int_equal(lines, LOG_REPEATS_MAX + 1);
@@ -164,7 +167,8 @@ static void what_was_left_out_is_summed_up(void **state) {
 
 /* Each entry of the catalog begins "-- ID", then headers, then three paragraphs. */
 static void check_entry(const char *catalog, const char *hex) {
-        static const char *const parts[] = { "\nSubject: ", "\n\nWhat happened: ", "\n\nWhy: ", "\n\nWhat to do: " };
+        static const char *const parts[] = { "\nSubject: ", "\n\nWhat happened: ", "\n\nWhy: ",
+                                             "\n\nWhat to do: " };
         char head[64];
         const char *entry, *end;
 
@@ -206,7 +210,7 @@ static void each_message_id_has_a_catalog_entry_and_vice_versa(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(in_the_journal_each_field_has_its_own_arguments),      /* first: see there */
+                cmocka_unit_test(in_the_journal_each_field_has_its_own_arguments), /* first: see there */
                 cmocka_unit_test(a_sentence_goes_to_stderr_with_the_error_in_words),
                 cmocka_unit_test(errno_survives_a_message),
                 cmocka_unit_test(fields_of_any_type_do_not_disturb_each_other),

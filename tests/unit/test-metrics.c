@@ -19,8 +19,8 @@ typedef struct Found {
 static void note(void *userdata, const Metric *metric, Bytes key, double value) {
         Found *f = userdata;
 
-        f->used += (size_t) snprintf(f->text + f->used, sizeof(f->text) - f->used, "%s[%s] %.*s %.17g\n", metric->name,
-                                     metric->fixed, (int) key.size, key.data, value);
+        f->used += (size_t) snprintf(f->text + f->used, sizeof(f->text) - f->used, "%s[%s] %.*s %.17g\n",
+                                     metric->name, metric->fixed, (int) key.size, key.data, value);
         assert_true(f->used < sizeof(f->text));
 }
 
@@ -78,7 +78,8 @@ static void memory_is_in_bytes_and_a_value_that_is_no_number_is_left_out(void **
                 "MemTotal:       24684084 kB\nMemFree:  x kB\nActive(anon):  5 kB\nHugePages_Total:  0\n"
                 "MemAvailable:\nDirty: 18446744073709551616 kB\nSwapTotal: 8", &f),
                 "node_memory_MemTotal_bytes[]  25276502016\nnode_memory_SwapTotal_bytes[]  8192\n");
-        assert_string_equal(parse(proc_parse_pairs, proc_vmstat_metrics, "nr_free 1\npswpin 2\npswpout 3\n", &f),
+        assert_string_equal(
+                parse(proc_parse_pairs, proc_vmstat_metrics, "nr_free 1\npswpin 2\npswpout 3\n", &f),
                 "node_vmstat_pswpin[]  2\nnode_vmstat_pswpout[]  3\n");
 }
 
@@ -134,7 +135,8 @@ static void load_and_pressure(void **state) {
         (void) state;
         assert_string_equal(parse(proc_parse_load, proc_load_metrics, "0.22 10.20 0.09 1/90 19400\n", &f),
                 "node_load1[]  0.22\nnode_load5[]  10.199999999999999\nnode_load15[]  0.089999999999999997\n");
-        assert_string_equal(parse(proc_parse_load, proc_load_metrics, "0.22 1.2.3 0.09\n", &f), "node_load1[]  0.22\n");
+        assert_string_equal(parse(proc_parse_load, proc_load_metrics, "0.22 1.2.3 0.09\n", &f),
+                            "node_load1[]  0.22\n");
         assert_string_equal(parse(proc_parse_pressure, proc_pressure_io_metrics,
                 "some avg10=0.91 avg60=0.32 avg300=0.30 total=9390931\n"
                 "full avg10=0.81 total=9068752\nother total=1\nsome total=x\n", &f),
@@ -143,8 +145,9 @@ static void load_and_pressure(void **state) {
 }
 
 static void a_process_may_be_called_anything(void **state) {
-        static const char text[] = "42 (a) (b\n) S 1 42 42 0 -1 4194560 100 0 0 0 7 3 0 0 20 0 1 0 55 1000000 321 "
-                                   "18446744073709551615 1 1\n";
+        static const char text[] =
+                "42 (a) (b\n) S 1 42 42 0 -1 4194560 100 0 0 0 7 3 0 0 20 0 1 0 55 1000000 321 "
+                "18446744073709551615 1 1\n";
         ProcProcess p;
 
         (void) state;
@@ -158,10 +161,13 @@ static void a_process_may_be_called_anything(void **state) {
 }
 
 static void junk_gives_nothing_and_harms_nothing(void **state) {
-        static const struct { ProcParseFn fn; const Metric *metrics; } parsers[] = {
-                { proc_parse_cpus, proc_cpu_metrics },       { proc_parse_pairs, proc_stat_metrics },
-                { proc_parse_disks, proc_disk_metrics },     { proc_parse_network, proc_network_metrics },
-                { proc_parse_load, proc_load_metrics },      { proc_parse_pressure, proc_pressure_io_metrics },
+        static const struct {
+                ProcParseFn fn;
+                const Metric *metrics;
+        } parsers[] = {
+                { proc_parse_cpus, proc_cpu_metrics },   { proc_parse_pairs, proc_stat_metrics },
+                { proc_parse_disks, proc_disk_metrics }, { proc_parse_network, proc_network_metrics },
+                { proc_parse_load, proc_load_metrics },  { proc_parse_pressure, proc_pressure_io_metrics },
         };
         static const char *const junk[] = {
                 "", "\n\n\n", " ", "cpu", "cpux 1", "cpu-1 1", "cpu99999999999999999999 1", "8 0", "8 0 sda", ":", "a:b",
@@ -200,7 +206,8 @@ static void only_file_systems_that_cannot_hang_are_asked(void **state) {
         assert_int_equal(list.n, 5);
         assert_string_equal(list.items[0].labels, "device=/dev/vda,fstype=ext4,mountpoint=/");
         assert_false(list.items[0].readonly);
-        assert_string_equal(list.items[1].labels, "device=/dev/my disk\\x2c1,fstype=xfs,mountpoint=/mnt/nfsx");
+        assert_string_equal(list.items[1].labels,
+                            "device=/dev/my disk\\x2c1,fstype=xfs,mountpoint=/mnt/nfsx");
         assert_string_equal(list.items[1].path, "/mnt/nfsx");
         assert_true(list.items[1].readonly);
         assert_string_equal(list.items[2].labels, "device=,fstype=tmpfs,mountpoint=/tmp");
@@ -259,8 +266,8 @@ static void check_round_trip(ChunkForm form, const int64_t *times, const double 
 
 static void a_chunk_gives_back_every_point_to_the_bit(void **state) {
         static const double values[] = {
-                0, 1, 1, 2, 4096, 4095.99, -7, 1e15, 1e18, -1e300, 0.01, 22.35, 5e-324, INFINITY, -INFINITY, 1, 2, 3, 3, 3,
-                1.0 / 3, 9007199254740992.0, -9007199254740992.0,
+                0, 1, 1, 2, 4096, 4095.99, -7, 1e15, 1e18, -1e300, 0.01, 22.35, 5e-324, INFINITY, -INFINITY,
+                1, 2, 3, 3, 3, 1.0 / 3, 9007199254740992.0, -9007199254740992.0,
         };
         int64_t times[ELEMENTS(values)];
 
@@ -273,8 +280,8 @@ static void a_chunk_gives_back_every_point_to_the_bit(void **state) {
         for (int exponent = 0; exponent <= CHUNK_EXPONENT_MAX; exponent += 3)
                 for (int shift = 0; shift <= 12; shift += 6)
                         for (int counter = 0; counter < 2; counter++)
-                                check_round_trip((ChunkForm) { (uint8_t) exponent, (uint8_t) shift, counter }, times,
-                                                 values, ELEMENTS(values));
+                                check_round_trip((ChunkForm) { (uint8_t) exponent, (uint8_t) shift, counter },
+                                                 times, values, ELEMENTS(values));
 }
 
 static void a_counter_need_not_begin_at_zero(void **state) {
@@ -300,7 +307,8 @@ static void at_rest_a_point_takes_less_than_two_bytes(void **state) {
                 int64_t time;
 
                 x = x * 1103515245 + 12345;
-                time = INT64_C(1795557600000000) + i * INT64_C(10000000) + x % 3000;  /* timers are late by up to 3 ms */
+                time = INT64_C(1795557600000000) + i * INT64_C(10000000) +
+                       x % 3000; /* timers are late by up to 3 ms */
                 /* an idle processor: 9.98 s of 10, give or take a few ticks */
                 assert_int_equal(chunk_add(&counter, (ChunkForm) { 2, 0, true }, time,
                                            (double) (135282 + 998 * i + (int) (x >> 16) % 4) / 100), 0);
@@ -319,7 +327,8 @@ static void a_chunk_that_was_cut_or_lengthened_is_refused(void **state) {
 
         (void) state;
         for (int i = 0; i < 20; i++)
-                assert_int_equal(chunk_add(&c, (ChunkForm) { 2, 0, true }, i * INT64_C(10000000), i * i * 0.37), 0);
+                assert_int_equal(
+                        chunk_add(&c, (ChunkForm) { 2, 0, true }, i * INT64_C(10000000), i * i * 0.37), 0);
         for (size_t size = 0; size < c.size; size++)
                 assert_int_equal(metrics_decode(BYTES(c.data, size), count_point, &n), -EBADMSG);
         memcpy(copy, c.data, c.size);
@@ -341,7 +350,8 @@ static void a_full_chunk_takes_no_more_and_stays_readable(void **state) {
         int added = 0, n = 0, r;
 
         (void) state;
-        while ((r = chunk_add(&c, (ChunkForm) { 0, 0, false }, added * INT64_C(123456789012), added / 3.1)) == 0)
+        while ((r = chunk_add(&c, (ChunkForm) { 0, 0, false }, added * INT64_C(123456789012), added / 3.1)) ==
+               0)
                 added++;
         assert_int_equal(r, CHUNK_E_FULL);
         assert_true(added > 3600);
@@ -361,8 +371,9 @@ static int note_chunk(void *userdata, const MetricsChunk *c) {
 
         assert_int_equal(metrics_decode(c->data, count_point, &n), 0);
         assert_int_equal(n, c->points);
-        f->used += (size_t) snprintf(f->text + f->used, sizeof(f->text) - f->used, "%s %s %d-%d %d\n", c->name, c->labels,
-                                     (int) (c->from / 1000000), (int) (c->until / 1000000), c->points);
+        f->used += (size_t) snprintf(f->text + f->used, sizeof(f->text) - f->used, "%s %s %d-%d %d\n",
+                                     c->name, c->labels, (int) (c->from / 1000000),
+                                     (int) (c->until / 1000000), c->points);
         return 0;
 }
 
@@ -380,7 +391,8 @@ static int refuse_chunk(void *userdata, const MetricsChunk *c) {
 static int note_value(void *userdata, const MetricsPoint *p) {
         Found *f = userdata;
 
-        f->used += (size_t) snprintf(f->text + f->used, sizeof(f->text) - f->used, "%s{%s} %g\n", p->name, p->labels, p->value);
+        f->used += (size_t) snprintf(f->text + f->used, sizeof(f->text) - f->used, "%s{%s} %g\n", p->name,
+                                     p->labels, p->value);
         return 0;
 }
 
@@ -455,7 +467,8 @@ static int find_own(void *userdata, const MetricsPoint *p) {
         int *found = userdata;
 
         assert_int_equal(p->time, 1234567);
-        if (strcmp(p->name, "scitrace_process_resident_memory_bytes") == 0 && strcmp(p->labels, "process=test-metrics") == 0)
+        if (strcmp(p->name, "scitrace_process_resident_memory_bytes") == 0 &&
+            strcmp(p->labels, "process=test-metrics") == 0)
                 *found += p->value > 100000;
         if (strcmp(p->name, "scitrace_process_count") == 0)
                 *found += p->value == 2;

@@ -33,16 +33,47 @@ static void check_defaults(const Policy *p) {
 }
 
 static void times_and_sizes_carry_units(void **state) {
-        static const struct { const char *text; int64_t usec; } times[] = {
-                { "250ms", 250000 }, { "5s", 5000000 }, { "5", 5000000 }, { "2min", 120000000 }, { "1h", 3600000000 },
-                { "1min 30s", 90000000 }, { "1min30s", 90000000 }, { "7us", 7 }, { "0", 0 }, { "1d", 86400000000 },
-                { "", -1 }, { "s", -1 }, { "-1s", -1 }, { "1.5s", -1 }, { "5 s", -1 }, { "5sec", -1 }, { "1m", -1 },
-                { " 5s", -1 }, { "9999999999999999999", -1 }, { "9223372036854775807s", -1 },
+        static const struct {
+                const char *text;
+                int64_t usec;
+        } times[] = {
+                { "250ms", 250000 },
+                { "5s", 5000000 },
+                { "5", 5000000 },
+                { "2min", 120000000 },
+                { "1h", 3600000000 },
+                { "1min 30s", 90000000 },
+                { "1min30s", 90000000 },
+                { "7us", 7 },
+                { "0", 0 },
+                { "1d", 86400000000 },
+                { "", -1 },
+                { "s", -1 },
+                { "-1s", -1 },
+                { "1.5s", -1 },
+                { "5 s", -1 },
+                { "5sec", -1 },
+                { "1m", -1 },
+                { " 5s", -1 },
+                { "9999999999999999999", -1 },
+                { "9223372036854775807s", -1 },
                 { "106751991d 106751991d", -1 },
         };
-        static const struct { const char *text; int64_t bytes; } sizes[] = {
-                { "0", 0 }, { "4096", 4096 }, { "64M", 64 << 20 }, { "1G", 1 << 30 }, { "1P", INT64_C(1) << 50 },
-                { "", -1 }, { "64m", -1 }, { "1G 1G", -1 }, { "8192P", -1 }, { "1GB", -1 }, { "-1", -1 },
+        static const struct {
+                const char *text;
+                int64_t bytes;
+        } sizes[] = {
+                { "0", 0 },
+                { "4096", 4096 },
+                { "64M", 64 << 20 },
+                { "1G", 1 << 30 },
+                { "1P", INT64_C(1) << 50 },
+                { "", -1 },
+                { "64m", -1 },
+                { "1G 1G", -1 },
+                { "8192P", -1 },
+                { "1GB", -1 },
+                { "-1", -1 },
         };
 
         (void) state;
@@ -82,7 +113,8 @@ static void later_values_win_and_patterns_gather(void **state) {
         assert_string_equal(p->ignore[1], "/build: x/");
         assert_int_equal(p->digest_max, 0);
 
-        assert_int_equal(policy_parse(p, "b", "[Ignore]\nPattern=c\n[Dataset]\nSettleTime=10ms\n", note, &w), 0);
+        assert_int_equal(policy_parse(p, "b", "[Ignore]\nPattern=c\n[Dataset]\nSettleTime=10ms\n", note, &w),
+                         0);
         assert_int_equal(p->n_ignore, 3);
         assert_int_equal(p->settle_usec, 10000);
 }
@@ -254,7 +286,8 @@ static void files_that_others_may_write_are_refused(void **state) {
         check_defaults(p);
         assert_int_equal(w.n, 2);
         assert_non_null(strstr(w.text, "scitraced.conf:0: Others than its owner may write it (mode 0664)"));
-        assert_non_null(strstr(w.text, "scitraced.conf.d:0: Others than its owner may write it (mode 0757)"));
+        assert_non_null(
+                strstr(w.text, "scitraced.conf.d:0: Others than its owner may write it (mode 0757)"));
 }
 
 static void files_of_a_stranger_are_refused(void **state) {
@@ -347,8 +380,8 @@ static void the_manual_has_every_key_and_its_default(void **state) {
                 if (line[0] == '[')
                         snprintf(want, sizeof(want), "\n.Sh %s\n", line);
                 else if (line[0] == '#' && line[1] != ' ' && value)
-                        snprintf(want, sizeof(want), "\n.It Va %.*s Ns Ar %s\n", (int) (value - line), line + 1,
-                                 value[1] ? value + 1 : "PATTERN");
+                        snprintf(want, sizeof(want), "\n.It Va %.*s Ns Ar %s\n", (int) (value - line),
+                                 line + 1, value[1] ? value + 1 : "PATTERN");
                 else
                         continue;
                 keys++;
@@ -366,10 +399,12 @@ int main(void) {
                 cmocka_unit_test(what_is_bad_is_named_with_its_line_and_changes_nothing),
                 cmocka_unit_test(an_overlong_line_is_left_out_whole),
                 cmocka_unit_test(patterns_beyond_their_limit_are_refused),
-                cmocka_unit_test_setup_teardown(the_first_folder_wins_and_dropins_come_by_name, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(the_first_folder_wins_and_dropins_come_by_name, set_up,
+                                                tear_down),
                 cmocka_unit_test_setup_teardown(files_that_others_may_write_are_refused, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(files_of_a_stranger_are_refused, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(what_is_no_text_is_refused_and_a_fifo_does_not_hang, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(what_is_no_text_is_refused_and_a_fifo_does_not_hang, set_up,
+                                                tear_down),
                 cmocka_unit_test(the_shipped_file_shows_the_defaults),
                 cmocka_unit_test(the_manual_has_every_key_and_its_default),
         };
