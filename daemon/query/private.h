@@ -60,10 +60,12 @@
         X(LINK_OPEN, "SELECT l.node, l.since, 0, a.type FROM link AS l CROSS JOIN node AS n ON n.id = l.node"     \
                      " CROSS JOIN attr AS a ON a.id = n.attr"                                                     \
                      " WHERE l.parent = ?1 AND l.until = 0 AND l.name = ?2")                                      \
-        X(LINK_CLOSED, "SELECT l.node, l.since, l.until, a.type FROM link AS l CROSS JOIN node AS n"              \
+        X(LINK_CLOSED, "SELECT l.node, l.since, l.until, a.type FROM link AS l INDEXED BY link_closed"             \
+                       " CROSS JOIN node AS n"                                                                    \
                        " ON n.id = l.node CROSS JOIN attr AS a ON a.id = n.attr"                                  \
                        " WHERE l.parent = ?1 AND l.name = ?2 AND l.until > 0 AND l.until >= ?3 ORDER BY l.until") \
-        X(LINK_NEWEST, "SELECT node, since, until FROM link WHERE parent = ?1 AND name = ?2 AND until > 0"        \
+        X(LINK_NEWEST, "SELECT node, since, until FROM link INDEXED BY link_closed"                               \
+                       " WHERE parent = ?1 AND name = ?2 AND until > 0"                                           \
                        " AND until >= ?3 AND since <= ?4 ORDER BY until DESC LIMIT 1")                            \
         X(FILES, "SELECT l.name, " FILE_ROW " FROM link AS l CROSS JOIN node AS n ON n.id = l.node" FILE_JOINS    \
                  " WHERE l.parent = ?1 AND l.until = 0 AND l.name > ?2 ORDER BY l.name LIMIT ?3")                 \

@@ -44,7 +44,7 @@
         X(LINK_MOVE_BENEATH, "UPDATE link SET dataset = ?3 WHERE parent = ?1 AND until = 0 AND dataset = ?2")     \
         X(LINK_DATASETS, "SELECT dataset FROM link WHERE node = ?1 AND until = 0")                                \
         X(LINK_FIND, "SELECT " LINK_COLUMNS " FROM link WHERE parent = ?1 AND until = 0 AND name = ?2")           \
-        X(LINK_LAST, "SELECT " LINK_COLUMNS " FROM link WHERE parent = ?1 AND name = ?2 AND until > 0"            \
+        X(LINK_LAST, "SELECT " LINK_COLUMNS " FROM link INDEXED BY link_closed WHERE parent = ?1 AND name = ?2 AND until > 0"            \
                      " ORDER BY until DESC LIMIT 1")                                                              \
         X(LINK_LIST, "SELECT " LINK_COLUMNS " FROM link WHERE parent = ?1 AND until = 0 AND name > ?2"            \
                      " ORDER BY name LIMIT ?3")                                                                   \
