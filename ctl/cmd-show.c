@@ -41,8 +41,9 @@ static void print_file(const Ctl *c, const json_t *file) {
         text_line(c, "type", file, "type");
         text_line(c, "target", file, "target");
         if (row_has(file, "size")) {
-                snprintf(value, sizeof(value), "%s (%lld bytes)",
-                         human_size(row_number(file, "size"), human), (long long) row_number(file, "size"));
+                long long size = (long long) row_number(file, "size");
+
+                snprintf(value, sizeof(value), "%s (%lld bytes)", human_size(size, human), size);
                 line(c, "size", value);
         }
         if (row_has(file, "mtimeNsec"))

@@ -181,6 +181,9 @@ static int open_store(Daemon *d) {
         case STORE_E_FOREIGN:
                 return log_event(LOG_ERR, MSG_NONE, -EINVAL, "%s/scitrace.db is not a scitrace store; move it away",
                                  d->place->state);
+        case -EPERM:
+                return log_event(LOG_ERR, MSG_NONE, r, "%s is open to others or not yours; 'chmod 700 %s'",
+                                 d->place->state, d->place->state);
         default:
                 return log_event(LOG_ERR, MSG_STORE_FAILED, r, "The store in %s cannot be opened", d->place->state,
                                  "SCITRACE_STORE=%s", d->place->state);
