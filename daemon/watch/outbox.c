@@ -61,13 +61,19 @@ int outbox_add(Outbox *o, const FeedMessage *m, bool must) {
         f = frame_new();
         if (!f)
                 return -ENOMEM;
+        r = feed_add(f->data, &f->size, m);
+        if (r != 0) {
+                free(f->data);
+                free(f);
+                return r;
+        }
         if (o->last)
                 o->last->next = f;
         else
                 o->first = f;
         o->last = f;
         o->count++;
-        return feed_add(f->data, &f->size, m);
+        return 0;
 }
 
 size_t outbox_frames(const Outbox *o) {

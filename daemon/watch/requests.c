@@ -147,8 +147,11 @@ static int on_watch(Watch *w, const Feed_WATCH *m) {
         for (size_t i = 0; !root && i < ROOTS_MAX; i++)
                 if (w->roots[i].id == 0)
                         root = &w->roots[i];
-        if (!root)
-                return -E2BIG;
+        if (!root) {
+                state_emit(w, &(FeedMessage) { .type = FEED_ROOT,
+                                               .ROOT = { .root = m->root, .error = EMFILE } }, true);
+                return 0;
+        }
         free(root->path);
         *root = (Root) { .id = m->root, .path = strndup((const char *) m->path.data, m->path.size) };
         if (!root->path)
@@ -238,6 +241,7 @@ static void admit_loss(Watch *w) {
         w->drained = MIN_OF(w->drained, w->lost_since);
         state_gap(w, 0, 0, BYTES_NONE, CAUSE_OVERFLOW, 0);
         w->lost_since = 0;
+        state_barriers(w);
 }
 
 uint8_t *watch_take(Watch *w, size_t *ret_size) {

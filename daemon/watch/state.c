@@ -6,11 +6,17 @@
 
 #include "daemon/watch/state.h"
 
+/* The gap's start: all before it was passed on. */
+void state_lost(Watch *w) {
+        if (w->lost_since == 0)
+                w->lost_since = w->drained;
+}
+
 void state_emit(Watch *w, const FeedMessage *m, bool must) {
         int r = outbox_add(w->outbox, m, must);
 
-        if (r != 0 && w->lost_since == 0)
-                w->lost_since = w->drained;     /* the gap's start: all before it was passed on */
+        if (r != 0)
+                state_lost(w);
         if (outbox_frames(w->outbox) <= 1)
                 eventfd_write(w->wake_fd, 1);
 }
@@ -41,8 +47,7 @@ void state_touch(Watch *w, const SettleNotice *n, Moment now) {
         int64_t due = MIN_OF(settle_due(w->settle, false), settle_due(w->settle, true));
 
         if (settle_touch(w->settle, n, now) != 0) {
-                if (w->lost_since == 0)
-                        w->lost_since = w->drained;
+                state_lost(w);
                 state_failed(w, n->request, EAGAIN);
         }
         state_displaced(w);
@@ -106,20 +111,29 @@ void state_counts(Watch *w) {
         state_emit(w, &m, true);
 }
 
+/* What was lost is said before a flush is over. One that flushes nothing waits for no other: it shows that we live,
+ * however long a file takes to be read. */
+static bool is_through(const Watch *w, const Barrier *b) {
+        return b->stage == BARRIER_REACHED &&
+               (!b->flush || (w->lost_since == 0 && settle_flushed(w->settle, b->epoch)));
+}
+
 void state_barriers(Watch *w) {
-        while (w->n_barriers > 0) {
-                Barrier *b = &w->barriers[0];
+        for (size_t i = 0; i < w->n_barriers;) {
+                const Barrier *b = &w->barriers[i];
                 FeedMessage m = { .type = FEED_BARRIER_DONE };
 
-                if (b->stage != BARRIER_REACHED || (b->flush && !settle_flushed(w->settle, b->epoch)))
-                        return;
+                if (!is_through(w, b)) {
+                        i++;
+                        continue;
+                }
                 m.BARRIER_DONE.barrier = b->id;
                 m.BARRIER_DONE.time = b->time;
                 m.BARRIER_DONE.oldest = w->lost_since ? w->lost_since : settle_oldest(w->settle);
                 state_counts(w);
                 state_emit(w, &m, true);
                 w->n_barriers--;
-                memmove(&w->barriers[0], &w->barriers[1], w->n_barriers * sizeof(*b));
+                memmove(&w->barriers[i], &w->barriers[i + 1], (w->n_barriers - i) * sizeof(*b));
         }
 }
 

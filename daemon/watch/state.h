@@ -86,6 +86,7 @@ static inline Moment moment_now(void) {
 }
 
 /* Under the lock: */
+void state_lost(Watch *w);              /* notices were dropped by us: a gap, as soon as there is room */
 void state_emit(Watch *w, const FeedMessage *m, bool must);
 void state_touch(Watch *w, const SettleNotice *n, Moment now);
 /* state_done() - ends the flight of a job, and wakes who can go on. answered: its result was reported; when it was

@@ -215,6 +215,9 @@ int table_move(Table *t, Directory *d, Directory *parent, Bytes name, Directory 
         size_t b;
 
         assert(t && d && parent && ret && name.size <= 255);
+        for (const Directory *p = parent; p; p = p->parent)
+                if (p == d)
+                        return -ELOOP;
         moved = directory_new(d->wd, name);
         if (!moved)
                 return -ENOMEM;

@@ -43,7 +43,8 @@ Directory *table_find(const Table *t, int wd);
 Directory *table_child(const Table *t, const Directory *parent, Bytes name);
 
 /** table_move() - d is now `name` in parent; what stood there is detached. The root id of d's subtree follows.
- *  Frees and replaces d when the name's length changes: use *ret. 0 or -ENOMEM. */
+ *  Frees and replaces d: use *ret. 0, -ENOMEM; -ELOOP: parent is d or below it, as far as is known (what is known of
+ *  parent's place is old then); nothing has changed. */
 int table_move(Table *t, Directory *d, Directory *parent, Bytes name, Directory **ret);
 
 /** table_detach() - takes d out of its parent; it and what is below stay known by wd. */

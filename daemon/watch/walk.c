@@ -58,6 +58,13 @@ static int watch_directory(Watch *w, uint32_t root, Directory *parent, Bytes nam
         if (wd < 0)
                 return wd;
         d = table_find(w->table, wd);
+        if (d && parent && !d->parent && d->name_size == 0) {   /* the root of another tree was moved here */
+                state_root_lost(w, state_root(w, d->root), CAUSE_ROOT_MOVED);
+                wd = notify_add(w->notify, fd);
+                if (wd < 0)
+                        return wd;
+                d = table_find(w->table, wd);
+        }
         if (d && d->parent == parent && bytes_equal(BYTES(d->name, d->name_size), name))
                 return wd;
         if (d && parent)
@@ -66,6 +73,8 @@ static int watch_directory(Watch *w, uint32_t root, Directory *parent, Bytes nam
                 r = 0;                  /* a root that is watched already */
         else
                 r = table_add(w->table, wd, root, parent, name, state->inode, state->btime, &d);
+        if (r == -ELOOP)
+                return r;               /* so the notice of another move is on its way, too; then all fits */
         if (r < 0) {
                 notify_remove(w->notify, wd);
                 return r;
@@ -108,9 +117,12 @@ static void list_appeared(Watch *w, int fd, int wd, const SettleJob *job) {
 
         if (!dir) {
                 close(fd);
+                pthread_mutex_lock(&w->lock);
+                state_lost(w);
+                pthread_mutex_unlock(&w->lock);
                 return;
         }
-        while ((entry = readdir(dir))) {
+        while (errno = 0, (entry = readdir(dir))) {
                 SettleNotice n = { .dir = (uint32_t) wd, .name = BYTES_STR(entry->d_name),
                                    .flags = SETTLE_NEW | SETTLE_FOUND | SETTLE_CONTENT,
                                    .origin = job->change.origin, .count = 1, .epoch = job->change.epoch };
@@ -132,6 +144,11 @@ static void list_appeared(Watch *w, int fd, int wd, const SettleJob *job) {
                         pthread_cond_timedwait(&w->room, &w->lock, &at);
                 }
                 state_touch(w, &n, moment_now());
+                pthread_mutex_unlock(&w->lock);
+        }
+        if (errno != 0) {
+                pthread_mutex_lock(&w->lock);
+                state_lost(w);
                 pthread_mutex_unlock(&w->lock);
         }
         closedir(dir);
@@ -182,9 +199,11 @@ static int admit_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeare
         }
         if (a->ignored)
                 return 0;
-        *ret_answered = true;
         wd = a->fd >= 0 && a->error == 0 ?
                      watch_directory(w, p->root.id, parent, name, a->fd, &a->state) : 0;
+        if (wd == -ELOOP)
+                return wd;
+        *ret_answered = true;
         report_directory(w, job, &a->state, wd > 0);
         settle_reported(w->settle, job);
         if (a->foreign)
@@ -220,7 +239,8 @@ static void adopt(Watch *w, const SettleJob *job) {
                 pthread_mutex_lock(&w->lock);
                 if (r == 0)
                         wd = admit_appeared(w, &spot, job, &a, &answered);
-                else    /* its place moved; the looking threads try again, or find the root lost */
+                if (r < 0 || wd == -ELOOP)      /* its place moved; the looking threads try again, or find the
+                                                 * root lost */
                         again = job->change.tries < TRIES;
         }
         if (wd > 0) {
@@ -296,6 +316,10 @@ static void report_listed(Walk *k, Directory *d, const Listed *l) {
                 return;
         if (l->fd >= 0)
                 wd = watch_directory(k->w, k->root, d, name, l->fd, &l->state);
+        if (wd == -ELOOP) {
+                state_lost(k->w);
+                return;
+        }
         state_describe(&m, &l->state);
         m.STATE.dir = (uint32_t) d->wd;
         m.STATE.name = name;
@@ -311,7 +335,7 @@ static void report_listed(Walk *k, Directory *d, const Listed *l) {
         if (wd > 0) {
                 state_announce(k->w, table_find(k->w->table, wd));
                 if (push(k, wd) < 0)
-                        k->w->lost_since = k->w->lost_since ? k->w->lost_since : k->w->drained;
+                        state_lost(k->w);
         }
 }
 
@@ -338,6 +362,18 @@ static uint32_t removals_of(Walk *k, int wd) {
 static void wait_for_room(Watch *w) {
         while (outbox_frames(w->outbox) >= OUTBOX_ROOM && !w->stop)
                 pthread_cond_wait(&w->room, &w->lock);
+}
+
+static void wait_a_moment(Watch *w) {
+        struct timespec at;
+
+        clock_gettime(CLOCK_MONOTONIC, &at);
+        at.tv_nsec += 20 * 1000 * 1000;
+        if (at.tv_nsec >= 1000 * 1000 * 1000) {
+                at.tv_nsec -= 1000 * 1000 * 1000;
+                at.tv_sec++;
+        }
+        (void) pthread_cond_timedwait(&w->walk, &w->lock, &at);
 }
 
 /* Called and left without the lock. */
@@ -368,14 +404,15 @@ static void pass_slice(Walk *k, const Spot *p, int wd, size_t n) {
         }
 }
 
-static void list_names(Walk *k, Spot *p, int wd) {
+static int list_names(Walk *k, Spot *p, int wd) {
         DIR *dir = fdopendir(p->fd);
         struct dirent *entry;
         size_t n = 0;
+        int r;
 
         if (!dir)
-                return;
-        while ((entry = readdir(dir))) {
+                return -errno;
+        while (errno = 0, (entry = readdir(dir))) {
                 size_t size = strlen(entry->d_name);
 
                 if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || size > 255)
@@ -386,9 +423,49 @@ static void list_names(Walk *k, Spot *p, int wd) {
                         n = 0;
                 }
         }
+        r = -errno;
         pass_slice(k, p, wd, n);
         closedir(dir);
         p->fd = -1;
+        return r;
+}
+
+static bool place_moved(int error) {
+        return error == -ENOENT || error == -ESTALE || error == -ENOTDIR || error == -ELOOP;
+}
+
+/* Its place may move between being asked for and being opened: the notice of that is on its way, and another try
+ * knows better. -ENOENT: it is in no tree any more. */
+static int open_listed(Walk *k, int wd, Spot *p, bool *ret_root) {
+        int r = -ENOENT;
+
+        *ret_root = false;
+        for (int tries = 0; tries < TRIES && !*ret_root && place_moved(r); tries++) {
+                spot_done(p);
+                pthread_mutex_lock(&k->w->lock);
+                if (tries > 0)
+                        wait_a_moment(k->w);
+                adopt_all(k->w);
+                wait_for_room(k->w);
+                r = table_find(k->w->table, wd) ? spot_find(k->w, (uint32_t) wd, p) : -EIDRM;
+                pthread_mutex_unlock(&k->w->lock);
+                if (r == 0)
+                        r = spot_open(p, ret_root);
+        }
+        return r == -EIDRM ? -ENOENT : r;
+}
+
+/* Under the lock. A walk that leaves out a directory says so. */
+static void explain_unlisted(Walk *k, int wd, bool root_failed, int error) {
+        const Directory *d = table_find(k->w->table, wd);
+        Root *root = d && table_attached(d) ? state_root(k->w, d->root) : NULL;
+
+        if (!root)
+                return;
+        if (root_failed || !d->parent)
+                state_root_lost(k->w, root, place_moved(error) ? CAUSE_ROOT_MOVED : CAUSE_PERMISSION);
+        else
+                explain_unwatched(k->w, (uint32_t) d->parent->wd, BYTES(d->name, d->name_size), -error);
 }
 
 static void list_directory(Walk *k, int wd) {
@@ -396,32 +473,30 @@ static void list_directory(Walk *k, int wd) {
         FeedMessage begin = { .type = FEED_LIST_BEGIN,
                               .LIST_BEGIN = { .dir = (uint32_t) wd, .walk = k->id } };
         FeedMessage end = { .type = FEED_LIST_END, .LIST_END = { .dir = (uint32_t) wd, .walk = k->id } };
-        bool root_failed = false;
+        bool root_failed;
         Directory *d;
-        int r;
+        int r = open_listed(k, wd, &spot, &root_failed);
 
         pthread_mutex_lock(&k->w->lock);
-        adopt_all(k->w);
-        wait_for_room(k->w);
-        r = spot_find(k->w, (uint32_t) wd, &spot);
-        if (r == 0) {
-                d = table_find(k->w->table, wd);
+        d = table_find(k->w->table, wd);
+        if (d && r == 0) {
                 k->w->walked_twice += d->listed;
                 d->listed = d->listing = true;
                 d->walk = k->id;
+                k->directories++;
                 state_emit(k->w, &begin, true);
         }
         pthread_mutex_unlock(&k->w->lock);
-        if (r < 0)
+        if (!d)
                 return;
-        k->directories++;
-        r = spot_open(&spot, &root_failed);
         if (r == 0)
-                list_names(k, &spot, wd);
+                r = list_names(k, &spot, wd);
         end.LIST_END.error = (uint32_t) -r;
         pthread_mutex_lock(&k->w->lock);
         listed(k->w, wd);
         state_emit(k->w, &end, true);
+        if (r < 0 && !k->w->stop)
+                explain_unlisted(k, wd, root_failed, r);
         pthread_mutex_unlock(&k->w->lock);
 }
 

@@ -85,7 +85,7 @@ static void move_directory(Watch *w, Directory *from, Directory *to, const Notic
                 return;
         root = child->root;
         if (table_move(w->table, child, to, name_of(new), &child) < 0) {
-                w->lost_since = w->lost_since ? w->lost_since : w->drained;
+                state_lost(w);
                 return;
         }
         if (child->root != root)
@@ -121,7 +121,7 @@ static void on_moved(Watch *w, Directory *from, const Notice *old, Directory *to
         to->removals++;
         state_displaced(w);
         if (r < 0 || r == SETTLE_E_FULL)
-                w->lost_since = w->lost_since ? w->lost_since : w->drained;
+                state_lost(w);
         if (r == SETTLE_E_FOLDED)
                 report_left(w, from, name_of(old), now);
         if (r == 0 || r == SETTLE_E_FULL)
@@ -142,9 +142,13 @@ static void swap_directories(Watch *w, Directory *a, const Notice *name1, Direct
                 table_detach(w->table, first);
         if (second)
                 table_detach(w->table, second);
-        if (first && table_move(w->table, first, b, name_of(name2), &first) == 0 && root_a != root_b)
+        if (first && table_move(w->table, first, b, name_of(name2), &first) < 0)
+                state_lost(w);
+        else if (first && root_a != root_b)
                 table_subtree(first, announce, w);
-        if (second && table_move(w->table, second, a, name_of(name1), &second) == 0 && root_a != root_b)
+        if (second && table_move(w->table, second, a, name_of(name1), &second) < 0)
+                state_lost(w);
+        else if (second && root_a != root_b)
                 table_subtree(second, announce, w);
 }
 
@@ -158,7 +162,7 @@ static void on_exchanged(Watch *w, Directory *a, const Notice *name1, Directory 
         b->removals++;
         state_displaced(w);
         if (r < 0 || r == SETTLE_E_FULL)
-                w->lost_since = w->lost_since ? w->lost_since : w->drained;
+                state_lost(w);
         if (r == 0 || r == SETTLE_E_FULL) {
                 FeedMessage m = { .type = FEED_EXCHANGED,
                                   .EXCHANGED = { .old_dir = (uint32_t) a->wd, .old_name = name_of(name1),
