@@ -447,6 +447,24 @@ static void refuse(Intake *i, const Adding *a, const Feed_ROOT *m, IntakeResult 
         intake_finish(i, a->ticket, result);
 }
 
+/* The dataset that watches a directory already, by another way to it (a bind mount). NULL: not known. */
+static const char *watched_as(Intake *i, const Feed_ROOT *m) {
+        for (size_t n = 0; n < i->n_datasets; n++) {
+                const Dataset *d = &i->datasets[n];
+                StoreNode node = { 0 };
+                StoreLink link;
+
+                if (!d->watched || d->device != m->device ||
+                    store_node_find(i->store, d->row.filesystem, m->inode, m->btime, &node) != 0)
+                        continue;
+                if (node.id != d->row.root_node && store_links_of_node(i->store, node.id, &link, 1) == 1)
+                        d = dataset_find(i, link.dataset);
+                store_node_done(&node);
+                return d ? d->row.name : NULL;
+        }
+        return NULL;
+}
+
 static void root_of_adding(Intake *i, Adding *a, const Feed_ROOT *m) {
         IntakeResult result = { .outcome = outcome_of(m->error), .error = -(int) m->error };
         const Dataset *other = NULL;
@@ -454,6 +472,8 @@ static void root_of_adding(Intake *i, Adding *a, const Feed_ROOT *m) {
                 m->fs_type.data ? strndup((const char *) m->fs_type.data, m->fs_type.size) : NULL;
         Dataset *d;
 
+        if (result.outcome == INTAKE_E_WATCHED)
+                result.dataset = watched_as(i, m);
         if (result.outcome == INTAKE_DONE && m->network)
                 result = (IntakeResult) { .outcome = INTAKE_E_NETWORK, .dataset = type };
         if (result.outcome == INTAKE_DONE && (other = on_other_device(i, m->device)))

@@ -96,7 +96,7 @@ def random_work_while_the_watcher_is_stopped():
     with Stage() as (daemon, tree):
         outside = os.path.join(daemon.top, 'outside')
         os.mkdir(outside)
-        while_stopped(daemon, start_writers(tree, outside, 'overflow', 2, 600))
+        while_stopped(daemon, lambda: start_writers(tree, outside, 'overflow', 2, 600)())
         recovered(daemon, tree)
 
 
@@ -106,7 +106,7 @@ def random_work_in_an_overflowing_queue():
         outside = os.path.join(daemon.top, 'outside')
         os.mkdir(outside)
         for turn in range(6):
-            while_stopped(daemon, start_writers(tree, outside, f'again:{turn}', 2, 100))
+            while_stopped(daemon, lambda t=turn: start_writers(tree, outside, f'again:{t}', 2, 200)())
         recovered(daemon, tree)
 
 
