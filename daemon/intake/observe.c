@@ -151,6 +151,17 @@ static int unlink_name(Intake *i, Dataset *d, const StoreLink *link, uint8_t ori
         return r;
 }
 
+/* What was written through a name that went before it was looked at is still there under the node's other names. */
+static void look_elsewhere(Intake *i, int64_t node, uint8_t origin) {
+        StoreLink other;
+        StoreNode n = { 0 };
+
+        if (i->error == 0 && store_links_of_node(i->store, node, &other, 1) == 1 && other.type == TYPE_FILE &&
+            store_node_get(i->store, node, &n) == 0)
+                request_digest(i, other.parent, BYTES(other.name, other.name_size), node, n.inode, n.btime, origin);
+        store_node_done(&n);
+}
+
 static void observe_gone(Intake *i, const Feed_GONE *m) {
         Dataset *d = dataset_of_dir(i, m->dir);
         int64_t parent = node_of_dir(i, m->dir);
@@ -162,7 +173,9 @@ static void observe_gone(Intake *i, const Feed_GONE *m) {
                 return;
         r = store_link_find(i->store, parent, m->name, &link);
         if (r == 0) {
-                (void) unlink_name(i, d, &link, m->origin, m->first, m->last, m->count);
+                if (unlink_name(i, d, &link, m->origin, m->first, m->last, m->count) == 0 &&
+                    m->flags & FEED_FLAG_CONTENT)
+                        look_elsewhere(i, link.node, m->origin);
         } else if (r == STORE_E_NONE && m->count > 0) {
                 Event e = { .kind = KIND_TRANSIENT, .origin = m->origin, .dataset = d->row.id, .first = m->first,
                             .last = m->last, .count = m->count, .parent = parent, .name = m->name };
@@ -182,11 +195,13 @@ static void observe_moved(Intake *i, const Feed_MOVED *m) {
                     .count = m->count, .parent = parent, .name = m->name, .old_parent = old_parent,
                     .old_name = m->old_name };
         StoreLink link, victim;
+        bool over;
 
         if (!d || old_parent == 0 || parent == 0 ||
             store_link_find(i->store, old_parent, m->old_name, &link) != 0)
                 return;                 /* not recorded: the look at its new name tells what it is */
-        if (store_link_find(i->store, parent, m->name, &victim) == 0) {
+        over = store_link_find(i->store, parent, m->name, &victim) == 0;
+        if (over) {
                 if (victim.node == link.node)
                         return;         /* two names of one node: the kernel does nothing then */
                 if (victim.type == TYPE_DIRECTORY && unlink_below(i, d, victim.node, ORIGIN_LIVE, m->last) != 0) {
@@ -197,7 +212,8 @@ static void observe_moved(Intake *i, const Feed_MOVED *m) {
         e.dataset = d->row.id;
         e.node = link.node;
         e.replaces = replaced_seq(i, parent, m->name, link.node);
-        (void) intake_append(i, &e);
+        if (intake_append(i, &e) == 0 && over)
+                look_elsewhere(i, victim.node, ORIGIN_LIVE);
 }
 
 static void observe_exchanged(Intake *i, const Feed_EXCHANGED *m) {
@@ -265,10 +281,15 @@ static bool live_touch(const Observed *o) {
                !(o->m->flags & (FEED_FLAG_CONTENT | FEED_FLAG_LISTED));
 }
 
-static void want(Intake *i, int64_t node) {
-        if (store_node_want(i->store, node, true) != 0)
+/* What is seen live is asked for at once; of walks there may be any number, and the pump asks for those. */
+static void want(Intake *i, const Observed *o) {
+        if (o->m->origin == ORIGIN_LIVE) {
+                request_digest(i, o->parent, o->m->name, o->node.id, o->m->inode, o->m->btime, ORIGIN_LIVE);
+                return;
+        }
+        if (store_node_want(i->store, o->node.id, true) != 0)
                 intake_fail(i, STORE_E_FAILED);
-        wanted(i, node);
+        wanted(i, o->node.id);
 }
 
 /* A file that was only looked at. Live notices of content come with a digest, unless it is too large, still being
@@ -288,9 +309,9 @@ static void compare_look(Intake *i, const Observed *o) {
                 if (state_differs(n, o))
                         append_for(i, o, KIND_MODIFY, n->id);
                 if (!(m->flags & FEED_FLAG_OPEN))
-                        want(i, n->id);
+                        want(i, o);
         } else {
-                want(i, n->id);         /* the answer says what is different */
+                want(i, o);         /* the answer says what is different */
         }
 }
 
@@ -324,6 +345,8 @@ static void meet_new(Intake *i, Observed *o) {
         remember_ctime(i, e.node, 0, o->m->ctime);
         if (o->type == TYPE_FILE && !e.digest.data)
                 wanted(i, e.node);
+        if (takes_over)
+                look_elsewhere(i, o->link.node, o->m->origin);
 }
 
 /* A node that is recorded under another name, or was. Where it cannot have both names, it moved. */
@@ -354,6 +377,8 @@ static void meet_known(Intake *i, Observed *o) {
         if (!moved && (unsigned) n + 1 > o->m->nlink)   /* some other name of it is gone: find out which */
                 for (int l = 0; l < n; l++)
                         request_check(i, old[l].parent, BYTES(old[l].name, old[l].name_size), o->m->origin);
+        if (o->has_link)
+                look_elsewhere(i, o->link.node, o->m->origin);
         o->counted = true;
         if (n == 0 && o->type == TYPE_DIRECTORY && !(o->m->flags & (FEED_FLAG_ADOPTED | FEED_FLAG_LISTED)))
                 dataset_walk(i, o->dataset);    /* its names are not on their way, and none is recorded now */

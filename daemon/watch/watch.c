@@ -51,6 +51,7 @@ static void report_gone(Watch *w, Directory *d, const Notice *n, Moment now) {
         m.GONE.request = change.request;
         m.GONE.origin = ORIGIN_LIVE;
         m.GONE.flags = (uint16_t) ((is_directory(n) ? FEED_FLAG_DIRECTORY : 0) |
+                                   (change.flags & SETTLE_CONTENT ? FEED_FLAG_CONTENT : 0) |
                                    ((change.flags & SETTLE_NEW) && !(change.flags & SETTLE_OVER) ?
                                             FEED_FLAG_CREATED : 0));
         m.GONE.first = change.first ? change.first : now.real;
