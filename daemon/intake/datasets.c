@@ -539,6 +539,8 @@ void observe_root(Intake *i, const Feed_ROOT *m) {
                         adding_free(a);
                         return;
                 }
+        if (m->error == 0)              /* nobody wants it any more */
+                intake_request(i, &(FeedMessage) { .type = FEED_UNWATCH, .UNWATCH = { .root = m->root } });
 }
 
 void dataset_remove(Intake *i, Work *w) {
@@ -558,8 +560,11 @@ void dataset_remove(Intake *i, Work *w) {
                         n++;
         e.dataset = d->row.id;
         e.node = d->row.root_node;
-        if (intake_append(i, &e) != 0 || store_dataset_covered(i->store, d->row.id, now) != 0)
+        if (intake_append(i, &e) != 0 || store_dataset_covered(i->store, d->row.id, now) != 0) {
+                intake_fail(i, STORE_E_FAILED);
+                intake_finish(i, w->ticket, &(IntakeResult) { .outcome = INTAKE_E_FAILED, .error = -EIO });
                 return;
+        }
         d->row.covered_until = now;
         d->row.removed = true;
         if (d->token != 0) {

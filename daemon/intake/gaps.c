@@ -90,20 +90,24 @@ void gaps_reconciled(Intake *i, Dataset *d) {
                 if (g->dataset != d->row.id || g->reconciled || (ends_by_itself(g->cause) && !g->by_walk))
                         continue;
                 g->reconciled = true;
-                g->limit = i->next_request;
+                g->limit = 0;
         }
 }
 
 void gaps_settle(Intake *i) {
-        for (size_t n = 0; n < i->n_gaps;)
-                if (i->gaps[n].reconciled && i->wanted_done &&
-                    !requests_open_before(i, (uint32_t) i->gaps[n].limit)) {
-                        gap_close(i, n);
-                        if (i->error != 0)
-                                return;
-                } else {
+        for (size_t n = 0; n < i->n_gaps;) {
+                Gap *g = &i->gaps[n];
+
+                if (g->reconciled && g->limit == 0 && i->wanted_done)
+                        g->limit = i->next_request;
+                if (!g->reconciled || g->limit == 0 || requests_open_before(i, g->limit)) {
                         n++;
+                        continue;
                 }
+                gap_close(i, n);
+                if (i->error != 0)
+                        return;
+        }
 }
 
 void gaps_resolve(Intake *i, int64_t node) {

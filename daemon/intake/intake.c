@@ -173,7 +173,7 @@ int intake_append(Intake *i, Event *e) {
 
 /* The store thread. */
 
-static void publish_status(Intake *i) {
+static void publish_status(Intake *i, int64_t wanted_count) {
         bool scanning = false;
 
         map_clear(&i->status_of);
@@ -187,17 +187,15 @@ static void publish_status(Intake *i) {
                                        (walking ? 1u : 0u) | (d->watched ? 2u : 0u));
         }
         i->status.scanning = scanning;
-        i->status.settling = 0;
-        for (const Settling *s = i->settlings; s; s = s->next)
-                i->status.settling++;
         i->status.watched = i->feed;
-        i->status.pending = i->feed_pending + (int64_t) i->requests.count +
-                            store_wanted_count(i->store, INT64_MAX);
+        i->status.pending = i->feed_pending + (int64_t) i->requests.count + wanted_count;
 }
 
 static void deliver(Intake *i) {
+        int64_t wanted_count = i->store ? store_wanted_count(i->store, INT64_MAX) : 0;
+
         pthread_mutex_lock(&i->lock);
-        publish_status(i);
+        publish_status(i, MAX_OF(wanted_count, 0));
         i->committed = store_last_seq(i->store);
         if (i->held) {
                 *i->dones_tail = i->held;
@@ -221,14 +219,18 @@ static void run_reset(Intake *i, const Done *d) {
 }
 
 static void set_degraded(Intake *i, const char *sentence) {
-        pthread_mutex_lock(&i->lock);
-        free(i->degraded);
-        i->degraded = sentence ? strdup(sentence) : NULL;
-        pthread_mutex_unlock(&i->lock);
+        __atomic_store_n(&i->degraded, sentence, __ATOMIC_RELEASE);
 }
 
 static int begin(Intake *i) {
         return store_begin(i->store, now_usec(CLOCK_REALTIME), now_usec(CLOCK_BOOTTIME), i->boot);
+}
+
+static void run_backup_done(Intake *i, const Done *d) {
+        CLEANUP(freep) Callback *c = take_callback(i, d->ticket);
+
+        if (c)
+                ((IntakeBackupFn) c->fn)(c->userdata, d->error, d->number, d->number2);
 }
 
 /* What the transaction promised falls with it; callers get the error, requests are not sent. */
@@ -238,11 +240,12 @@ static void drop_held(Intake *i, int error) {
         for (Done *d = i->held, *next; d; d = next) {
                 next = d->next;
                 d->next = NULL;
-                if (d->run != run_result) {
+                if (d->run != run_result && d->run != run_backup_done) {
                         done_free(d);
                         continue;
                 }
-                d->result = (IntakeResult) { .outcome = INTAKE_E_FAILED, .error = error };
+                if (d->run == run_result)       /* a snapshot is what it is */
+                        d->result = (IntakeResult) { .outcome = INTAKE_E_FAILED, .error = error };
                 *tail = d;
                 tail = &d->next;
         }
@@ -265,7 +268,7 @@ static int open_anew(Intake *i) {
                 if (r != 0)
                         (void) clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec) { .tv_sec = RETRY_SECONDS },
                                                NULL);
-        } while (r != 0 && !i->stop);
+        } while (r != 0 && !__atomic_load_n(&i->stop, __ATOMIC_RELAXED));
         i->store = store;
         return r;
 }
@@ -273,23 +276,33 @@ static int open_anew(Intake *i) {
 /* The store refused. All that was not committed is forgotten, and so is what we derived from it: the datasets get a
  * gap, the watcher begins anew, and what it finds then is compared with what the store has. */
 static void recover(Intake *i) {
+        Cause cause = i->error == -EBADMSG ? CAUSE_WATCHER_LOST : CAUSE_STORE_FULL;
+        Adding *addings;
         bool full = i->error == STORE_E_FULL;
         int r = i->error;
 
-        log_event(LOG_CRIT, full ? MSG_STORE_FULL : MSG_STORE_FAILED, 0,
-                  "The store %s; what happens until it can be written again becomes a gap",
-                  full ? "has no space left on its volume" : "could not be written",
-                  "SCITRACE_STORE=%s", store_path(i->store));
-        set_degraded(i, full ? "the store's volume is full: free some space" : "the store cannot be written");
+        if (cause == CAUSE_WATCHER_LOST) {
+                log_event(LOG_ERR, MSG_WATCHER_LOST, 0, "A watcher sent what is not a message; starting another, which "
+                          "compares its datasets with the record");
+        } else {
+                log_event(LOG_CRIT, full ? MSG_STORE_FULL : MSG_STORE_FAILED, 0,
+                          "The store %s; what happens until it can be written again becomes a gap",
+                          full ? "has no space left on its volume" : "could not be written",
+                          "SCITRACE_STORE=%s", store_path(i->store));
+                set_degraded(i, full ? "the store's volume is full: free some space" :
+                                       "the store cannot be written");
+        }
         drop_held(i, full ? -ENOSPC : -EIO);
         if (r == STORE_E_FAILED && open_anew(i) != 0)
                 return;
         do {
                 i->error = 0;
+                addings = STEAL(i->addings);    /* they are asked for anew */
                 datasets_free(i);
+                i->addings = addings;
                 requests_clear(i);
                 if (begin(i) == 0 && datasets_load(i, false, false) == 0) {
-                        datasets_lost(i, CAUSE_STORE_FULL);
+                        datasets_lost(i, cause);
                         r = i->error ? i->error : store_commit(i->store);
                         if (r == 0)
                                 break;
@@ -315,6 +328,8 @@ static void finish_transaction(Intake *i) {
         if (i->error != 0) {
                 i->frames = 0;
                 recover(i);
+                if (!i->store)
+                        return;         /* we are ending, and it cannot be opened */
         } else if (i->frames > 0) {
                 Done *d = intake_hold(i, run_consumed);
 
@@ -326,30 +341,29 @@ static void finish_transaction(Intake *i) {
         deliver(i);
 }
 
-static void run_backup_done(Intake *i, const Done *d) {
-        CLEANUP(freep) Callback *c = take_callback(i, d->ticket);
+static void hold_backup(Intake *i, uint64_t ticket, int error, int64_t bytes, int64_t seq) {
+        Done *d = intake_hold(i, run_backup_done);
 
-        if (c)
-                ((IntakeBackupFn) c->fn)(c->userdata, d->error, d->number, d->number2);
+        if (!d)
+                return;
+        d->ticket = ticket;
+        d->error = error;
+        d->number = bytes;
+        d->number2 = seq;
 }
 
 /* A snapshot is not made within a transaction: what came before is committed first. */
 static void run_backup(Intake *i, Work *w) {
         int64_t bytes = 0, seq = 0;
         int r = store_commit(i->store);
-        Done *d;
 
-        if (r == 0)
+        if (r != 0)
+                intake_fail(i, r);
+        else
                 r = store_backup(i->store, w->fd, &bytes, &seq);
-        if (begin(i) != 0)
+        if (i->error == 0 && begin(i) != 0)
                 intake_fail(i, STORE_E_FAILED);
-        d = intake_hold(i, run_backup_done);
-        if (!d)
-                return;
-        d->ticket = w->ticket;
-        d->error = r > 0 ? -EIO : r;
-        d->number = bytes;
-        d->number2 = seq;
+        hold_backup(i, w->ticket, r > 0 ? -EIO : r, bytes, seq);
 }
 
 static void work_free(Work *w) {
@@ -365,12 +379,18 @@ static void run_works(Intake *i, Work *works) {
 
         for (Work *w = works, *next; w; w = next) {
                 next = w->next;
+                if (!i->store) {
+                        work_free(w);
+                        continue;
+                }
                 if (!open && begin(i) != 0)
                         intake_fail(i, STORE_E_FAILED);
                 open = true;
                 if (i->error == 0)
                         w->run(i, w);
-                else if (w->ticket && w->run != run_backup)
+                else if (w->run == run_backup)
+                        hold_backup(i, w->ticket, -EIO, 0, 0);
+                else
                         intake_finish(i, w->ticket,
                                       &(IntakeResult) { .outcome = INTAKE_E_FAILED, .error = -EIO });
                 work_free(w);
@@ -499,7 +519,7 @@ Intake *intake_free(Intake *i, bool clean) {
         map_done(&i->roots);
         map_done(&i->listed);
         map_done(&i->requests);
-        free(i->degraded);
+        map_done(&i->asked);
         for (Callback *c = i->callbacks, *next; c; c = next) {
                 next = c->next;
                 free(c);
@@ -614,8 +634,12 @@ int intake_chunks(Intake *i, const IntakeChunk *chunks, size_t n) {
         return intake_queue(i, w);
 }
 
+bool intake_waiting(const Intake *i) {
+        return i->callbacks;
+}
+
 const char *intake_degraded(const Intake *i) {
-        return i->degraded;
+        return __atomic_load_n(&i->degraded, __ATOMIC_ACQUIRE);
 }
 
 void intake_status(Intake *i, int64_t dataset, IntakeStatus *ret) {

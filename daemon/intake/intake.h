@@ -44,6 +44,9 @@ int intake_chunks(Intake *i, const IntakeChunk *chunks, size_t n);
 /** intake_forget() - callbacks with this userdata are not run any more. */
 void intake_forget(Intake *i, void *userdata);
 
+/** intake_waiting() - whether a callback is still to come. */
+bool intake_waiting(const Intake *i);
+
 /** intake_degraded() - NULL while all is well, else the sentence that says what is wrong with the store. */
 const char *intake_degraded(const Intake *i);
 

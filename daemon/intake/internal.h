@@ -48,7 +48,8 @@ typedef struct Gap {
         Cause cause;
         bool by_walk;                   /* what stood in the way is gone: the next walk ends it */
         bool reconciled;                /* the walk that covers it has ended */
-        uint64_t limit;                 /* then: closed when no request before this one is open */
+        uint32_t limit;                 /* then: closed when no request before this one is open; 0: not all digests
+                                         * that the walk led to have been asked for */
 } Gap;
 
 typedef struct Dataset {
@@ -86,7 +87,7 @@ typedef struct Settling {
         struct Settling *next;
         int64_t dataset;                /* 0: all */
         int64_t deadline;
-        enum { SETTLING_WALK, SETTLING_BARRIER, SETTLING_REQUESTS } stage;
+        enum { SETTLING_WALK, SETTLING_BARRIER, SETTLING_DIGESTS, SETTLING_REQUESTS } stage;
         uint64_t barrier;
         uint32_t limit;                 /* requests before this one */
         uint64_t ticket;
@@ -106,8 +107,9 @@ struct Intake {
         bool stop;
         IntakeStatus status;            /* of all */
         Map status_of;                  /* dataset -> 1 scanning | 2 watched */
-        char *degraded;                 /* shown by intake_degraded() */
         int event_fd;                   /* ... to here */
+
+        const char *degraded;           /* a literal; atomic */
 
         /* The main thread's. Callbacks stay with it: the store thread knows them by tickets only, so that one whose
          * caller is gone can be forgotten at once. */
@@ -135,8 +137,10 @@ struct Intake {
         Adding *addings;
         uint32_t next_token, next_walk, next_request;
         uint64_t next_barrier;
+        uint64_t flushing;              /* the flush that is under way; 0: none */
         Map listed;                     /* hashes of the names in the listing under way */
         Map requests;                   /* id -> Request * */
+        Map asked;                      /* nodes whose digest is asked for -> id */
         Request *first, *last, *unsent; /* open requests in the order of their ids; the first not sent */
         unsigned n_sent;
         int64_t wanted_cursor;          /* digests of nodes up to here have been asked for */

@@ -529,7 +529,6 @@ void observe_frame(Intake *i, Work *w) {
         i->frames++;
         while (i->error == 0 && (r = feed_next(BYTES(w->data, w->size), &offset, &m)) != 0) {
                 if (r < 0) {
-                        log_event(LOG_ERR, MSG_NONE, r, "A watcher sent what is not a message; starting another");
                         intake_fail(i, r);
                         return;
                 }

@@ -65,7 +65,6 @@ void intake_feed(Intake *i, const IntakeFeedOps *ops, void *userdata);
 
 typedef struct IntakeStatus {
         int64_t pending, watches, overflows, walked_twice;
-        int64_t settling;               /* settles that wait for their answer */
         bool scanning, watched;
         int64_t answered;               /* µs of CLOCK_MONOTONIC: when a mark last came back; 0: never */
 } IntakeStatus;

@@ -52,7 +52,9 @@ static void add(Intake *i, Bytes name, const Request *fields) {
         memcpy(r->name, name.data, name.size);
         r->next = NULL;
         r->previous = i->last;
-        if (map_put(&i->requests, r->id, (uint64_t) (uintptr_t) r) < 0) {
+        if (map_put(&i->requests, r->id, (uint64_t) (uintptr_t) r) < 0 ||
+            (r->digest && map_put(&i->asked, (uint64_t) r->node, r->id) < 0)) {
+                map_remove(&i->requests, r->id);
                 free(r);
                 intake_fail(i, -ENOMEM);
                 return;
@@ -99,6 +101,8 @@ Request *request_answered(Intake *i, uint32_t id) {
                 return NULL;
         r = (Request *) (uintptr_t) value;
         map_remove(&i->requests, id);
+        if (r->digest)
+                map_remove(&i->asked, (uint64_t) r->node);
         unlink_request(i, r);
         send_more(i);
         return r;
@@ -116,6 +120,7 @@ void requests_clear(Intake *i) {
         i->first = i->last = i->unsent = NULL;
         i->n_sent = 0;
         map_clear(&i->requests);
+        map_clear(&i->asked);
         i->wanted_cursor = 0;
         i->wanted_done = false;
 }
@@ -135,6 +140,8 @@ static bool walking(const Intake *i) {
 static void ask_digest(Intake *i, const StoreLink *link) {
         StoreNode node = { 0 };
 
+        if (map_get(&i->asked, (uint64_t) link->node, NULL))
+                return;                 /* the cursor went back past it */
         if (store_node_get(i->store, link->node, &node) == 0 && map_get(&i->dirs, (uint64_t) link->parent, NULL))
                 request_digest(i, link->parent, BYTES(link->name, link->name_size), link->node, node.inode,
                                node.btime, node.has_digest ? ORIGIN_RECONCILE : ORIGIN_SCAN);

@@ -3,9 +3,10 @@
 
 #include "daemon/intake/internal.h"
 
-/* settling: answers when everything before the question is recorded. In three stages: the walks under way end; a
- * barrier passes through the watcher's queues; the requests that its observations led to are answered. The answer is
- * given with the commit of the transaction in which the last stage ends. */
+/* settling: answers when everything before the question is recorded. In four stages: the walks under way end; a
+ * barrier passes through the watcher's queues; the digests that its observations led to are asked for; those requests
+ * are answered. The answer is given with the commit of the transaction in which the last stage ends. One barrier is
+ * under way at a time: who comes meanwhile waits for the next one, and shares it. */
 
 static void ask_barrier(Intake *i, uint64_t barrier, bool flush) {
         FeedMessage m = { .type = FEED_BARRIER, .BARRIER = { .barrier = barrier, .flush = flush } };
@@ -45,11 +46,11 @@ void settling_add(Intake *i, Work *w) {
 void settling_barrier(Intake *i, const Feed_BARRIER_DONE *m) {
         int64_t covered = m->oldest ? MIN_OF(m->oldest, m->time) : m->time;
 
+        if (i->flushing == m->barrier)
+                i->flushing = 0;
         for (Settling *s = i->settlings; s; s = s->next)
-                if (s->stage == SETTLING_BARRIER && s->barrier == m->barrier) {
-                        s->stage = SETTLING_REQUESTS;
-                        s->limit = i->next_request;
-                }
+                if (s->stage == SETTLING_BARRIER && s->barrier == m->barrier)
+                        s->stage = SETTLING_DIGESTS;
         for (size_t n = 0; n < i->n_datasets; n++) {
                 Dataset *d = &i->datasets[n];
 
@@ -71,22 +72,30 @@ static void settled(Intake *i, const Settling *s) {
 }
 
 /* A walk that began meanwhile, for an overflow say, sends it back to the first stage. */
-static bool advance(Intake *i, Settling *s) {
+static bool advance(Intake *i, Settling *s, uint64_t barrier) {
         if (walking(i, s->dataset)) {
                 s->stage = SETTLING_WALK;
                 return false;
         }
-        if (s->stage == SETTLING_WALK) {
+        if (s->stage == SETTLING_WALK && (i->flushing == 0 || i->flushing == barrier)) {
                 s->stage = SETTLING_BARRIER;
-                s->barrier = i->next_barrier++;
-                ask_barrier(i, s->barrier, true);
+                s->barrier = barrier;
+                if (i->flushing == 0)
+                        ask_barrier(i, barrier, true);
+                i->flushing = barrier;
         }
-        return s->stage == SETTLING_REQUESTS && i->wanted_done && !requests_open_before(i, s->limit);
+        if (s->stage == SETTLING_DIGESTS && i->wanted_done) {
+                s->stage = SETTLING_REQUESTS;
+                s->limit = i->next_request;
+        }
+        return s->stage == SETTLING_REQUESTS && !requests_open_before(i, s->limit);
 }
 
 void settlings_advance(Intake *i) {
+        uint64_t barrier = i->next_barrier++;
+
         for (Settling **p = &i->settlings, *s; (s = *p);)
-                if (advance(i, s)) {
+                if (advance(i, s, barrier)) {
                         settled(i, s);
                         *p = s->next;
                         free(s);
@@ -113,6 +122,7 @@ void settlings_tick(Intake *i, int64_t now) {
 }
 
 void settlings_lost(Intake *i) {
+        i->flushing = 0;
         for (Settling *s = i->settlings; s; s = s->next)
                 s->stage = SETTLING_WALK;
 }

@@ -303,7 +303,6 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
         Watchers *w = userdata;
         int64_t now = now_usec(CLOCK_MONOTONIC);
         bool canary = now >= w->canary_at;
-        IntakeStatus status;
 
         (void) source;
         (void) usec;
@@ -312,8 +311,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
                 w->canary_at = now + CANARY_SECONDS * (int64_t) USEC_PER_SEC;
         }
         (void) intake_tick(w->intake, canary);
-        intake_status(w->intake, 0, &status);
-        next_tick(w, now, status.settling > 0);
+        next_tick(w, now, intake_waiting(w->intake));
         return 0;
 }
 
