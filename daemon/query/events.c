@@ -39,7 +39,8 @@ static bool in_places(const Ask *a, const QueryEvent *e) {
 
                 if (p->dataset->id == e->event.dataset && beneath(e->path, &p->path))
                         return true;
-                if (e->event.old_parent != 0 && p->dataset->root_node == a->q->old_base && beneath(e->old_path, &p->path))
+                if (e->event.old_parent != 0 && p->dataset->root_node == a->q->old_base &&
+                    beneath(e->old_path, &p->path))
                         return true;
         }
         return a->n_places == 0;
@@ -54,7 +55,8 @@ static int answer(Ask *a, sqlite3_stmt *stmt) {
         r = row_event(a->q, stmt, &e);
         if (r < 0)
                 return r;
-        if ((a->filter->since != 0 && e.last < a->filter->since) || (a->filter->until != 0 && e.last > a->filter->until))
+        if ((a->filter->since != 0 && e.last < a->filter->since) ||
+            (a->filter->until != 0 && e.last > a->filter->until))
                 return 0;
         r = row_complete(a->q, &e, &row);
         if (r < 0 || !in_places(a, &row))

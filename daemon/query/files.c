@@ -168,7 +168,8 @@ static int list_dataset(List *l, const char *name) {
         return r == 0 ? list_tree(l) : r;
 }
 
-int query_files(Query *q, const char *dataset, Bytes directory, int64_t limit, QueryFileFn fn, void *userdata) {
+int query_files(Query *q, const char *dataset, Bytes directory, int64_t limit, QueryFileFn fn,
+                void *userdata) {
         List l = { .q = q, .fn = fn, .userdata = userdata, .limit = limit };
         int r;
 
@@ -177,7 +178,7 @@ int query_files(Query *q, const char *dataset, Bytes directory, int64_t limit, Q
 
         r = call_begin(q);
         if (r == 0)
-                r = directory.data ? list_place(&l, directory) : dataset ? list_dataset(&l, dataset) : QUERY_E_NO_DATASET;
+                r = directory.data ? list_place(&l, directory) : list_dataset(&l, dataset);
         free(l.levels);
         buffer_done(&l.path);
         return call_end(q, r);
@@ -197,7 +198,8 @@ static int show(List *l, Bytes path) {
         if (r != 0)
                 return r;
         l->dataset = place.dataset;
-        r = place.path.size > 0 ? buffer_add(&l->path, place.path.data, place.path.size) : buffer_add(&l->path, ".", 1);
+        r = place.path.size > 0 ? buffer_add(&l->path, place.path.data, place.path.size)
+                                : buffer_add(&l->path, ".", 1);
         return r < 0 ? r : give_node(l, node, false, &type);
 }
 

@@ -342,7 +342,11 @@ static int remember(PathEntry *e, const Climb *c, int64_t node, Bytes path) {
 
 int path_at(Query *q, int64_t dataset, int64_t node, int64_t seq, Buffer *ret, int64_t *ret_base) {
         Dataset *d = dataset_get(q, dataset);
-        Climb c = { .dataset = dataset, .root = d ? d->root_node : 0, .seq = seq, .to = INT64_MAX, .names = &q->scratch };
+        Climb c = { .dataset = dataset,
+                    .root = d ? d->root_node : 0,
+                    .seq = seq,
+                    .to = INT64_MAX,
+                    .names = &q->scratch };
         size_t start = ret->size;
         int r;
 
@@ -351,7 +355,8 @@ int path_at(Query *q, int64_t dataset, int64_t node, int64_t seq, Buffer *ret, i
         if (r == 0)
                 r = unwind(&q->scratch, start, ret);
         if (r == 0 && q->scratch.size > 0 && c.to != INT64_MAX)
-                r = remember(entry_of(q, dataset, node), &c, node, BYTES(ret->data + start, ret->size - start));
+                r = remember(entry_of(q, dataset, node), &c, node,
+                             BYTES(ret->data + start, ret->size - start));
         if (r == 0 && ret_base)
                 *ret_base = c.base;
         return r;

@@ -12,73 +12,79 @@
 #include "daemon/store/sql.h"
 #include "daemon/store/store.h"
 
-#define EVENT_ROW                                                                                                 \
-        "SELECT e.seq, e.ago, e.span, ifnull(e.dataset, 0), e.kind, e.origin, e.count, e.node, e.parent, e.name,"   \
-        " e.inode, e.btime, e.size, e.age, c.digest, e.digest_source, e.replaces, e.old_parent, e.old_name,"      \
-        " e.target, e.process, e.cause, e.gap, e.detail, a.type, a.mode, a.uid, a.gid"                            \
+#define EVENT_ROW                                                                                           \
+        "SELECT e.seq, e.ago, e.span, ifnull(e.dataset, 0), e.kind, e.origin, e.count, e.node, e.parent,"   \
+        " e.name, e.inode, e.btime, e.size, e.age, c.digest, e.digest_source, e.replaces, e.old_parent,"    \
+        " e.old_name, e.target, e.process, e.cause, e.gap, e.detail, a.type, a.mode, a.uid, a.gid"          \
         " FROM event AS e LEFT JOIN attr AS a ON a.id = e.attr LEFT JOIN content AS c ON c.id = e.content"
 
-#define EVENT_SCAN                                                                                                \
-        EVENT_ROW " WHERE e.seq > ?1 AND e.seq <= ?2 AND (?3 = 0 OR e.dataset = ?3 OR (?7 AND e.kind IN (4, 5)))" \
+#define EVENT_SCAN                                                                                          \
+        EVENT_ROW " WHERE e.seq > ?1 AND e.seq <= ?2"                                                       \
+                  " AND (?3 = 0 OR e.dataset = ?3 OR (?7 AND e.kind IN (4, 5)))"                            \
                   " AND (?4 >> e.kind) & 1 AND (?5 >> e.origin) & 1"
 
-#define FILE_ROW                                                                                                  \
-        "a.type, a.mode, a.uid, a.gid, n.size, n.mtime, n.links, c.digest, n.digest_source, n.target,"            \
+#define FILE_ROW                                                                                            \
+        "a.type, a.mode, a.uid, a.gid, n.size, n.mtime, n.links, c.digest, n.digest_source, n.target,"      \
         " ifnull(n.seq, 0), n.id"
 #define FILE_JOINS " CROSS JOIN attr AS a ON a.id = n.attr LEFT JOIN content AS c ON c.id = n.content"
 
-#define QUERY_STATEMENTS(X)                                                                                       \
-        X(DATASETS, "SELECT id, uuid, name, root, kind, root_node, added, removed, head FROM dataset"      \
-                    " WHERE id > ?1 ORDER BY id")                                                                 \
-        X(COUNTERS, "SELECT ifnull((SELECT files FROM counter WHERE dataset = ?1), 0),"                           \
-                    " ifnull((SELECT bytes FROM counter WHERE dataset = ?1), 0),"                                 \
-                    " (SELECT count(*) FROM gap WHERE dataset = ?1 AND closed_by IS NULL)")                       \
-        X(EVENT, EVENT_ROW " WHERE e.seq = ?1")                                                                   \
-        X(EVENTS_UP, EVENT_SCAN " ORDER BY e.seq LIMIT ?6")                                                       \
-        X(EVENTS_DOWN, EVENT_SCAN " ORDER BY e.seq DESC LIMIT ?6")                                                \
-        X(LAST_SEQ, "SELECT max(seq) FROM event")                                                                 \
-        X(BATCH, "SELECT b.first_seq, b.time, b.behind, o.uuid,"                                                  \
-                 " ifnull((SELECT min(first_seq) FROM batch WHERE first_seq > ?1) - 1, (SELECT max(seq) FROM event))" \
-                 " FROM batch AS b CROSS JOIN boot AS o ON o.id = b.boot"                                         \
-                 " WHERE b.first_seq <= ?1 ORDER BY b.first_seq DESC LIMIT 1")                                    \
-        X(BATCHES_DOWN, "SELECT first_seq, time FROM batch WHERE first_seq <= ?1 ORDER BY first_seq DESC")        \
-        X(COMMIT_BEFORE, "SELECT seq, detail FROM event WHERE dataset = ?1 AND kind = 22 AND seq < ?2"            \
-                         " ORDER BY seq DESC LIMIT 1")                                                            \
-        X(COMMIT_UNTIL, "SELECT ifnull((SELECT min(seq) FROM event WHERE dataset = ?1 AND kind = 22 AND seq >= ?2)," \
-                        " (SELECT max(seq) FROM event))")                                                         \
-        X(NODE_UP, "SELECT min(seq) FROM event WHERE node = ?1 AND inode IS NULL AND seq > ?2 AND seq <= ?3")     \
-        X(NODE_DOWN, "SELECT max(seq) FROM event WHERE node = ?1 AND inode IS NULL AND seq > ?2 AND seq <= ?3")   \
-        X(NODE_BORN, "SELECT born FROM node WHERE id = ?1")                                                       \
-        X(NODE_SWAPPED, "SELECT max(l.since) FROM link AS l CROSS JOIN event AS e ON e.seq = l.since"             \
-                        " WHERE l.node = ?1 AND l.since > ?2 AND l.since <= ?3 AND e.kind = 5 AND e.node <> ?1")  \
-        X(TRANSIENT_UP, "SELECT min(seq) FROM event WHERE kind = 8 AND parent = ?1 AND name = ?2"                 \
-                        " AND seq > ?3 AND seq <= ?4")                                                            \
-        X(TRANSIENT_DOWN, "SELECT max(seq) FROM event WHERE kind = 8 AND parent = ?1 AND name = ?2"               \
-                          " AND seq > ?3 AND seq <= ?4")                                                          \
-        X(LINK_AT, "SELECT parent, name, max(since), until, (SELECT max(seq) FROM event) FROM link"               \
-                   " WHERE node = ?1 AND since <= ?2")                                                            \
-        X(LINK_OPEN, "SELECT l.node, l.since, 0, a.type FROM link AS l CROSS JOIN node AS n ON n.id = l.node"     \
-                     " CROSS JOIN attr AS a ON a.id = n.attr"                                                     \
-                     " WHERE l.parent = ?1 AND l.until = 0 AND l.name = ?2")                                      \
-        X(LINK_CLOSED, "SELECT l.node, l.since, l.until, a.type FROM link AS l INDEXED BY link_closed"             \
-                       " CROSS JOIN node AS n"                                                                    \
-                       " ON n.id = l.node CROSS JOIN attr AS a ON a.id = n.attr"                                  \
-                       " WHERE l.parent = ?1 AND l.name = ?2 AND l.until > 0 AND l.until >= ?3 ORDER BY l.until") \
-        X(LINK_NEWEST, "SELECT node, since, until FROM link INDEXED BY link_closed"                               \
-                       " WHERE parent = ?1 AND name = ?2 AND until > 0"                                           \
-                       " AND until >= ?3 AND since <= ?4 ORDER BY until DESC LIMIT 1")                            \
-        X(FILES, "SELECT l.name, " FILE_ROW " FROM link AS l CROSS JOIN node AS n ON n.id = l.node" FILE_JOINS    \
-                 " WHERE l.parent = ?1 AND l.until = 0 AND l.name > ?2 ORDER BY l.name LIMIT ?3")                 \
-        X(FILE, "SELECT x'', " FILE_ROW " FROM node AS n" FILE_JOINS " WHERE n.id = ?1")                          \
-        X(GAPS, "SELECT id, node, cause, since, ifnull(until, 0), ifnull(closed_by, 0) FROM gap WHERE dataset = ?1") \
-        X(TOTALS, "SELECT (SELECT count(*) FROM dataset WHERE removed IS NULL), (SELECT max(seq) FROM event),"    \
-                  " (SELECT count(*) FROM gap WHERE closed_by IS NULL),"                                          \
-                  " (SELECT count(*) FROM node WHERE wanted = 1 AND links > 0)")                                  \
-        X(PAGES, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")                        \
-        X(FORM, "SELECT user_version FROM pragma_user_version")                                                   \
-        X(SERIES, "SELECT id, labels, unit FROM series WHERE name = ?1 AND labels >= ?2 AND id <> ?3 ORDER BY labels LIMIT 1")  \
-        X(CHUNKS, "SELECT since, until, points, data FROM chunk WHERE series = ?1 AND since > ?2 AND since <= ?3" \
-                  " AND until >= ?4 ORDER BY since LIMIT ?5")
+#define QUERY_STATEMENTS(X)                                                                                 \
+        X(DATASETS, "SELECT id, uuid, name, root, kind, root_node, added, removed, head FROM dataset"       \
+                    " WHERE id > ?1 ORDER BY id")                                                           \
+        X(COUNTERS, "SELECT ifnull((SELECT files FROM counter WHERE dataset = ?1), 0), ifnull((SELECT"      \
+                    " bytes FROM counter WHERE dataset = ?1), 0), (SELECT count(*) FROM gap WHERE"          \
+                    " dataset = ?1 AND closed_by IS NULL)")                                                 \
+        X(EVENT, EVENT_ROW " WHERE e.seq = ?1")                                                             \
+        X(EVENTS_UP, EVENT_SCAN " ORDER BY e.seq LIMIT ?6")                                                 \
+        X(EVENTS_DOWN, EVENT_SCAN " ORDER BY e.seq DESC LIMIT ?6")                                          \
+        X(LAST_SEQ, "SELECT max(seq) FROM event")                                                           \
+        X(BATCH, "SELECT b.first_seq, b.time, b.behind, o.uuid, ifnull((SELECT min(first_seq) FROM batch"   \
+                 " WHERE first_seq > ?1) - 1, (SELECT max(seq) FROM event)) FROM batch AS b CROSS JOIN"     \
+                 " boot AS o ON o.id = b.boot WHERE b.first_seq <= ?1 ORDER BY b.first_seq DESC LIMIT 1")   \
+        X(BATCHES_DOWN, "SELECT first_seq, time FROM batch WHERE first_seq <= ?1 ORDER BY first_seq DESC")  \
+        X(COMMIT_BEFORE, "SELECT seq, detail FROM event WHERE dataset = ?1 AND kind = 22 AND seq < ?2"      \
+                         " ORDER BY seq DESC LIMIT 1")                                                      \
+        X(COMMIT_UNTIL, "SELECT ifnull((SELECT min(seq) FROM event WHERE dataset = ?1 AND kind = 22 AND"    \
+                        " seq >= ?2), (SELECT max(seq) FROM event))")                                       \
+        X(NODE_UP, "SELECT min(seq) FROM event WHERE node = ?1 AND inode IS NULL AND seq > ?2 AND seq <="   \
+                   " ?3")                                                                                   \
+        X(NODE_DOWN, "SELECT max(seq) FROM event WHERE node = ?1 AND inode IS NULL AND seq > ?2 AND seq"    \
+                     " <= ?3")                                                                              \
+        X(NODE_BORN, "SELECT born FROM node WHERE id = ?1")                                                 \
+        X(NODE_SWAPPED, "SELECT max(l.since) FROM link AS l CROSS JOIN event AS e ON e.seq = l.since"       \
+                        " WHERE l.node = ?1 AND l.since > ?2 AND l.since <= ?3 AND e.kind = 5 AND e.node"   \
+                        " <> ?1")                                                                           \
+        X(TRANSIENT_UP, "SELECT min(seq) FROM event WHERE kind = 8 AND parent = ?1 AND name = ?2 AND seq"   \
+                        " > ?3 AND seq <= ?4")                                                              \
+        X(TRANSIENT_DOWN, "SELECT max(seq) FROM event WHERE kind = 8 AND parent = ?1 AND name = ?2 AND"     \
+                          " seq > ?3 AND seq <= ?4")                                                        \
+        X(LINK_AT, "SELECT parent, name, max(since), until, (SELECT max(seq) FROM event) FROM link WHERE"   \
+                   " node = ?1 AND since <= ?2")                                                            \
+        X(LINK_OPEN, "SELECT l.node, l.since, 0, a.type FROM link AS l CROSS JOIN node AS n ON n.id ="      \
+                     " l.node CROSS JOIN attr AS a ON a.id = n.attr WHERE l.parent = ?1 AND l.until = 0"    \
+                     " AND l.name = ?2")                                                                    \
+        X(LINK_CLOSED, "SELECT l.node, l.since, l.until, a.type FROM link AS l INDEXED BY link_closed"      \
+                       " CROSS JOIN node AS n ON n.id = l.node CROSS JOIN attr AS a ON a.id = n.attr"       \
+                       " WHERE l.parent = ?1 AND l.name = ?2 AND l.until > 0 AND l.until >= ?3 ORDER BY"    \
+                       " l.until")                                                                          \
+        X(LINK_NEWEST, "SELECT node, since, until FROM link INDEXED BY link_closed WHERE parent = ?1 AND"   \
+                       " name = ?2 AND until > 0 AND until >= ?3 AND since <= ?4 ORDER BY until DESC"       \
+                       " LIMIT 1")                                                                          \
+        X(FILES, "SELECT l.name, " FILE_ROW " FROM link AS l CROSS JOIN node AS n ON n.id = l.node"         \
+                 FILE_JOINS " WHERE l.parent = ?1 AND l.until = 0 AND l.name > ?2 ORDER BY l.name LIMIT"    \
+                 " ?3")                                                                                     \
+        X(FILE, "SELECT x'', " FILE_ROW " FROM node AS n" FILE_JOINS " WHERE n.id = ?1")                    \
+        X(GAPS, "SELECT id, node, cause, since, ifnull(until, 0), ifnull(closed_by, 0) FROM gap WHERE"      \
+                " dataset = ?1")                                                                            \
+        X(TOTALS, "SELECT (SELECT count(*) FROM dataset WHERE removed IS NULL), (SELECT max(seq) FROM"      \
+                  " event), (SELECT count(*) FROM gap WHERE closed_by IS NULL), (SELECT count(*) FROM"      \
+                  " node WHERE wanted = 1 AND links > 0)")                                                  \
+        X(PAGES, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")                  \
+        X(FORM, "SELECT user_version FROM pragma_user_version")                                             \
+        X(SERIES, "SELECT id, labels, unit FROM series WHERE name = ?1 AND labels >= ?2 AND id <> ?3"       \
+                  " ORDER BY labels LIMIT 1")                                                               \
+        X(CHUNKS, "SELECT since, until, points, data FROM chunk WHERE series = ?1 AND since > ?2 AND"       \
+                  " since <= ?3 AND until >= ?4 ORDER BY since LIMIT ?5")
 
 typedef enum QueryStatement {
 #define QUERY_STATEMENT_ITEM(name, text) QUERY_SQL_##name,
@@ -190,7 +196,8 @@ int path_at(Query *q, int64_t dataset, int64_t node, int64_t seq, Buffer *ret, i
 
 /** row_event() - the event of a row of EVENT_ROW, with its times and boot. */
 int row_event(Query *q, sqlite3_stmt *stmt, Event *ret);
-/** row_complete() - its dataset and paths, in q's buffers; q->old_base: the root of the old path. row_commit() - the HEAD before it. */
+/** row_complete() - its dataset and paths, in q's buffers; q->old_base: the root of the old path.
+ *  row_commit() - the HEAD before it. */
 int row_complete(Query *q, const Event *e, QueryEvent *ret);
 int row_commit(Query *q, QueryEvent *e);
 int batch_find(Query *q, int64_t seq);  /* fills q->batch_... */

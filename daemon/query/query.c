@@ -44,7 +44,8 @@ static int open_database(const char *path, bool offline, sqlite3 **ret) {
         sqlite3 *db = NULL;
         int r;
 
-        r = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
+        r = sqlite3_open_v2(path, &db,
+                            flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
                             "unix-excl");
         r = sql_errno(db, r);
         if (r == 0) {

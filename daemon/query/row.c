@@ -105,7 +105,8 @@ int row_complete(Query *q, const Event *e, QueryEvent *ret) {
         else if (r == 0 && e->node != 0)
                 r = full_path(q, e, e->node, BYTES_NONE, &q->row_path, &ret->path, NULL);
         if (r == 0 && e->old_parent != 0)
-                r = full_path(q, e, e->old_parent, e->old_name, &q->row_old_path, &ret->old_path, &q->old_base);
+                r = full_path(q, e, e->old_parent, e->old_name, &q->row_old_path, &ret->old_path,
+                              &q->old_base);
         return r;
 }
 

@@ -180,8 +180,8 @@ static void bind_filesystem(sqlite3_stmt *stmt, const void *row) {
         sql_bind(stmt, 4, f->btime);
 }
 
-int store_filesystem(Store *s, const uint8_t *uuid, const char *type, uint64_t root_inode, int64_t root_btime,
-                     int64_t *ret) {
+int store_filesystem(Store *s, const uint8_t *uuid, const char *type, uint64_t root_inode,
+                     int64_t root_btime, int64_t *ret) {
         FilesystemRow row = { uuid, type, root_inode, root_btime };
 
         assert(type);

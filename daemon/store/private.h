@@ -11,78 +11,81 @@
 #include "daemon/store/store.h"
 #include "lib/embed.h"
 
-#define STORE_STATEMENTS(X)                                                                                       \
-        X(BOOT_ADD, "INSERT INTO boot(uuid) VALUES (?1) ON CONFLICT DO NOTHING")                                  \
-        X(BATCH_ADD, "INSERT INTO batch SELECT ?1, ?2, boot.id, ?4,"                                              \
-                     " max(0, ifnull((SELECT time + behind FROM batch ORDER BY first_seq DESC LIMIT 1), ?2) - ?2)" \
-                     " FROM boot WHERE uuid = ?3")                                                                \
-        X(ATTR_ALL, "SELECT id, type, mode, uid, gid FROM attr ORDER BY id")                                      \
-        X(ATTR_ADD, "INSERT INTO attr VALUES (?1, ?2, ?3, ?4, ?5)")                                               \
-        X(CONTENT_FIND, "SELECT id FROM content WHERE digest = ?1")                                               \
-        X(CONTENT_ADD, "INSERT INTO content(digest, size) VALUES (?1, ?2)")                                       \
-        X(EVENT_ADD, "INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15," \
-                     " ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)")                                        \
-        X(NODE_ADD, "INSERT INTO node(id, filesystem, inode, btime, born, seq, attr, size, mtime, content,"        \
-                    " digest_source, links, wanted, target)"                                                      \
-                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")                      \
-        X(NODE_STATE, "SELECT attr, size, mtime, content, digest_source, links, wanted, born, inode, btime"        \
-                      " FROM node WHERE id = ?1")                                                                 \
-        X(NODE_SET, "UPDATE node SET seq = ?2, attr = ?3, size = ?4, mtime = ?5, content = ?6, digest_source = ?7," \
-                    " links = ?8, wanted = ?9, target = ifnull(?10, target), born = ?11 WHERE id = ?1")           \
-        X(NODE_LINKS, "UPDATE node SET links = links + ?2 WHERE id = ?1")                                         \
-        X(NODE_SEEN, "UPDATE node SET ctime = ?2 WHERE id = ?1")                                                  \
-        X(NODE_WANT, "UPDATE node SET wanted = ?2 WHERE id = ?1")                                                 \
-        X(NODE_GET, "SELECT " NODE_COLUMNS " WHERE node.id = ?1")                                                 \
-        X(NODE_FIND, "SELECT " NODE_COLUMNS " WHERE filesystem = ?1 AND inode = ?2 AND btime = ?3"                \
-                     " ORDER BY node.id DESC LIMIT 1")                                                            \
-        X(LINK_ADD, "INSERT INTO link VALUES (?1, 0, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")                     \
-        X(LINK_HOLDER, "SELECT node, dataset FROM link WHERE parent = ?1 AND until = 0 AND name = ?2")            \
-        X(LINK_CLOSE, "UPDATE link SET until = ?3 WHERE parent = ?1 AND until = 0 AND name = ?2")                 \
-        X(LINK_BENEATH, "SELECT link.node, link.dataset, node.attr, node.size FROM link"                           \
-                        " CROSS JOIN node ON node.id = link.node WHERE link.parent = ?1 AND link.until = 0")      \
-        X(LINK_CLOSE_BENEATH, "UPDATE link SET until = ?2 WHERE parent = ?1 AND until = 0")                       \
-        X(LINK_MOVE_BENEATH, "UPDATE link SET dataset = ?3 WHERE parent = ?1 AND until = 0 AND dataset = ?2")     \
-        X(LINK_DATASETS, "SELECT dataset FROM link WHERE node = ?1 AND until = 0")                                \
-        X(LINK_FIND, "SELECT " LINK_COLUMNS " FROM link WHERE parent = ?1 AND until = 0 AND name = ?2")           \
-        X(LINK_LAST, "SELECT " LINK_COLUMNS " FROM link INDEXED BY link_closed WHERE parent = ?1 AND name = ?2 AND until > 0"            \
-                     " ORDER BY until DESC LIMIT 1")                                                              \
-        X(LINK_LIST, "SELECT " LINK_COLUMNS " FROM link WHERE parent = ?1 AND until = 0 AND name > ?2"            \
-                     " ORDER BY name LIMIT ?3")                                                                   \
-        X(LINK_OF_NODE, "SELECT " LINK_COLUMNS " FROM link WHERE node = ?1 AND until = 0 LIMIT ?2")               \
-        X(WANTED, "SELECT " LINK_COLUMNS " FROM node CROSS JOIN link ON link.node = node.id AND link.until = 0"   \
-                  " WHERE node.wanted = 1 AND node.links > 0 AND node.id > ?1"                                    \
-                  " AND (?2 = 0 OR link.dataset = ?2) ORDER BY node.id")                                          \
-        X(WANTED_COUNT, "SELECT count(*) FROM node WHERE wanted = 1 AND links > 0 AND id <= ?1")                  \
-        X(COUNTER_ADD, "INSERT INTO counter VALUES (?1, ?2, ?3)"                                                  \
-                       " ON CONFLICT DO UPDATE SET files = files + ?2, bytes = bytes + ?3")                       \
-        X(DATASET_ADD, "INSERT INTO dataset(uuid, name, root, kind, filesystem, root_node)"                       \
-                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                        \
-        X(DATASET_ALL, "SELECT id, uuid, name, root, kind, filesystem, root_node, removed, covered_until, added," \
-                       " head FROM dataset ORDER BY id")                                                          \
-        X(DATASET_GET, "SELECT uuid, filesystem FROM dataset WHERE id = ?1")                                      \
-        X(DATASET_IS_ADDED, "UPDATE dataset SET added = ifnull(added, ?2), removed = NULL, name = ?3, root = ?4"  \
-                            " WHERE id = ?1")                                                                     \
-        X(DATASET_IS_REMOVED, "UPDATE dataset SET removed = ?2 WHERE id = ?1")                                    \
-        X(DATASET_HEAD, "UPDATE dataset SET head = ?2 WHERE id = ?1")                                             \
-        X(DATASET_COVERED, "UPDATE dataset SET covered_until = ?2 WHERE id = ?1")                                 \
-        X(DATASET_KIND, "UPDATE dataset SET kind = ?2 WHERE id = ?1")                                             \
-        X(FILESYSTEM_FIND, "SELECT id FROM filesystem WHERE uuid IS ?1 AND type = ?2 AND root_inode = ?3"         \
-                           " AND root_btime = ?4")                                                                \
-        X(FILESYSTEM_ADD, "INSERT INTO filesystem(uuid, type, root_inode, root_btime) VALUES (?1, ?2, ?3, ?4)")   \
-        X(GAP_OPEN, "INSERT INTO gap(id, dataset, node, cause, since) VALUES (?1, ?2, ?3, ?4, ?5)")               \
-        X(GAP_CLOSE, "UPDATE gap SET closed_by = ?2, until = ?3 WHERE id = ?1 AND closed_by IS NULL")             \
-        X(GAP_ALL, "SELECT id, dataset, ifnull(node, 0), cause, since FROM gap WHERE closed_by IS NULL"           \
-                   " ORDER BY id")                                                                                \
-        X(RUN_LAST, "SELECT last_seq IS NOT NULL FROM run ORDER BY id DESC LIMIT 1")                              \
-        X(RUN_START, "INSERT INTO run(first_seq) VALUES (?1)")                                                    \
-        X(RUN_END, "UPDATE run SET last_seq = ?1 WHERE id = (SELECT max(id) FROM run)")                           \
-        X(SERIES_FIND, "SELECT id FROM series WHERE name = ?1 AND labels = ?2")                                   \
-        X(SERIES_ADD, "INSERT INTO series(name, labels, unit) VALUES (?1, ?2, ?3)")                               \
+#define STORE_STATEMENTS(X)                                                                                 \
+        X(BOOT_ADD, "INSERT INTO boot(uuid) VALUES (?1) ON CONFLICT DO NOTHING")                            \
+        X(BATCH_ADD, "INSERT INTO batch SELECT ?1, ?2, boot.id, ?4, max(0, ifnull((SELECT time + behind"    \
+                     " FROM batch ORDER BY first_seq DESC LIMIT 1), ?2) - ?2) FROM boot WHERE uuid = ?3")   \
+        X(ATTR_ALL, "SELECT id, type, mode, uid, gid FROM attr ORDER BY id")                                \
+        X(ATTR_ADD, "INSERT INTO attr VALUES (?1, ?2, ?3, ?4, ?5)")                                         \
+        X(CONTENT_FIND, "SELECT id FROM content WHERE digest = ?1")                                         \
+        X(CONTENT_ADD, "INSERT INTO content(digest, size) VALUES (?1, ?2)")                                 \
+        X(EVENT_ADD, "INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"    \
+                     " ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)")                        \
+        X(NODE_ADD, "INSERT INTO node(id, filesystem, inode, btime, born, seq, attr, size, mtime,"          \
+                    " content, digest_source, links, wanted, target) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,"   \
+                    " ?8, ?9, ?10, ?11, ?12, ?13, ?14)")                                                    \
+        X(NODE_STATE, "SELECT attr, size, mtime, content, digest_source, links, wanted, born, inode,"       \
+                      " btime FROM node WHERE id = ?1")                                                     \
+        X(NODE_SET, "UPDATE node SET seq = ?2, attr = ?3, size = ?4, mtime = ?5, content = ?6,"             \
+                    " digest_source = ?7, links = ?8, wanted = ?9, target = ifnull(?10, target), born ="    \
+                    " ?11 WHERE id = ?1")                                                                   \
+        X(NODE_LINKS, "UPDATE node SET links = links + ?2 WHERE id = ?1")                                   \
+        X(NODE_SEEN, "UPDATE node SET ctime = ?2 WHERE id = ?1")                                            \
+        X(NODE_WANT, "UPDATE node SET wanted = ?2 WHERE id = ?1")                                           \
+        X(NODE_GET, "SELECT " NODE_COLUMNS " WHERE node.id = ?1")                                           \
+        X(NODE_FIND, "SELECT " NODE_COLUMNS " WHERE filesystem = ?1 AND inode = ?2 AND btime = ?3 ORDER"    \
+                     " BY node.id DESC LIMIT 1")                                                            \
+        X(LINK_ADD, "INSERT INTO link VALUES (?1, 0, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")               \
+        X(LINK_HOLDER, "SELECT node, dataset FROM link WHERE parent = ?1 AND until = 0 AND name = ?2")      \
+        X(LINK_CLOSE, "UPDATE link SET until = ?3 WHERE parent = ?1 AND until = 0 AND name = ?2")           \
+        X(LINK_BENEATH, "SELECT link.node, link.dataset, node.attr, node.size FROM link CROSS JOIN node"    \
+                        " ON node.id = link.node WHERE link.parent = ?1 AND link.until = 0")                \
+        X(LINK_CLOSE_BENEATH, "UPDATE link SET until = ?2 WHERE parent = ?1 AND until = 0")                 \
+        X(LINK_MOVE_BENEATH, "UPDATE link SET dataset = ?3 WHERE parent = ?1 AND until = 0 AND dataset ="   \
+                             " ?2")                                                                         \
+        X(LINK_DATASETS, "SELECT dataset FROM link WHERE node = ?1 AND until = 0")                          \
+        X(LINK_FIND, "SELECT " LINK_COLUMNS " FROM link WHERE parent = ?1 AND until = 0 AND name = ?2")     \
+        X(LINK_LAST, "SELECT " LINK_COLUMNS " FROM link INDEXED BY link_closed WHERE parent = ?1 AND"       \
+                     " name = ?2 AND until > 0 ORDER BY until DESC LIMIT 1")                                \
+        X(LINK_LIST, "SELECT " LINK_COLUMNS " FROM link WHERE parent = ?1 AND until = 0 AND name > ?2"      \
+                     " ORDER BY name LIMIT ?3")                                                             \
+        X(LINK_OF_NODE, "SELECT " LINK_COLUMNS " FROM link WHERE node = ?1 AND until = 0 LIMIT ?2")         \
+        X(WANTED, "SELECT " LINK_COLUMNS " FROM node CROSS JOIN link ON link.node = node.id AND"            \
+                  " link.until = 0 WHERE node.wanted = 1 AND node.links > 0 AND node.id > ?1 AND (?2 = 0"   \
+                  " OR link.dataset = ?2) ORDER BY node.id")                                                \
+        X(WANTED_COUNT, "SELECT count(*) FROM node WHERE wanted = 1 AND links > 0 AND id <= ?1")            \
+        X(COUNTER_ADD, "INSERT INTO counter VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET files = files"    \
+                       " + ?2, bytes = bytes + ?3")                                                         \
+        X(DATASET_ADD, "INSERT INTO dataset(uuid, name, root, kind, filesystem, root_node) VALUES (?1,"     \
+                       " ?2, ?3, ?4, ?5, ?6)")                                                              \
+        X(DATASET_ALL, "SELECT id, uuid, name, root, kind, filesystem, root_node, removed,"                 \
+                       " covered_until, added, head FROM dataset ORDER BY id")                              \
+        X(DATASET_GET, "SELECT uuid, filesystem FROM dataset WHERE id = ?1")                                \
+        X(DATASET_IS_ADDED, "UPDATE dataset SET added = ifnull(added, ?2), removed = NULL, name = ?3,"      \
+                            " root = ?4 WHERE id = ?1")                                                     \
+        X(DATASET_IS_REMOVED, "UPDATE dataset SET removed = ?2 WHERE id = ?1")                              \
+        X(DATASET_HEAD, "UPDATE dataset SET head = ?2 WHERE id = ?1")                                       \
+        X(DATASET_COVERED, "UPDATE dataset SET covered_until = ?2 WHERE id = ?1")                           \
+        X(DATASET_KIND, "UPDATE dataset SET kind = ?2 WHERE id = ?1")                                       \
+        X(FILESYSTEM_FIND, "SELECT id FROM filesystem WHERE uuid IS ?1 AND type = ?2 AND root_inode = ?3"   \
+                           " AND root_btime = ?4")                                                          \
+        X(FILESYSTEM_ADD, "INSERT INTO filesystem(uuid, type, root_inode, root_btime) VALUES (?1, ?2,"      \
+                          " ?3, ?4)")                                                                       \
+        X(GAP_OPEN, "INSERT INTO gap(id, dataset, node, cause, since) VALUES (?1, ?2, ?3, ?4, ?5)")         \
+        X(GAP_CLOSE, "UPDATE gap SET closed_by = ?2, until = ?3 WHERE id = ?1 AND closed_by IS NULL")       \
+        X(GAP_ALL, "SELECT id, dataset, ifnull(node, 0), cause, since FROM gap WHERE closed_by IS NULL"     \
+                   " ORDER BY id")                                                                          \
+        X(RUN_LAST, "SELECT last_seq IS NOT NULL FROM run ORDER BY id DESC LIMIT 1")                        \
+        X(RUN_START, "INSERT INTO run(first_seq) VALUES (?1)")                                              \
+        X(RUN_END, "UPDATE run SET last_seq = ?1 WHERE id = (SELECT max(id) FROM run)")                     \
+        X(SERIES_FIND, "SELECT id FROM series WHERE name = ?1 AND labels = ?2")                             \
+        X(SERIES_ADD, "INSERT INTO series(name, labels, unit) VALUES (?1, ?2, ?3)")                         \
         X(CHUNK_PUT, "INSERT OR REPLACE INTO chunk VALUES (?1, ?2, ?3, ?4, ?5)")
 
-#define NODE_COLUMNS "node.id, filesystem, inode, btime, attr, node.size, mtime, ctime, digest, digest_source, target," \
+#define NODE_COLUMNS "node.id, filesystem, inode, btime, attr, node.size, mtime, ctime, digest,"            \
+                     " digest_source, target,"                                                              \
                      " ifnull(seq, 0), links, wanted FROM node LEFT JOIN content ON content.id = node.content"
-#define LINK_COLUMNS "link.dataset, link.parent, link.name, link.node, link.since, link.until," \
+#define LINK_COLUMNS "link.dataset, link.parent, link.name, link.node, link.since, link.until,"             \
                      " (SELECT attr FROM node AS n WHERE n.id = link.node)"
 
 typedef enum StoreStatement {

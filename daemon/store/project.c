@@ -129,7 +129,7 @@ static int find_held(Apply *a, int64_t parent, Bytes name, Held *ret) {
 typedef struct Below {
         int (*fn)(Apply *a, int64_t node, int64_t attr, int64_t size, int64_t dataset, int64_t to);
         StoreStatement statement;
-        int64_t from, to;               /* bound as 2 and 3; from: other datasets' links are left alone; 0: none are */
+        int64_t from, to; /* bound as 2 and 3; from: other datasets' links are left alone; 0: none are */
 } Below;
 
 static int walk_directory(Apply *a, const Below *b, int64_t dir, Todo *todo, bool *ret_any) {
@@ -142,7 +142,8 @@ static int walk_directory(Apply *a, const Below *b, int64_t dir, Todo *todo, boo
                 return r;
         sql_bind(stmt, 1, dir);
         while ((r = sql_step(&a->s->sql, stmt)) > 0) {
-                int64_t node = sql_column(stmt, 0), dataset = sql_column(stmt, 1), attr = sql_column(stmt, 2);
+                int64_t node = sql_column(stmt, 0), dataset = sql_column(stmt, 1),
+                        attr = sql_column(stmt, 2);
 
                 if (b->from != 0 && dataset != b->from)
                         continue;

@@ -30,7 +30,8 @@ static int errno_of_wal(sqlite3 *db) {
         sqlite3_file *wal = NULL;
         int e = 0;
 
-        if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) == SQLITE_OK && wal && wal->pMethods)
+        if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) == SQLITE_OK && wal &&
+            wal->pMethods)
                 wal->pMethods->xFileControl(wal, SQLITE_FCNTL_LAST_ERRNO, &e);
         return e;
 }

@@ -102,11 +102,12 @@ static int configure(sqlite3 *db) {
         sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
         sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
         sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
-        r = sql_exec(db, "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
-                         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON;"
-                         "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = FAST;"
-                         "PRAGMA journal_size_limit = 16777216; PRAGMA wal_autocheckpoint = 1000;"
-                         "PRAGMA cache_size = -4000");
+        r = sql_exec(db,
+                     "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
+                     "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON;"
+                     "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = FAST;"
+                     "PRAGMA journal_size_limit = 16777216; PRAGMA wal_autocheckpoint = 1000;"
+                     "PRAGMA cache_size = -4000");
         if (r == 0)
                 r = sql_number(db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &is_wal);
         if (r < 0)
@@ -171,8 +172,10 @@ static int open_database(Store *s, const char *dir) {
         bool is_new;
         int r;
 
-        r = sqlite3_open_v2(s->path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
-                            SQLITE_OPEN_EXRESCODE, "unix-excl");
+        r = sqlite3_open_v2(s->path, &db,
+                            SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
+                                    SQLITE_OPEN_EXRESCODE,
+                            "unix-excl");
         if (r != SQLITE_OK) {
                 r = sql_errno(db, r);
                 goto fail;

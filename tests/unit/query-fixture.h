@@ -94,23 +94,40 @@ static UNUSED void expect_events(QueryEvents filter, const char *path, const cha
 static UNUSED void expect_files(const char *directory, const char *lines) {
         Lines l = { 0 };
 
-        assert_int_equal(query_files(q, directory ? NULL : "one", directory ? BYTES_STR(directory) : BYTES_NONE, 0,
-                                     file_line, &l), 0);
+        assert_int_equal(query_files(q, directory ? NULL : "one",
+                                     directory ? BYTES_STR(directory) : BYTES_NONE, 0, file_line, &l),
+                         0);
         assert_string_equal(l.text, lines);
 }
 
 static UNUSED int64_t modify(int64_t node, int64_t parent, const char *name, int64_t size) {
-        return append(&f, (Event) { .kind = KIND_MODIFY, .node = node, .parent = parent, .name = BYTES_STR(name),
-                                    .has_state = true, .type = TYPE_FILE, .mode = 0644, .size = size, .mtime = f.now });
+        return append(&f, (Event){ .kind = KIND_MODIFY,
+                                   .node = node,
+                                   .parent = parent,
+                                   .name = BYTES_STR(name),
+                                   .has_state = true,
+                                   .type = TYPE_FILE,
+                                   .mode = 0644,
+                                   .size = size,
+                                   .mtime = f.now });
 }
 
 /* Another node takes the name in one move. */
 static UNUSED int64_t save(int64_t parent, const char *name, int64_t replaces, Kind kind) {
         int64_t node = store_next_node(f.store);
 
-        append(&f, (Event) { .kind = kind, .count = 1, .node = node, .parent = parent, .name = BYTES_STR(name),
-                             .introduces = true, .inode = f.inode++, .has_state = true, .type = TYPE_FILE,
-                             .mode = 0644, .size = 3, .replaces = replaces });
+        append(&f, (Event){ .kind = kind,
+                            .count = 1,
+                            .node = node,
+                            .parent = parent,
+                            .name = BYTES_STR(name),
+                            .introduces = true,
+                            .inode = f.inode++,
+                            .has_state = true,
+                            .type = TYPE_FILE,
+                            .mode = 0644,
+                            .size = 3,
+                            .replaces = replaces });
         return node;
 }
 

@@ -79,9 +79,14 @@ static UNUSED int64_t add_dataset(Fixture *f, const char *name, const char *root
         assert_int_equal(store_dataset_add(f->store, &d, f->inode++, 1), 0);
         memcpy(detail, name, strlen(name) + 1);
         memcpy(detail + strlen(name) + 1, root, strlen(root));
-        append(f, (Event) { .dataset = d.id, .kind = KIND_DATASET_ADD, .count = 0, .node = d.root_node, .has_state = true,
-                            .type = TYPE_DIRECTORY, .mode = 0755,
-                            .detail = BYTES(detail, strlen(name) + 1 + strlen(root)) });
+        append(f, (Event){ .dataset = d.id,
+                           .kind = KIND_DATASET_ADD,
+                           .count = 0,
+                           .node = d.root_node,
+                           .has_state = true,
+                           .type = TYPE_DIRECTORY,
+                           .mode = 0755,
+                           .detail = BYTES(detail, strlen(name) + 1 + strlen(root)) });
         *ret_root = d.root_node;
         return d.id;
 }
@@ -104,11 +109,22 @@ static UNUSED void fixture_close(Fixture *f) {
 static UNUSED int64_t make(Fixture *f, int64_t parent, const char *name, Type type, int64_t size) {
         int64_t node = store_next_node(f->store);
 
-        append(f, (Event) { .kind = KIND_CREATE, .count = 1, .node = node, .parent = parent, .name = BYTES_STR(name),
-                            .introduces = true, .inode = f->inode++, .btime = 7, .has_state = true, .type = type,
-                            .size = type == TYPE_FILE ? size : 0, .mode = 0644, .uid = 1000, .gid = 1000,
-                            .mtime = type == TYPE_FILE ? f->now * 1000 : 0,
-                            .target = type == TYPE_SYMLINK ? BYTES_STR("target") : BYTES_NONE });
+        append(f, (Event){ .kind = KIND_CREATE,
+                           .count = 1,
+                           .node = node,
+                           .parent = parent,
+                           .name = BYTES_STR(name),
+                           .introduces = true,
+                           .inode = f->inode++,
+                           .btime = 7,
+                           .has_state = true,
+                           .type = type,
+                           .size = type == TYPE_FILE ? size : 0,
+                           .mode = 0644,
+                           .uid = 1000,
+                           .gid = 1000,
+                           .mtime = type == TYPE_FILE ? f->now * 1000 : 0,
+                           .target = type == TYPE_SYMLINK ? BYTES_STR("target") : BYTES_NONE });
         return node;
 }
 
@@ -119,8 +135,13 @@ static UNUSED int64_t unlink_name(Fixture *f, int64_t node, int64_t parent, cons
 
 static UNUSED int64_t rename_node(Fixture *f, int64_t node, int64_t from, const char *old, int64_t to,
                                   const char *name) {
-        return append(f, (Event) { .kind = KIND_RENAME, .count = 1, .node = node, .parent = to,
-                                   .name = BYTES_STR(name), .old_parent = from, .old_name = BYTES_STR(old) });
+        return append(f, (Event){ .kind = KIND_RENAME,
+                                  .count = 1,
+                                  .node = node,
+                                  .parent = to,
+                                  .name = BYTES_STR(name),
+                                  .old_parent = from,
+                                  .old_name = BYTES_STR(old) });
 }
 
 #endif

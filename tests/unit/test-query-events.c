@@ -91,9 +91,19 @@ static void history_ends_where_another_file_was_overwritten(void **state) {
         modify(b, f.root, "b", 2);
         victim = store_last_seq(f.store);
         a = make(&f, f.root, "a", TYPE_FILE, 1);
-        append(&f, (Event) { .kind = KIND_LINK, .count = 1, .node = b, .parent = f.root, .name = BYTES_STR("keep") });
-        append(&f, (Event) { .kind = KIND_RENAME, .count = 1, .node = a, .parent = f.root, .name = BYTES_STR("b"),
-                             .old_parent = f.root, .old_name = BYTES_STR("a"), .replaces = victim });
+        append(&f, (Event){ .kind = KIND_LINK,
+                            .count = 1,
+                            .node = b,
+                            .parent = f.root,
+                            .name = BYTES_STR("keep") });
+        append(&f, (Event){ .kind = KIND_RENAME,
+                            .count = 1,
+                            .node = a,
+                            .parent = f.root,
+                            .name = BYTES_STR("b"),
+                            .old_parent = f.root,
+                            .old_name = BYTES_STR("a"),
+                            .replaces = victim });
         commit(&f);
         expect_history("/data/one/b", "rename b <- a replaces 3\ncreate a\n");
         expect_history("/data/one/a", "rename b <- a replaces 3\ncreate a\n");
@@ -107,8 +117,14 @@ static void history_knows_an_exchange_from_both_sides(void **state) {
         begin(&f);
         a = make(&f, f.root, "a", TYPE_FILE, 1);
         b = make(&f, f.root, "b", TYPE_FILE, 2);
-        append(&f, (Event) { .kind = KIND_EXCHANGE, .count = 1, .node = a, .parent = f.root, .name = BYTES_STR("b"),
-                             .old_parent = f.root, .old_name = BYTES_STR("a"), .replaces = 3 });
+        append(&f, (Event){ .kind = KIND_EXCHANGE,
+                            .count = 1,
+                            .node = a,
+                            .parent = f.root,
+                            .name = BYTES_STR("b"),
+                            .old_parent = f.root,
+                            .old_name = BYTES_STR("a"),
+                            .replaces = 3 });
         modify(b, f.root, "a", 3);
         commit(&f);
         expect_history("/data/one/a", "modify a\nexchange b <- a replaces 3\ncreate b\n");
@@ -170,7 +186,8 @@ static void times_bound_the_events(void **state) {
                 at[i] = f.now;
         }
         expect_events((QueryEvents) { .since = at[1] - 1000, .until = at[2] }, NULL, "create 1\ncreate 2\n");
-        expect_events((QueryEvents) { .since = at[1] - 999, .until = at[3] - 1000 }, NULL, "create 2\ncreate 3\n");
+        expect_events((QueryEvents){ .since = at[1] - 999, .until = at[3] - 1000 }, NULL,
+                      "create 2\ncreate 3\n");
         expect_events((QueryEvents) { .since = at[3] + 1 }, NULL, "");
         expect_events((QueryEvents) { .since = at[4] - 1000, .until = at[5] }, NULL, "create 4\ncreate 5\n");
         expect_events((QueryEvents) { .until = at[5], .reverse = true }, NULL, "create 5\ncreate 4\n");
@@ -188,14 +205,19 @@ static void an_event_may_be_stored_long_after_it_was_noticed(void **state) {
         noticed = f.now + second;
         f.now += 5 * 3600 * second;                     /* it took five hours to read */
         begin(&f);
-        append(&f, (Event) { .kind = KIND_MODIFY, .node = a, .parent = f.root, .name = BYTES_STR("a"), .last = noticed });
+        append(&f, (Event){ .kind = KIND_MODIFY,
+                            .node = a,
+                            .parent = f.root,
+                            .name = BYTES_STR("a"),
+                            .last = noticed });
         commit(&f);
         f.now += 100 * 24 * 3600 * second;
         begin(&f);
         make(&f, f.root, "b", TYPE_FILE, 0);
         commit(&f);
         expect_events((QueryEvents) { .since = noticed, .until = noticed }, NULL, "modify a\n");
-        expect_events((QueryEvents) { .since = noticed, .until = noticed, .reverse = true }, NULL, "modify a\n");
+        expect_events((QueryEvents){ .since = noticed, .until = noticed, .reverse = true }, NULL,
+                      "modify a\n");
 }
 
 static void events_carry_the_commit_before_them(void **state) {
@@ -210,7 +232,8 @@ static void events_carry_the_commit_before_them(void **state) {
         append(&f, (Event) { .kind = KIND_COMMIT, .detail = BYTES_STR(heads[1]) });
         make(&f, f.root, "c", TYPE_FIFO, 0);
         commit(&f);
-        expect_events((QueryEvents) { .after = 1 }, NULL, "create a\ncommit\ncreate b @aaaa\ncommit @aaaa\ncreate c @bbbb\n");
+        expect_events((QueryEvents){ .after = 1 }, NULL,
+                      "create a\ncommit\ncreate b @aaaa\ncommit @aaaa\ncreate c @bbbb\n");
         expect_events((QueryEvents) { .after = 1, .reverse = true }, NULL,
                       "create c @bbbb\ncommit @aaaa\ncreate b @aaaa\ncommit\ncreate a\n");
         begin(&f);
@@ -234,10 +257,12 @@ static void a_name_that_is_free_again_belongs_to_the_new_dataset(void **state) {
                       "dataset-add\ncreate old\ndataset-remove\n");
         /* the outer one now lists the old root: what was said of the old dataset stays said */
         begin(&f);
-        append(&f, (Event) { .kind = KIND_LINK, .node = old_root, .parent = f.root, .name = BYTES_STR("one") });
+        append(&f,
+               (Event){ .kind = KIND_LINK, .node = old_root, .parent = f.root, .name = BYTES_STR("one") });
         commit(&f);
-        expect_events((QueryEvents) { .dataset = "75756964-2e6f-6e65-002e-2e2e2e2e2e2e", .kinds = 1 << KIND_CREATE }, NULL,
-                      "create old\n");
+        expect_events((QueryEvents){ .dataset = "75756964-2e6f-6e65-002e-2e2e2e2e2e2e",
+                                     .kinds = 1 << KIND_CREATE },
+                      NULL, "create old\n");
         assert_true(old != f.dataset);
 }
 

@@ -24,8 +24,9 @@ static void files_come_depth_first_in_the_order_of_their_bytes(void **state) {
                            "b.txt symlink -> target\n");
         expect_files("/data/one/b/z/", "b/z directory\nb/z/deep file 7\n");
         expect_files("/data/one//a", "a file 1\n");
-        expect_files("/data/one", "B fifo\na file 1\nb directory\nb/z directory\nb/z/deep file 7\nb/\xff file 2\n"
-                                  "b.txt symlink -> target\n");
+        expect_files("/data/one",
+                     "B fifo\na file 1\nb directory\nb/z directory\nb/z/deep file 7\nb/\xff file 2\n"
+                     "b.txt symlink -> target\n");
 }
 
 /* vim's way: f becomes f~, a new f is written, f~ goes. */
@@ -95,7 +96,8 @@ static void pages_leave_nothing_out(void **state) {
         assert_int_equal(query_files(q, "one", BYTES_NONE, 0, count_files, &n), 0);
         assert_int_equal(n, 3 * QUERY_PAGE + 5);
         /* seldom matches, over more seqs than one statement looks at */
-        expect_events((QueryEvents) { .kinds = 1 << KIND_DATASET_ADD, .reverse = true }, NULL, "dataset-add\n");
+        expect_events((QueryEvents){ .kinds = 1 << KIND_DATASET_ADD, .reverse = true }, NULL,
+                      "dataset-add\n");
 }
 
 static int count_depth(void *userdata, const QueryFile *file) {
@@ -121,7 +123,8 @@ static void deep_trees_need_no_stack(void **state) {
         begin(&f);
         make(&f, at, "end", TYPE_FILE, 0);
         commit(&f);
-        assert_int_equal(query_events(q, &(QueryEvents) { .after = 3001 }, count_events, &(int64_t) { 3001 }), 0);
+        assert_int_equal(query_events(q, &(QueryEvents){ .after = 3001 }, count_events, &(int64_t){ 3001 }),
+                         0);
 }
 
 static int write_and_go_on(void *userdata, const QueryFile *file) {
@@ -200,8 +203,8 @@ static int stretch_line(void *userdata, const QueryStretch *s) {
 
         put(l, "%d-%d", (int) (s->from / 1000000 - T0), s->until ? (int) (s->until / 1000000 - T0) : 0);
         if (s->gap)
-                put(l, " %s %.*s %d", cause_to_word(s->cause), (int) s->path.size, (const char *) s->path.data,
-                    (int) s->closed_by);
+                put(l, " %s %.*s %d", cause_to_word(s->cause), (int) s->path.size,
+                    (const char *) s->path.data, (int) s->closed_by);
         put(l, "\n");
         return 0;
 }
@@ -232,8 +235,9 @@ static void coverage_is_cut_by_gaps_of_the_whole_dataset(void **state) {
         (void) state;
         f.now = T0 * (int64_t) USEC_PER_SEC;
         begin(&f);
-        append(&f, (Event) { .kind = KIND_DATASET_REMOVE, .last = f.now, .detail = BYTES("one\0/data/one", 13) });
-        f.dataset = add_dataset(&f, "two", "/data/two", &f.root);       /* added a millisecond before second 1 */
+        append(&f,
+               (Event){ .kind = KIND_DATASET_REMOVE, .last = f.now, .detail = BYTES("one\0/data/one", 13) });
+        f.dataset = add_dataset(&f, "two", "/data/two", &f.root); /* added a millisecond before second 1 */
         d = make(&f, f.root, "d", TYPE_DIRECTORY, 0);
         commit(&f);
         expect_coverage("two", "0-0\n");
@@ -268,20 +272,29 @@ static void datasets_and_totals_come_from_counters(void **state) {
         other = add_dataset(&f, "two", "/data/two", &other_root);
         a = make(&f, f.root, "a", TYPE_FILE, 10);
         make(&f, f.root, "l", TYPE_SYMLINK, 10);
-        append(&f, (Event) { .kind = KIND_LINK, .dataset = other, .node = a, .parent = other_root, .name = BYTES_STR("a") });
+        append(&f, (Event){ .kind = KIND_LINK,
+                            .dataset = other,
+                            .node = a,
+                            .parent = other_root,
+                            .name = BYTES_STR("a") });
         modify(a, f.root, "a", 7);
         append(&f, (Event) { .kind = KIND_GAP_OPEN, .cause = CAUSE_OVERFLOW });
-        append(&f, (Event) { .kind = KIND_DATASET_REMOVE, .dataset = other, .detail = BYTES("two\0/data/two", 13) });
+        append(&f, (Event){ .kind = KIND_DATASET_REMOVE,
+                            .dataset = other,
+                            .detail = BYTES("two\0/data/two", 13) });
         commit(&f);
         assert_int_equal(query_datasets(q, NULL, true, dataset_line, &l), 0);
-        assert_string_equal(l.text, "one /data/one 75756964-2e6f-6e65-002e-2e2e2e2e2e2e 1 files 7 bytes 1 gaps\n"
-                                    "two /data/two 75756964-2e74-776f-002e-2e2e2e2e2e2e 1 files 7 bytes 0 gaps removed\n");
+        assert_string_equal(
+                l.text,
+                "one /data/one 75756964-2e6f-6e65-002e-2e2e2e2e2e2e 1 files 7 bytes 1 gaps\n"
+                "two /data/two 75756964-2e74-776f-002e-2e2e2e2e2e2e 1 files 7 bytes 0 gaps removed\n");
         l = (Lines) { 0 };
         assert_int_equal(query_datasets(q, NULL, false, dataset_line, &l), 0);
         assert_non_null(strstr(l.text, "one"));
         assert_null(strstr(l.text, "two"));
         assert_int_equal(query_datasets(q, "two", false, dataset_line, &l), QUERY_E_NO_DATASET);
-        assert_int_equal(query_datasets(q, "75756964-2E74-776F-002E-2e2e2e2e2e2e", false, dataset_line, &l), 0);
+        assert_int_equal(query_datasets(q, "75756964-2E74-776F-002E-2e2e2e2e2e2e", false, dataset_line, &l),
+                         0);
         assert_int_equal(query_totals(q, &t), 0);
         assert_int_equal(t.datasets, 1);
         assert_int_equal(t.events, store_last_seq(f.store));
@@ -313,10 +326,13 @@ static void chunks_come_by_labels_then_time(void **state) {
         store_chunk_put(f.store, b, 20, 29, 1, BYTES_STR("b2"));
         commit(&f);
         assert_int_equal(query_chunks(q, "load", 0, 0, chunk_line, &l), 0);
-        assert_string_equal(l.text, "load{}  10-19 b1\nload{}  20-29 b2\nload{n=5}  10-19 a1\nload{n=5}  20-29 a2\n");
+        assert_string_equal(
+                l.text, "load{}  10-19 b1\nload{}  20-29 b2\nload{n=5}  10-19 a1\nload{n=5}  20-29 a2\n");
         l = (Lines) { 0 };
         assert_int_equal(query_chunks(q, "load", 19, 20, chunk_line, &l), 0);
-        assert_int_equal(strlen(l.text), strlen("load{}  10-19 b1\nload{}  20-29 b2\nload{n=5}  10-19 a1\nload{n=5}  20-29 a2\n"));
+        assert_int_equal(
+                strlen(l.text),
+                strlen("load{}  10-19 b1\nload{}  20-29 b2\nload{n=5}  10-19 a1\nload{n=5}  20-29 a2\n"));
         l = (Lines) { 0 };
         assert_int_equal(query_chunks(q, "load", 20, 30, chunk_line, &l), 0);
         assert_string_equal(l.text, "load{}  20-29 b2\nload{n=5}  20-29 a2\n");
@@ -338,7 +354,8 @@ static void a_copy_is_read_without_a_writer(void **state) {
         q = NULL;
         f.store = store_close(f.store);
         fixture_dir(&copy);
-        snprintf(command, sizeof(command), "cp %s/scitrace.db %s/scitrace.db-wal %s/", f.dir, f.dir, copy.dir);
+        snprintf(command, sizeof(command), "cp %s/scitrace.db %s/scitrace.db-wal %s/", f.dir, f.dir,
+                 copy.dir);
         assert_int_equal(system(command), 0);
         snprintf(path, sizeof(path), "%s/scitrace.db", copy.dir);
         assert_int_equal(query_open(path, true, &offline), 0);
@@ -374,8 +391,9 @@ static void plan_of(const char *text, Lines *l) {
 }
 
 static void no_question_reads_a_whole_table(void **state) {
-        static const char *const bad[] = { "SCAN event", "SCAN e\n", "SCAN e ", "SCAN link", "SCAN l\n", "SCAN l ",
-                                           "SCAN node\n", "SCAN n\n", "SCAN n ", "TEMP B-TREE" };
+        static const char *const bad[] = { "SCAN event", "SCAN e\n",   "SCAN e ",     "SCAN link",
+                                           "SCAN l\n",   "SCAN l ",    "SCAN node\n", "SCAN n\n",
+                                           "SCAN n ",    "TEMP B-TREE" };
 
         (void) state;
         for (size_t i = 0; i < ELEMENTS(texts); i++) {
@@ -408,7 +426,8 @@ static void the_present_tree_and_a_history_are_index_ranges(void **state) {
         expect_plan("LINK_NEWEST", "USING INDEX link_closed (parent=? AND name=? AND until>?)");
         expect_plan("NODE_DOWN", "USING INDEX event_node (node=? AND rowid>? AND rowid<?)");
         expect_plan("NODE_UP", "USING INDEX event_node (node=? AND rowid>? AND rowid<?)");
-        expect_plan("TRANSIENT_DOWN", "USING INDEX event_transient (parent=? AND name=? AND rowid>? AND rowid<?)");
+        expect_plan("TRANSIENT_DOWN",
+                    "USING INDEX event_transient (parent=? AND name=? AND rowid>? AND rowid<?)");
         expect_plan("LINK_AT", "USING INDEX link_node (node=?)");
         expect_plan("EVENTS_DOWN", "USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)");
 }

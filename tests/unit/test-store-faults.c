@@ -124,7 +124,8 @@ static void no_other_program_can_open_it(void **state) {
                 skip();
         }
         assert_strangers_are_locked_out(f);
-        assert_int_equal(sqlite3_open_v2(store_path(f->store), &reader, SQLITE_OPEN_READONLY, "unix-excl"), SQLITE_OK);
+        assert_int_equal(sqlite3_open_v2(store_path(f->store), &reader, SQLITE_OPEN_READONLY, "unix-excl"),
+                         SQLITE_OK);
         assert_int_equal(sqlite3_exec(reader, "SELECT count(*) FROM event", NULL, NULL, NULL), SQLITE_OK);
         assert_strangers_are_locked_out(f);
         begin(f);
@@ -160,7 +161,8 @@ static void a_second_daemon_is_told_that_it_is_locked(void **state) {
         if (pid == 0) {                 /* the first daemon; nothing of SQLite was used before the fork */
                 Store *s = NULL;
 
-                if (store_open(f.dir, &s) != 0 || write(ready[1], "x", 1) != 1 || read(done[0], &byte, 1) != 1)
+                if (store_open(f.dir, &s) != 0 || write(ready[1], "x", 1) != 1 ||
+                    read(done[0], &byte, 1) != 1)
                         _exit(1);
                 store_close(s);
                 _exit(0);
@@ -313,8 +315,13 @@ static void half_a_transaction_is_never_committed(void **state) {
         disk.error = ENOSPC;
         while (r == 0) {
                 char name[32];
-                Event e = { .kind = KIND_CREATE, .origin = ORIGIN_LIVE, .dataset = f->dataset, .parent = f->root,
-                            .node = store_next_node(f->store), .introduces = true, .has_state = true,
+                Event e = { .kind = KIND_CREATE,
+                            .origin = ORIGIN_LIVE,
+                            .dataset = f->dataset,
+                            .parent = f->root,
+                            .node = store_next_node(f->store),
+                            .introduces = true,
+                            .has_state = true,
                             .type = TYPE_FILE };
 
                 snprintf(name, sizeof(name), "%lld", (long long) e.node);
@@ -324,7 +331,8 @@ static void half_a_transaction_is_never_committed(void **state) {
         }
         between_sqlite_and_the_disk(false);     /* there is space again, but not for a half */
         assert_int_equal(r, STORE_E_FULL);
-        assert_int_equal(store_append(f->store, &(Event) { .kind = KIND_PRUNE, .origin = ORIGIN_LIVE }, &seq), STORE_E_FULL);
+        assert_int_equal(store_append(f->store, &(Event){ .kind = KIND_PRUNE, .origin = ORIGIN_LIVE }, &seq),
+                         STORE_E_FULL);
         assert_int_equal(store_commit(f->store), STORE_E_FULL);
         assert_int_equal(store_last_seq(f->store), before);
         begin(f);

@@ -130,7 +130,8 @@ static int64_t pick_directory(void) {
         int seen = 1;
 
         for (size_t i = 0; i < n_links; i++)
-                if (links[i].until == 0 && nodes[links[i].node].type == TYPE_DIRECTORY && pick((unsigned) ++seen) == 0)
+                if (links[i].until == 0 && nodes[links[i].node].type == TYPE_DIRECTORY &&
+                    pick((unsigned) ++seen) == 0)
                         found = links[i].node;
         return found;
 }
@@ -140,7 +141,8 @@ static ModelLink *pick_link(Type type) {
         unsigned seen = 0;
 
         for (size_t i = 0; i < n_links; i++)
-                if (links[i].until == 0 && (type == TYPE_NONE || nodes[links[i].node].type == type) && pick(++seen) == 0)
+                if (links[i].until == 0 && (type == TYPE_NONE || nodes[links[i].node].type == type) &&
+                    pick(++seen) == 0)
                         found = &links[i];
         return found;
 }
@@ -202,7 +204,11 @@ static void random_digest(uint8_t digest[EVENT_DIGEST_SIZE]) {
 }
 
 static Event state_of(Type type, uint8_t *digest) {
-        Event e = { .has_state = true, .type = type, .mode = 0600 + pick(64), .uid = 1000 + pick(2), .gid = pick(2) };
+        Event e = { .has_state = true,
+                    .type = type,
+                    .mode = 0600 + pick(64),
+                    .uid = 1000 + pick(2),
+                    .gid = pick(2) };
 
         if (type == TYPE_FILE) {
                 e.size = pick(1000);
@@ -293,8 +299,13 @@ static void op_identify(void) {
         if (!l)
                 return;
         random_digest(digest);
-        give((Event) { .kind = KIND_IDENTIFY, .dataset = l->dataset, .node = l->node, .parent = l->parent, .name = name_of(l->name),
-                       .digest = BYTES(digest, EVENT_DIGEST_SIZE), .digest_source = DIGEST_SOURCE_KEY });
+        give((Event){ .kind = KIND_IDENTIFY,
+                      .dataset = l->dataset,
+                      .node = l->node,
+                      .parent = l->parent,
+                      .name = name_of(l->name),
+                      .digest = BYTES(digest, EVENT_DIGEST_SIZE),
+                      .digest_source = DIGEST_SOURCE_KEY });
         nodes[l->node].digest = true;
         nodes[l->node].wanted = false;
 }
@@ -321,13 +332,19 @@ static void op_exchange(void) {
         ModelLink *a = pick_link(TYPE_NONE), *b = pick_link(TYPE_NONE), from, to;
         int64_t seq;
 
-        if (!a || a == b || a->node == b->node || is_within(a->parent, b->node) || is_within(b->parent, a->node))
+        if (!a || a == b || a->node == b->node || is_within(a->parent, b->node) ||
+            is_within(b->parent, a->node))
                 return;
         from = *a;
         to = *b;
-        seq = give((Event) { .kind = KIND_EXCHANGE, .dataset = to.dataset, .node = from.node, .parent = to.parent,
-                             .name = name_of(to.name), .old_parent = from.parent, .old_name = name_of(from.name),
-                             .replaces = nodes[to.node].seq });
+        seq = give((Event){ .kind = KIND_EXCHANGE,
+                            .dataset = to.dataset,
+                            .node = from.node,
+                            .parent = to.parent,
+                            .name = name_of(to.name),
+                            .old_parent = from.parent,
+                            .old_name = name_of(from.name),
+                            .replaces = nodes[to.node].seq });
         model_close(b, seq, true);
         model_move(a, to.parent, to.name, to.dataset, seq);
         model_open(from.parent, from.name, to.node, from.dataset, seq);
@@ -353,8 +370,11 @@ static void op_unlink(void) {
 
         if (!l || (nodes[l->node].type == TYPE_DIRECTORY && pick(4) != 0))
                 return;
-        seq = give((Event) { .kind = KIND_UNLINK, .dataset = l->dataset, .node = l->node, .parent = l->parent,
-                             .name = name_of(l->name) });
+        seq = give((Event){ .kind = KIND_UNLINK,
+                            .dataset = l->dataset,
+                            .node = l->node,
+                            .parent = l->parent,
+                            .name = name_of(l->name) });
         model_close(l, seq, false);
 }
 
@@ -363,7 +383,8 @@ static void op_other(void) {
         int name = (int) pick(NAMES);
 
         if (pick(2))
-                give((Event) { .kind = KIND_TRANSIENT, .dataset = dataset, .parent = dir, .name = name_of(name) });
+                give((Event){
+                        .kind = KIND_TRANSIENT, .dataset = dataset, .parent = dir, .name = name_of(name) });
         else
                 give((Event) { .kind = KIND_GAP_OPEN, .dataset = dataset, .cause = CAUSE_OVERFLOW,
                                .node = pick(2) ? dir : 0 });
@@ -409,8 +430,9 @@ static sqlite3_stmt *select_rows(sqlite3 *db, const char *text) {
 }
 
 static void compare_links(sqlite3 *db) {
-        sqlite3_stmt *stmt = select_rows(db, "SELECT node, since, dataset FROM link WHERE parent = ?1 AND until = ?2"
-                                             " AND name = ?3");
+        sqlite3_stmt *stmt =
+                select_rows(db, "SELECT node, since, dataset FROM link WHERE parent = ?1 AND until = ?2"
+                                " AND name = ?3");
         int64_t n = 0;
 
         for (size_t i = 0; i < n_links; i++) {
@@ -455,7 +477,8 @@ static int compare_counters(void *userdata, const QueryDataset *d) {
 
         (void) userdata;
         for (size_t i = 0; i < n_links; i++)
-                if (links[i].until == 0 && links[i].dataset == d->id && nodes[links[i].node].type == TYPE_FILE) {
+                if (links[i].until == 0 && links[i].dataset == d->id &&
+                    nodes[links[i].node].type == TYPE_FILE) {
                         files++;
                         bytes += nodes[links[i].node].size;
                 }
@@ -501,7 +524,7 @@ typedef struct Walk {
 } Walk;
 
 static void model_walk(Walk *w, int64_t dir, const char *prefix) {
-        static const int in_order[NAMES] = { 6, 0, 3, 1, 2, 5, 4 };    /* " " a a.txt b c new\nline \xff\xfe */
+        static const int in_order[NAMES] = { 6, 0, 3, 1, 2, 5, 4 }; /* " " a a.txt b c new\nline \xff\xfe */
 
         for (int i = 0; i < NAMES; i++) {
                 ModelLink *l = held(dir, in_order[i]);
@@ -509,9 +532,11 @@ static void model_walk(Walk *w, int64_t dir, const char *prefix) {
 
                 if (!l)
                         continue;
-                snprintf(path, sizeof(path), "%s%.*s", prefix, (int) name_of(l->name).size, name_of(l->name).data);
-                w->size += (size_t) snprintf(w->text + w->size, sizeof(w->text) - w->size, "%s %d %d %d\n", path,
-                                             (int) l->node, (int) nodes[l->node].size, (int) nodes[l->node].links);
+                snprintf(path, sizeof(path), "%s%.*s", prefix, (int) name_of(l->name).size,
+                         name_of(l->name).data);
+                w->size += (size_t) snprintf(w->text + w->size, sizeof(w->text) - w->size, "%s %d %d %d\n",
+                                             path, (int) l->node, (int) nodes[l->node].size,
+                                             (int) nodes[l->node].links);
                 assert_true(w->size < sizeof(w->text));
                 if (nodes[l->node].type != TYPE_DIRECTORY)
                         continue;
@@ -583,10 +608,13 @@ static void compare_paths(Query *q) {
 
                 if (!path[0])
                         continue;
-                snprintf(absolute, sizeof(absolute), "/data/%s/%s", dataset == datasets[0] ? "one" : "two", path);
+                snprintf(absolute, sizeof(absolute), "/data/%s/%s", dataset == datasets[0] ? "one" : "two",
+                         path);
                 bytes = BYTES_STR(absolute);
                 for (int step = -1; step <= 1; step += 2) {
-                        Expected x = { .seq = step > 0 ? 0 : (int64_t) n_stored + 1, .dataset = dataset, .step = step,
+                        Expected x = { .seq = step > 0 ? 0 : (int64_t) n_stored + 1,
+                                       .dataset = dataset,
+                                       .step = step,
                                        .path = path };
                         QueryEvents filter = { .paths = &bytes, .n_paths = 1, .reverse = step < 0 };
 
@@ -594,7 +622,8 @@ static void compare_paths(Query *q) {
                         x.seq = next_at(x.seq, step, x.dataset, path);
                         if (x.seq != 0)
                                 fail_msg("events of %s, step %d: without %lld (%s <- %s)", path, step,
-                                         (long long) x.seq, stored[x.seq - 1].path, stored[x.seq - 1].old_path);
+                                         (long long) x.seq, stored[x.seq - 1].path,
+                                         stored[x.seq - 1].old_path);
                 }
         }
 }
@@ -604,7 +633,8 @@ static void compare_all(void) {
         Query *q = NULL;
         size_t n = 0;
 
-        assert_int_equal(sqlite3_open_v2(store_path(f.store), &db, SQLITE_OPEN_READONLY, "unix-excl"), SQLITE_OK);
+        assert_int_equal(sqlite3_open_v2(store_path(f.store), &db, SQLITE_OPEN_READONLY, "unix-excl"),
+                         SQLITE_OK);
         compare_links(db);
         sqlite3_close(db);
         compare_nodes();
@@ -630,7 +660,8 @@ static void start(void) {
         assert_int_equal(store_filesystem(f.store, NULL, "ext4", 2, 1, &f.filesystem), 0);
         for (int i = 0; i < DATASETS; i++) {
                 datasets[i] = add_dataset(&f, names[i], paths[i], &roots[i]);
-                nodes[roots[i]] = (ModelNode) { .type = TYPE_DIRECTORY, .mode = 0755, .seq = store_last_seq(f.store) };
+                nodes[roots[i]] =
+                        (ModelNode){ .type = TYPE_DIRECTORY, .mode = 0755, .seq = store_last_seq(f.store) };
         }
         commit(&f);
 }

@@ -108,8 +108,13 @@ static void a_modify_without_a_digest_leaves_the_content_unknown(void **state) {
 
 static void the_newest_node_of_an_identity_is_found(void **state) {
         Fixture *f = *state;
-        Event e = { .kind = KIND_CREATE, .parent = f->root, .introduces = true, .inode = UINT64_MAX, .btime = -5,
-                    .has_state = true, .type = TYPE_FILE };
+        Event e = { .kind = KIND_CREATE,
+                    .parent = f->root,
+                    .introduces = true,
+                    .inode = UINT64_MAX,
+                    .btime = -5,
+                    .has_state = true,
+                    .type = TYPE_FILE };
         StoreNode n = { 0 };
 
         begin(f);
@@ -194,12 +199,18 @@ static void wanted_nodes_have_a_name_and_no_digest(void **state) {
 static void an_impossible_event_is_refused_and_changes_nothing(void **state) {
         Fixture *f = *state;
         Event bad[] = {
-                { .kind = KIND_MODIFY, .node = 4711 },                                  /* no such node */
-                { .kind = KIND_CREATE, .node = 4711, .introduces = true, .has_state = true, .type = TYPE_FILE },
-                { .kind = KIND_CREATE, .node = f->root + 1, .introduces = true },       /* a new node needs a state */
+                { .kind = KIND_MODIFY, .node = 4711 }, /* no such node */
+                { .kind = KIND_CREATE,
+                  .node = 4711,
+                  .introduces = true,
+                  .has_state = true,
+                  .type = TYPE_FILE },
+                { .kind = KIND_CREATE,
+                  .node = f->root + 1,
+                  .introduces = true }, /* a new node needs a state */
                 { .kind = (Kind) 99 },
                 { .kind = KIND_COMMIT, .dataset = 4711 },
-                { .kind = KIND_ATTRIBUTE, .node = f->root, .has_state = true },         /* no type */
+                { .kind = KIND_ATTRIBUTE, .node = f->root, .has_state = true }, /* no type */
         };
         int64_t before = store_last_seq(f->store);
 
@@ -243,7 +254,8 @@ static void a_gap_is_open_until_it_is_closed(void **state) {
         int64_t gap;
 
         begin(f);
-        gap = append(f, (Event) { .kind = KIND_GAP_OPEN, .cause = CAUSE_CRASHED, .first = 123, .last = f->now });
+        gap = append(f,
+                     (Event){ .kind = KIND_GAP_OPEN, .cause = CAUSE_CRASHED, .first = 123, .last = f->now });
         commit(f);
         assert_int_equal(store_gaps(f->store, one_gap, &g), 0);
         assert_int_equal(g.id, gap);
@@ -270,10 +282,13 @@ static int one_dataset(void *userdata, const StoreDataset *d) {
 static void a_dataset_is_added_removed_and_resumed(void **state) {
         static const char detail[] = "uno\0/data/uno";
         Fixture *f = *state;
-        StoreDataset d = { 0 }, again = { .name = (char *) "one", .root = (uint8_t *) "/x", .root_size = 2, .filesystem = 1 };
+        StoreDataset d = { 0 }, again = {
+                .name = (char *) "one", .root = (uint8_t *) "/x", .root_size = 2, .filesystem = 1
+        };
 
         begin(f);
-        append(f, (Event) { .kind = KIND_COMMIT, .detail = BYTES_STR("0123456789012345678901234567890123456789") });
+        append(f, (Event){ .kind = KIND_COMMIT,
+                           .detail = BYTES_STR("0123456789012345678901234567890123456789") });
         assert_int_equal(store_dataset_covered(f->store, f->dataset, 99), 0);
         assert_int_equal(store_dataset_kind(f->store, f->dataset, DATASET_KIND_GIT), 0);
         append(f, (Event) { .kind = KIND_DATASET_REMOVE, .detail = BYTES("one\0/data/one", 13) });
@@ -289,7 +304,9 @@ static void a_dataset_is_added_removed_and_resumed(void **state) {
         store_dataset_done(&d);
 
         begin(f);
-        append(f, (Event) { .kind = KIND_DATASET_ADD, .node = f->root, .detail = BYTES(detail, sizeof(detail) - 1) });
+        append(f, (Event){ .kind = KIND_DATASET_ADD,
+                           .node = f->root,
+                           .detail = BYTES(detail, sizeof(detail) - 1) });
         commit(f);
         assert_int_equal(store_datasets(f->store, one_dataset, &d), 1);
         assert_false(d.removed);
@@ -470,6 +487,35 @@ static void no_statement_reads_a_whole_table(void **state) {
         }
 }
 
+/* docs/FORMATS.md, "Schema": | `table` | column, column | ... | for every table, with all its columns in order. */
+static void the_document_has_the_same_schema(void **state) {
+        const char *source = getenv("SCITRACE_SOURCE");
+        CLEANUP(freep) char *text = calloc(1, 1 << 18);
+        Fixture *f = *state;
+        sqlite3_stmt *stmt = NULL;
+        char path[4096];
+        FILE *file;
+
+        snprintf(path, sizeof(path), "%s/docs/FORMATS.md", source ? source : ".");
+        file = fopen(path, "r");
+        assert_non_null(file);
+        assert_true(fread(text, 1, (1 << 18) - 1, file) > 0);
+        fclose(file);
+        assert_int_equal(sqlite3_prepare_v2(f->store->sql.db,
+                                            "SELECT '| `' || t.name || '` | ' || group_concat(c.name, ', ') || ' |'"
+                                            " FROM sqlite_schema AS t, pragma_table_info(t.name) AS c"
+                                            " WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' GROUP BY t.name",
+                                            -1, &stmt, NULL),
+                         SQLITE_OK);
+        while (sqlite3_step(stmt) == SQLITE_ROW) {
+                const char *row = (const char *) sqlite3_column_text(stmt, 0);
+
+                if (!strstr(text, row))
+                        fail_msg("docs/FORMATS.md lacks: %s", row);
+        }
+        sqlite3_finalize(stmt);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 WITH_STORE(a_new_name_is_a_node_and_an_open_link),
@@ -491,6 +537,7 @@ int main(void) {
                 WITH_STORE(the_database_is_set_up_for_what_is_promised),
                 WITH_STORE(the_log_stays_when_the_store_is_closed),
                 WITH_STORE(no_statement_reads_a_whole_table),
+                WITH_STORE(the_document_has_the_same_schema),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
