@@ -53,7 +53,8 @@ static int make_copy(Store *s, const char *path) {
                             SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, "unix-excl");
         r = sql_errno(db, r);
         if (r == 0)
-                r = sql_exec(db, "PRAGMA synchronous = OFF"); /* the caller's file is what is made durable */
+                /* the caller's file is what is made durable; no journal would be left by a kill */
+                r = sql_exec(db, "PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY");
         if (r == 0)
                 r = copy_pages(s->sql.db, db);
         if (r == 0)

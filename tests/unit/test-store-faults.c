@@ -136,6 +136,17 @@ static void no_other_program_can_open_it(void **state) {
         assert_strangers_are_locked_out(f);
         assert_int_equal(store_backup(f->store, fd, NULL, NULL), 0);
         assert_strangers_are_locked_out(f);
+        /* the writer is opened anew after a fault, while readers stay */
+        assert_int_equal(sqlite3_open_v2(store_path(f->store), &reader, SQLITE_OPEN_READONLY, "unix-excl"), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(reader, "SELECT count(*) FROM event", NULL, NULL, NULL), SQLITE_OK);
+        reopen(f);
+        assert_strangers_are_locked_out(f);
+        begin(f);
+        make(f, f->root, "b", TYPE_FILE, 0);
+        commit(f);
+        assert_int_equal(sqlite3_exec(reader, "SELECT count(*) FROM event", NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(reader);
+        assert_strangers_are_locked_out(f);
 }
 
 /* Opens the store as another daemon would; the exit code is the outcome. */
@@ -392,6 +403,7 @@ static void *read_all_the_time(void *userdata) {
 static void check_backup(Fixture *f, int round) {
         Fixture copy;
         char path[128];
+        uint8_t versions[2];
         int64_t bytes, seq;
         struct stat st;
         int fd;
@@ -402,7 +414,10 @@ static void check_backup(Fixture *f, int round) {
         assert_int_equal(ftruncate(fd, 1 << 26), 0);    /* what was there before is gone afterwards */
         assert_int_equal(store_backup(f->store, fd, &bytes, &seq), 0);
         assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(pread(fd, versions, 2, 18), 2);
         close(fd);
+        assert_int_equal(versions[0], 1);       /* a file that needs no -wal */
+        assert_int_equal(versions[1], 1);
         assert_int_equal(st.st_size, bytes);
         assert_int_equal(seq, store_last_seq(f->store));
         assert_int_equal(quick_number(copy.dir, "SELECT count(*) FROM pragma_integrity_check WHERE"
