@@ -259,6 +259,32 @@ static void look_batch(Watch *w, const SettleJob *jobs, size_t n) {
         }
 }
 
+/* Under the lock, which is let go meanwhile. Names that are one more of a file are due at once. */
+static void glance(Watch *w) {
+        CLEANUP(spot_done) Spot spot = { .fd = -1 };
+        bool root_failed, open = false;
+        SettleGlance g;
+
+        while (settle_glance(w->settle, now_usec(CLOCK_MONOTONIC), &g)) {
+                IdentifyState state = { 0 };
+
+                if (g.dir != spot.dir) {        /* one opening serves all names of a directory in a row */
+                        spot_done(&spot);
+                        open = spot_find(w, g.dir, &spot) == 0;
+                        spot.dir = g.dir;
+                        pthread_mutex_unlock(&w->lock);
+                        open = open && spot_open(&spot, &root_failed) == 0;
+                } else {
+                        pthread_mutex_unlock(&w->lock);
+                }
+                if (open && identify_stat(spot.fd, g.name, &state) < 0)
+                        state.nlink = 0;
+                pthread_mutex_lock(&w->lock);
+                if (S_ISREG(state.mode) && state.nlink > 1)
+                        settle_hasten(w->settle, g.dir, BYTES(g.name, g.name_size));
+        }
+}
+
 static void wait_until_due(Watch *w) {
         int64_t due = settle_due(w->settle, false);
         struct timespec at = { .tv_sec = due / (int64_t) USEC_PER_SEC,
@@ -286,8 +312,11 @@ void *look_thread(void *userdata) {
 
         pthread_mutex_lock(&w->lock);
         while (jobs && !w->stop) {
-                int64_t now = now_usec(CLOCK_MONOTONIC);
+                int64_t now;
                 size_t n = 0;
+
+                glance(w);
+                now = now_usec(CLOCK_MONOTONIC);
 
                 if (settle_next(w->settle, now, false, &jobs[0]))
                         for (n = 1; n < BATCH && settle_next_of(w->settle, now, jobs[0].dir, &jobs[n]);)

@@ -22,6 +22,7 @@ struct Entry {
         Entry *chain;
         Node by_touch;                  /* in quiet, ready_files or ready_directories; self-linked: in none */
         Node by_age;                    /* in aged */
+        Node by_glance;                 /* in glances */
         uint32_t dir;
         bool pending, flying, stale, due;       /* due: came due while in flight */
         SettleChange now;               /* while pending */
@@ -37,6 +38,7 @@ struct Settle {
         Node quiet;                     /* by the last notice */
         Node aged;                      /* by the first notice */
         Node ready_files, ready_directories;
+        Node glances;                   /* made, and nothing noticed since */
         uint32_t epoch;                 /* the present one, from 1 */
         uint32_t lowest;                /* no change of a lower one is left */
         uint32_t open[EPOCHS];          /* changes of each epoch, by epoch % EPOCHS */
@@ -89,6 +91,7 @@ int settle_new(int64_t quiet, int64_t oldest, size_t max_changes, Settle **ret) 
         list_init(&s->aged);
         list_init(&s->ready_files);
         list_init(&s->ready_directories);
+        list_init(&s->glances);
         *ret = s;
         return 0;
 }
@@ -159,9 +162,10 @@ static Entry *entry_new(Settle *s, uint32_t dir, Bytes name) {
         e->name_size = (uint8_t) name.size;
         if (name.size > 0)
                 memcpy(e->name, name.data, name.size);
-        e->by_touch.entry = e->by_age.entry = e;
+        e->by_touch.entry = e->by_age.entry = e->by_glance.entry = e;
         list_init(&e->by_touch);
         list_init(&e->by_age);
+        list_init(&e->by_glance);
         b = bucket(s, dir, name);
         e->chain = s->buckets[b];
         s->buckets[b] = e;
@@ -180,6 +184,7 @@ static void entry_release(Settle *s, Entry *e) {
         *p = e->chain;
         list_remove(&e->by_touch);
         list_remove(&e->by_age);
+        list_remove(&e->by_glance);
         free(e);
         s->count--;
 }
@@ -232,6 +237,7 @@ static void drop_pending(Settle *s, Entry *e) {
         e->pending = e->due = false;
         list_remove(&e->by_touch);
         list_remove(&e->by_age);
+        list_remove(&e->by_glance);
         epoch_remove(s, e->now.epoch);
 }
 
@@ -289,6 +295,7 @@ int settle_touch(Settle *s, const SettleNotice *n, Moment now) {
                 .count = n->count, .flags = n->flags, .origin = n->origin, .request = n->request,
                 .epoch = n->epoch ? MAX_OF(n->epoch, s->lowest) : s->epoch,
         };
+        bool made = (n->flags & (SETTLE_NEW | SETTLE_FOUND | SETTLE_DIRECTORY | SETTLE_ARRIVED)) == SETTLE_NEW;
         Entry *e;
 
         assert(s && n && n->name.size <= 255);
@@ -300,6 +307,9 @@ int settle_touch(Settle *s, const SettleNotice *n, Moment now) {
                 if (!e)
                         return -ENOMEM;
         }
+        list_remove(&e->by_glance);
+        if (made && !e->pending && !e->flying)
+                list_append(&s->glances, &e->by_glance);
         if (e->pending)
                 merge_found(&e->now, &change);
         else if (e->flying && !e->stale && !n->anew)
@@ -482,6 +492,7 @@ int settle_swap(Settle *s, uint32_t dir1, Bytes name1, uint32_t dir2, Bytes name
 static bool launch(const Settle *s, Entry *e, bool old, SettleJob *ret) {
         list_remove(&e->by_touch);
         list_remove(&e->by_age);
+        list_remove(&e->by_glance);
         if (e->flying) {                /* its turn comes when the flight has ended */
                 e->due = true;
                 return false;
@@ -538,6 +549,26 @@ int settle_next_of(Settle *s, int64_t now, uint32_t dir, SettleJob *ret) {
         return e && e->dir == dir && launch(s, e, old, ret);
 }
 
+int settle_glance(Settle *s, int64_t now, SettleGlance *ret) {
+        Entry *e = list_empty(&s->glances) ? NULL : s->glances.next->entry;
+
+        assert(s && ret);
+        if (!e || e->now.since + SETTLE_GLANCE_USEC > now)
+                return 0;
+        list_remove(&e->by_glance);
+        ret->dir = e->dir;
+        ret->name_size = e->name_size;
+        memcpy(ret->name, e->name, e->name_size + 1u);
+        return 1;
+}
+
+void settle_hasten(Settle *s, uint32_t dir, Bytes name) {
+        Entry *e = find(s, dir, name);
+
+        if (e && e->pending && !(e->now.flags & SETTLE_DIRECTORY))
+                list_append(&s->ready_files, &e->by_touch);
+}
+
 int64_t settle_due(const Settle *s, bool directories) {
         int64_t due = INT64_MAX;
 
@@ -549,6 +580,8 @@ int64_t settle_due(const Settle *s, bool directories) {
                 due = s->quiet.next->entry->now.touched + s->quiet_time;
         if (!list_empty(&s->aged))
                 due = MIN_OF(due, s->aged.next->entry->now.since + s->oldest_time);
+        if (!list_empty(&s->glances))
+                due = MIN_OF(due, s->glances.next->entry->now.since + SETTLE_GLANCE_USEC);
         return due;
 }
 

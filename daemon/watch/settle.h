@@ -26,6 +26,8 @@ enum {                                  /* what is known of a change */
         SETTLE_READ = 64,               /* asked for: read whatever its size */
 };
 
+enum { SETTLE_GLANCE_USEC = 2000 };
+
 enum {                                  /* named outcomes */
         SETTLE_E_FULL = 1,              /* max_changes reached; the notice was not taken */
         SETTLE_E_FOLDED,                /* settle_move: nothing to report, the change moved with its name */
@@ -98,6 +100,18 @@ int settle_swap(Settle *s, uint32_t dir1, Bytes name1, uint32_t dir2, Bytes name
  *  settle_next_of() - the same, but only of directory `dir`. */
 int settle_next(Settle *s, int64_t now, bool directories, SettleJob *ret);
 int settle_next_of(Settle *s, int64_t now, uint32_t dir, SettleJob *ret);
+/** settle_glance() - a name that was made SETTLE_GLANCE_USEC ago and of which nothing was noticed since: a new file
+ *  would have been written or closed by now, so it may be one more name of a file that is recorded. 1 and *ret once
+ *  for each, or 0. settle_hasten() - it is: the change of that name is due now, so that its name is recorded before
+ *  it can go. */
+typedef struct SettleGlance {
+        uint32_t dir;
+        uint8_t name_size;
+        char name[256];                 /* NUL behind it */
+} SettleGlance;
+int settle_glance(Settle *s, int64_t now, SettleGlance *ret);
+void settle_hasten(Settle *s, uint32_t dir, Bytes name);
+
 /** settle_due() - when the next change is due: µs of the steady clock, INT64_MAX: none. */
 int64_t settle_due(const Settle *s, bool directories);
 
