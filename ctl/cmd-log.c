@@ -25,14 +25,15 @@ static const TableColumn columns_of_one[] = {
         { "PATH", false, true },
 };
 
+/* With -n the newest lines are counted first, newest to oldest, and then shown, oldest to newest: however
+ * many they are, no row is kept. */
 typedef struct Log {
         Viewer viewer;
-        bool one, fold, following;
-        Fold run;                       /* what is being shown */
-        json_t *newest;                 /* the newest rows, newest first */
-        Fold counted;                   /* the run at the end of newest */
-        int64_t lines;                  /* that newest will be */
-        int64_t wanted;
+        bool one, fold;
+        bool live;                      /* what comes now has only just happened: it is shown at once */
+        Fold run, counted;              /* of .git, as far as rows were shown; as far as they were counted */
+        int64_t wanted, lines;          /* how many lines are wanted; have been counted */
+        int64_t oldest, newest;         /* seq of the events that make them; 0: not counted */
 } Log;
 
 static void print_event(Ctl *c, Table *t, const json_t *row, const Log *log) {
@@ -52,7 +53,7 @@ static void print_run(Ctl *c, Table *t, const Log *log) {
         char seq[32], buf[TIME_TEXT_MAX], path[256];
 
         snprintf(seq, sizeof(seq), "%lld", (long long) run->seq);
-        if (log->following)
+        if (log->live)
                 snprintf(path, sizeof(path), "%s/ [changes; --all]", run->git);
         else
                 snprintf(path, sizeof(path), "%s/ [%lld event%s; --all]", run->git, (long long) run->rows,
@@ -69,7 +70,7 @@ static void print_run(Ctl *c, Table *t, const Log *log) {
 static void end_run(Ctl *c, Table *t, void *userdata) {
         Log *log = userdata;
 
-        if (log->run.git && !log->following)
+        if (log->run.git && !log->live)
                 print_run(c, t, log);
         fold_done(&log->run);
 }
@@ -86,8 +87,8 @@ static void cells(Ctl *c, Table *t, json_t *row, void *userdata) {
         end_run(c, t, log);
         if (log->fold && path && fold_begin(&log->run, dataset, path)) {
                 fold_add(&log->run, row);
-                /* Nobody knows when a run that is being followed ends: its first event shows it. */
-                if (log->following)
+                /* Nobody knows when a run that goes on ends: its first event shows it. */
+                if (log->live)
                         print_run(c, t, log);
                 return;
         }
@@ -101,74 +102,69 @@ static const View view_of_one = {
         end_run,
 };
 
-static Status show(Ctl *c, json_t *row, bool *stop, void *userdata) {
-        Log *log = userdata;
-        Status status = viewer_show(c, &log->viewer, row);
-
-        if (status == STATUS_OK && log->following)
-                status = viewer_flush(&log->viewer);
-        *stop = screen_broken();
-        return status;
-}
-
-/* Keeps rows, newest first, until they make as many lines as are wanted. */
-static Status keep(Ctl *c, json_t *row, bool *stop, void *userdata) {
+/* Whether the row begins a line of its own; .git's are folded. */
+static bool begins_line(Log *log, const json_t *row) {
         CLEANUP(freep) char *path = row_name(row, "path");
         const char *dataset = row_text(row, "dataset");
-        Log *log = userdata;
-
-        if (!log->fold || !path || !fold_same(&log->counted, dataset, path)) {
-                if (log->lines == log->wanted) {
-                        *stop = true;
-                        return STATUS_OK;
-                }
-                log->lines++;
-                if (path)
-                        (void) fold_begin(&log->counted, dataset, path);
-        }
-        return json_array_append(log->newest, row) < 0 ? complain_memory() : STATUS_OK;
-}
-
-/* Copies the filter and adds to it. */
-static json_t *with(const json_t *filter, const char *name, json_t *value) {
-        json_t *copy = json_copy((json_t *) filter);
-
-        json_object_set_new(copy, name, value);
-        return copy;
-}
-
-static Status show_newest(Ctl *c, Log *log, const json_t *filter) {
-        json_t *parameters = with(filter, "reverse", json_true());
-        Status status;
 
         if (!log->fold)
+                return true;
+        if (path && fold_same(&log->counted, dataset, path))
+                return false;
+        (void) fold_begin(&log->counted, dataset, path ? path : "");
+        return true;
+}
+
+static Status count(Ctl *c, json_t *row, bool *stop, void *userdata) {
+        Log *log = userdata;
+
+        log->lines += begins_line(log, row);
+        if (log->lines > log->wanted) {
+                *stop = true;
+                return STATUS_OK;
+        }
+        log->oldest = row_number(row, "seq");
+        log->newest = MAX_OF(log->newest, log->oldest);
+        return STATUS_OK;
+}
+
+static Status count_newest(Ctl *c, Log *log, json_t *filter) {
+        json_t *parameters = json_copy(filter);
+        Status status;
+
+        json_object_set_new(parameters, "reverse", json_true());
+        if (!log->fold)
                 json_object_set_new(parameters, "limit", json_integer(log->wanted));
-        log->newest = json_array();
-        status = ask_rows(c, method, parameters, key, keep, log);
-        fold_done(&log->counted);
-        for (size_t i = 0, n = json_array_size(log->newest);
-             i < n && status == STATUS_OK && !screen_broken(); i++)
-                status = viewer_show(c, &log->viewer,
-                                     json_array_get(log->newest, c->options.reverse ? i : n - 1 - i));
+        status = ask_rows(c, method, parameters, key, count, log);
+        if (log->oldest > 0)
+                json_object_set_new(filter, "after", json_integer(log->oldest - 1));
         return status;
 }
 
-static Status follow(Ctl *c, Log *log, const json_t *filter) {
-        json_t *parameters = with(filter, "follow", json_true());
-        json_t *newest = json_array_get(log->newest, 0);
-        Status status = viewer_flush(&log->viewer);
+static Status show(Ctl *c, json_t *row, bool *stop, void *userdata) {
+        Log *log = userdata;
+        int64_t seq = row_number(row, "seq");
+        Status status;
 
-        if (status != STATUS_OK) {
-                json_decref(parameters);
+        /* Recorded since the newest were counted. */
+        *stop = screen_broken() || (log->newest > 0 && seq > log->newest && !c->options.follow);
+        if (*stop)
+                return STATUS_OK;
+        status = viewer_show(c, &log->viewer, row);
+        if (!log->live && seq != log->newest)
                 return status;
-        }
-        if (newest)
-                json_object_set_new(parameters, "after", json_integer(row_number(newest, "seq")));
-        if (log->viewer.table)
+        if (!log->live && log->viewer.table)
                 end_run(c, log->viewer.table, log);
-        log->following = true;
-        ask_until_interrupted();
-        return ask_rows(c, method, parameters, key, show, log);
+        log->live = c->options.follow;
+        return status == STATUS_OK ? viewer_flush(&log->viewer) : status;
+}
+
+/* Newest first: the lines are counted as they are shown. */
+static Status show_reverse(Ctl *c, json_t *row, bool *stop, void *userdata) {
+        Log *log = userdata;
+
+        *stop = screen_broken() || (log->wanted > 0 && (log->lines += begins_line(log, row)) > log->wanted);
+        return *stop ? STATUS_OK : viewer_show(c, &log->viewer, row);
 }
 
 static Status take_root(Ctl *c, json_t *row, bool *stop, void *userdata) {
@@ -222,8 +218,30 @@ static int make_filter(Ctl *c, char **arguments, json_t *filter, bool *ret_in_gi
         return *arguments ? add_paths(c, filter, arguments, ret_in_git) : 0;
 }
 
+static Status ask_log(Ctl *c, Log *log, json_t *filter) {
+        const Options *o = &c->options;
+        Status status = STATUS_OK;
+
+        log->wanted = o->lines ? o->lines : o->follow && !o->since ? FOLLOW_LINES : 0;
+        if (o->reverse) {
+                json_object_set_new(filter, "reverse", json_true());
+                return ask_rows(c, method, json_incref(filter), key, show_reverse, log);
+        }
+        if (log->wanted)
+                status = count_newest(c, log, filter);
+        if (status != STATUS_OK || (log->wanted && log->newest == 0 && !o->follow))
+                return status;
+        if (o->follow) {
+                c->options.no_pager = true;
+                ask_until_interrupted();
+                log->live = log->newest == 0;
+                json_object_set_new(filter, "follow", json_true());
+        }
+        return ask_rows(c, method, json_incref(filter), key, show, log);
+}
+
 Status cmd_log(Ctl *c, char **arguments) {
-        Log log = { .one = c->options.dataset != NULL, .wanted = c->options.lines };
+        Log log = { .one = c->options.dataset != NULL };
         bool in_git = false;
         json_t *filter;
         Status status;
@@ -238,25 +256,12 @@ Status cmd_log(Ctl *c, char **arguments) {
                 json_decref(filter);
                 return complain_errno(r, "cannot ask about that path");
         }
-        if (c->options.follow) {
-                c->options.no_pager = true;
-                if (!log.wanted && !c->options.since)
-                        log.wanted = FOLLOW_LINES;
-        }
         log.fold = c->options.format == FORMAT_TABLE && !c->options.all && !in_git;
         log.viewer = (Viewer) { .view = log.one ? &view_of_one : &view, .userdata = &log };
-        if (log.wanted)
-                status = show_newest(c, &log, filter);
-        else if (!c->options.follow)
-                status = ask_rows(c, method, with(filter, "reverse", json_boolean(c->options.reverse)), key,
-                                  show, &log);
-        else
-                status = STATUS_OK;
-        if (status == STATUS_OK && c->options.follow)
-                status = follow(c, &log, filter);
+        status = ask_log(c, &log, filter);
         status = viewer_close(c, &log.viewer, status);
         fold_done(&log.run);
-        json_decref(log.newest);
+        fold_done(&log.counted);
         json_decref(filter);
         return status;
 }

@@ -43,7 +43,10 @@ static void print_file(const Ctl *c, const json_t *file) {
         if (row_has(file, "size")) {
                 long long size = (long long) row_number(file, "size");
 
-                snprintf(value, sizeof(value), "%s (%lld bytes)", human_size(size, human), size);
+                if (size < 1000)
+                        snprintf(value, sizeof(value), "%lld bytes", size);
+                else
+                        snprintf(value, sizeof(value), "%s (%lld bytes)", human_size(size, human), size);
                 line(c, "size", value);
         }
         if (row_has(file, "mtimeNsec"))

@@ -244,26 +244,29 @@ def colours_and_a_pager_are_for_terminals():
 
 
 def a_follower_shows_what_comes_and_ends_by_ctrl_c():
-    with Stage() as stage:
+    with Stage() as stage, contextlib.ExitStack() as end:
         before = stage.daemon.newest()
-        with subprocess.Popen([harness.program('scitracectl'), '--state', stage.daemon.state, 'log', '-f', stage.tree],
-                              env=stage.daemon.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE) as follower:
-            seen = b''
+        follower = subprocess.Popen([harness.program('scitracectl'), '--state', stage.daemon.state, 'log', '-f', stage.tree],
+                                    env=stage.daemon.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE)
+        end.callback(follower.communicate)
+        end.callback(follower.kill)
+        seen = b''
 
-            def read(mark):
-                nonlocal seen
-                end = time.monotonic() + harness.LIMIT
-                while mark not in seen:
-                    check(time.monotonic() < end and select.select([follower.stdout], [], [], 1)[0] is not None, 'waiting')
-                    seen += os.read(follower.stdout.fileno(), 1 << 16)
-            read(b'way')
-            check(len(seen.splitlines()) <= 11, f'more than ten lines of the past: {seen!r}')
-            write(os.path.join(stage.tree, 'news'), b'')
-            read(b' news\n')
-            check(stage.daemon.newest() > before, 'something was recorded')
-            follower.send_signal(signal.SIGINT)
-            equal((follower.wait(harness.LIMIT), follower.stderr.read()), (130, b''), 'its end')
+        def ready(mark):
+            nonlocal seen
+            if select.select([follower.stdout], [], [], 0)[0]:
+                more = os.read(follower.stdout.fileno(), 1 << 16)
+                check(more, f'it ended behind {seen!r}')
+                seen += more
+            return mark in seen
+        wait_for(lambda: ready(b'way'), 'the past is shown')
+        check(len(seen.splitlines()) <= 11, f'more than ten lines of the past: {seen!r}')
+        write(os.path.join(stage.tree, 'news'), b'')
+        wait_for(lambda: ready(b' news\n'), 'what comes is shown')
+        check(stage.daemon.newest() > before, 'something was recorded')
+        follower.send_signal(signal.SIGINT)
+        equal((follower.wait(harness.LIMIT), follower.stderr.read()), (130, b''), 'its end')
 
 
 def a_reader_that_leaves_is_no_error():
