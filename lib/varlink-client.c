@@ -84,6 +84,8 @@ int varlink_client_send(VarlinkClient *c, const char *method, json_t *parameters
 
                 if (n < 0 && errno == EINTR)
                         continue;
+                if (n < 0 && errno == EPIPE)
+                        return 0;       /* it may have said why before it hung up */
                 if (n < 0)
                         return -errno;
                 sent += (size_t) n;

@@ -93,6 +93,66 @@ static void the_sixty_fifth_connection_is_turned_away(void **state) {
                 hang_up(&all[i]);
 }
 
+/* A client with another uid: the kernel takes the effective one. */
+static Talk talk_as(Server *s, uid_t uid) {
+        Talk t;
+
+        assert_int_equal(chmod(s->store.dir, 0711), 0);
+        assert_int_equal(chmod(s->socket, 0666), 0);
+        assert_int_equal(seteuid(uid), 0);
+        t = talk(s);
+        assert_int_equal(seteuid(0), 0);
+        return t;
+}
+
+static void others_get_ping_and_the_description_and_nothing_else(void **state) {
+        Talk t;
+
+        if (getuid() != 0)
+                skip();
+        t = talk_as(*state, 65534);
+        call(&t, "org.scitrace.Service.Ping", 0, NULL);
+        assert_int_equal(rows(&t, "", "", NULL, 0), 0);
+        call(&t, "org.scitrace.Service.Describe", 0, NULL);
+        expect_refusal(&t, "org.varlink.service.PermissionDenied");
+        call(&t, "org.scitrace.Record.Events", VARLINK_MORE, NULL);
+        expect_refusal(&t, "org.varlink.service.PermissionDenied");
+        call(&t, "no.such.Method", 0, NULL);
+        expect_refusal(&t, "org.varlink.service.PermissionDenied");
+        hang_up(&t);
+}
+
+static void nobody_can_lock_the_administrator_out(void **state) {
+        Talk all[CONTROL_CONNECTIONS_MAX - CONTROL_CONNECTIONS_KEPT], late;
+        Server *s = *state;
+
+        if (getuid() != 0)
+                skip();
+        for (size_t i = 0; i < ELEMENTS(all); i++)
+                all[i] = talk_as(s, 60000 + (uid_t) (i / CONTROL_CONNECTIONS_UID_MAX));
+        late = talk_as(s, 60000);       /* its ninth */
+        expect_refusal(&late, "org.scitrace.Service.RateLimited");
+        hang_up(&late);
+        late = talk_as(s, 61000);       /* its first, but the rest is kept */
+        expect_refusal(&late, "org.scitrace.Service.RateLimited");
+        hang_up(&late);
+        late = talk(s);
+        call(&late, "org.scitrace.Service.Ping", 0, NULL);
+        assert_int_equal(rows(&late, "", "", NULL, 0), 0);
+        hang_up(&late);
+
+        hang_up(&all[0]);
+        hang_up(&all[ELEMENTS(all) - 1]);
+        all[0] = talk_as(s, 60000);     /* its eighth again */
+        call(&all[0], "org.scitrace.Service.Ping", 0, NULL);
+        assert_int_equal(rows(&all[0], "", "", NULL, 0), 0);
+        late = talk_as(s, 60000);
+        expect_refusal(&late, "org.scitrace.Service.RateLimited");
+        hang_up(&late);
+        for (size_t i = 0; i + 1 < ELEMENTS(all); i++)
+                hang_up(&all[i]);
+}
+
 static void describe_tells_what_the_stages_say(void **state) {
         Talk t = talk(*state);
         VarlinkReply r;
@@ -431,6 +491,8 @@ int main(void) {
                 SERVER_TEST(calls_that_are_sent_together_are_answered_in_order),
                 SERVER_TEST(what_is_not_a_call_ends_the_connection),
                 SERVER_TEST(the_sixty_fifth_connection_is_turned_away),
+                SERVER_TEST(others_get_ping_and_the_description_and_nothing_else),
+                SERVER_TEST(nobody_can_lock_the_administrator_out),
                 SERVER_TEST(describe_tells_what_the_stages_say),
                 SERVER_TEST(settle_answers_when_the_watchers_do),
                 SERVER_TEST(a_client_that_leaves_is_forgotten_by_who_works_for_it),
