@@ -34,8 +34,8 @@ static inline void varlink_client_closep(VarlinkClient **c) {
 int varlink_client_fd(const VarlinkClient *c);
 
 /** varlink_client_send() - starts a call. flags: VARLINK_MORE, VARLINK_ONEWAY. fd: a descriptor that goes
- *  with it, or -1; stays the caller's. parameters: object or NULL; stay the caller's. A server that has
- *  hung up: -EPIPE. */
+ *  with it, or -1; stays the caller's. parameters: object or NULL; stay the caller's. What a server
+ *  said before it hung up is left for _next. */
 int varlink_client_send(VarlinkClient *c, const char *method, json_t *parameters, unsigned flags, int fd);
 /** varlink_client_next() - the next reply; varlink_reply_done() it. 0; -ECONNRESET: the server hung up;
  *  -EBADMSG: not a reply; -EMSGSIZE: more than VARLINK_REPLY_MAX. */

@@ -331,6 +331,34 @@ static void the_client_passes_a_descriptor_and_reads_replies_to_the_last(void **
         rmdir(folder);
 }
 
+static void what_a_server_says_before_it_hangs_up_is_read(void **state) {
+        static const char said[] = "{\"error\":\"a.b.Full\"}";
+        char folder[] = "/tmp/scitrace-unit-XXXXXX", path[64];
+        int listener = socket(AF_UNIX, SOCK_STREAM, 0), folder_fd = -1, fd;
+        struct sockaddr_un address;
+        VarlinkClient *c = NULL;
+        VarlinkReply r;
+
+        (void) state;
+        assert_non_null(mkdtemp(folder));
+        snprintf(path, sizeof(path), "%s/s", folder);
+        assert_int_equal(place_address(path, &address, &folder_fd), 0);
+        assert_int_equal(bind(listener, (struct sockaddr *) &address, sizeof(address)), 0);
+        assert_int_equal(listen(listener, 1), 0);
+        assert_int_equal(varlink_client_open(path, &c), 0);
+        fd = accept(listener, NULL, NULL);
+        assert_int_equal(write(fd, said, sizeof(said)), sizeof(said));
+        close(fd);
+        assert_int_equal(varlink_client_call(c, "a.b.C", NULL, -1, &r), 0);
+        assert_string_equal(r.error, "a.b.Full");
+        varlink_reply_done(&r);
+        assert_int_equal(varlink_client_call(c, "a.b.C", NULL, -1, &r), -ECONNRESET);
+        varlink_client_close(c);
+        close(listener);
+        unlink(path);
+        rmdir(folder);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(messages_come_out_whole_however_they_arrive),
@@ -345,6 +373,7 @@ int main(void) {
                 cmocka_unit_test(base64_takes_back_only_its_own_text),
                 cmocka_unit_test(utf8_is_what_rfc_3629_says),
                 cmocka_unit_test(the_client_passes_a_descriptor_and_reads_replies_to_the_last),
+                cmocka_unit_test(what_a_server_says_before_it_hangs_up_is_read),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
