@@ -60,7 +60,8 @@ enum {
         M(UNWATCH, 35, U, F(U32, root))                                                                            \
         M(WALK,    36, U, F(U32, root) F(U8, origin) F(U32, walk))                                                 \
         M(DIGEST,  37, U, F(U32, request) F(U32, dir) F(BYTES, name) F(U64, inode) F(I64, btime) F(U8, origin))    \
-        M(CHECK,   38, U, F(U32, request) F(U32, dir) F(BYTES, name) F(U8, origin))                                \
+        /* list: if it is a directory, its names too */                                                            \
+        M(CHECK,   38, U, F(U32, request) F(U32, dir) F(BYTES, name) F(U8, origin) F(U8, list))                    \
         /* flush: 1 settles what is pending (Settle), 0 only passes through the queues (a canary) */               \
         M(BARRIER, 39, U, F(U64, barrier) F(U8, flush))                                                            \
         M(CREDIT,  40, U, F(U32, frames))

@@ -74,7 +74,7 @@ typedef struct Adding {                 /* an add that waits for its root */
 typedef struct Request {
         struct Request *next, *previous;
         uint32_t id;
-        bool digest, sent;
+        bool digest, list, sent;
         int64_t parent, node;           /* DIGEST: node; both: the directory's node */
         uint64_t inode;
         int64_t btime;
@@ -192,7 +192,7 @@ void observe_gap(Intake *i, const Feed_GAP *m);
 /* requests.c */
 void request_digest(Intake *i, int64_t parent, Bytes name, int64_t node, uint64_t inode, int64_t btime,
                     uint8_t origin);
-void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin);
+void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin, bool list);
 Request *request_answered(Intake *i, uint32_t id);              /* ends it; the caller frees it; NULL: not open */
 bool requests_open_before(const Intake *i, uint32_t limit);
 void requests_pump(Intake *i);

@@ -376,12 +376,12 @@ static void meet_known(Intake *i, Observed *o) {
                 return;
         if (!moved && (unsigned) n + 1 > o->m->nlink)   /* some other name of it is gone: find out which */
                 for (int l = 0; l < n; l++)
-                        request_check(i, old[l].parent, BYTES(old[l].name, old[l].name_size), o->m->origin);
+                        request_check(i, old[l].parent, BYTES(old[l].name, old[l].name_size), o->m->origin, false);
         if (o->has_link)
                 look_elsewhere(i, o->link.node, o->m->origin);
         o->counted = true;
         if (n == 0 && o->type == TYPE_DIRECTORY && !(o->m->flags & (FEED_FLAG_ADOPTED | FEED_FLAG_LISTED)))
-                dataset_walk(i, o->dataset);    /* its names are not on their way, and none is recorded now */
+                request_check(i, o->parent, o->m->name, o->m->origin, true);    /* none of its names is recorded now */
         compare(i, o);
 }
 
@@ -448,7 +448,7 @@ static void observe_list_end(Intake *i, const Feed_LIST_END *m) {
                         Bytes name = BYTES(links[l].name, links[l].name_size);
 
                         if (!map_get(&i->listed, hash_name(name), NULL))
-                                request_check(i, parent, name, ORIGIN_RECONCILE);
+                                request_check(i, parent, name, ORIGIN_RECONCILE, false);
                 }
                 if (n > 0) {
                         memcpy(after, links[n - 1].name, links[n - 1].name_size);

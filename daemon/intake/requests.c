@@ -26,7 +26,8 @@ static void send_request(Intake *i, Request *r) {
         else
                 m = (FeedMessage) { .type = FEED_CHECK,
                                     .CHECK = { .request = r->id, .dir = (uint32_t) dir,
-                                               .name = BYTES(r->name, r->name_size), .origin = r->origin } };
+                                               .name = BYTES(r->name, r->name_size), .origin = r->origin,
+                                               .list = r->list } };
         intake_request(i, &m);
 }
 
@@ -75,8 +76,8 @@ void request_digest(Intake *i, int64_t parent, Bytes name, int64_t node, uint64_
                                   .origin = origin });
 }
 
-void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin) {
-        add(i, name, &(Request) { .parent = parent, .origin = origin });
+void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin, bool list) {
+        add(i, name, &(Request) { .parent = parent, .origin = origin, .list = list });
 }
 
 static void unlink_request(Intake *i, Request *r) {

@@ -216,7 +216,8 @@ int watch_request(Watch *w, const FeedMessage *m) {
                            SETTLE_CONTENT | SETTLE_READ);
                 break;
         case FEED_CHECK:
-                r = on_ask(w, m->CHECK.request, m->CHECK.dir, m->CHECK.name, m->CHECK.origin, 0);
+                r = on_ask(w, m->CHECK.request, m->CHECK.dir, m->CHECK.name, m->CHECK.origin,
+                           m->CHECK.list ? SETTLE_DIRECTORY | SETTLE_READ : 0);
                 break;
         case FEED_BARRIER:
                 r = on_barrier(w, &m->BARRIER);

@@ -152,8 +152,10 @@ static Directory *directory_new(int wd, Bytes name) {
 static void vacate(Table *t, Directory *parent, Bytes name) {
         Directory *victim = parent ? table_child(t, parent, name) : NULL;
 
-        if (victim)
+        if (victim) {
                 table_detach(t, victim);
+                victim->listed = false;         /* where it is found again, it is new */
+        }
 }
 
 int table_add(Table *t, int wd, uint32_t root, Directory *parent, Bytes name, uint64_t inode, int64_t btime,

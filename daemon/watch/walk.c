@@ -67,12 +67,17 @@ static int watch_directory(Watch *w, uint32_t root, Directory *parent, Bytes nam
         }
         if (d && d->parent == parent && bytes_equal(BYTES(d->name, d->name_size), name))
                 return wd;
-        if (d && parent)
+        if (d && parent) {
+                /* What else happened to the two names in between is on its way as well, and older than this. */
+                if (d->parent)
+                        state_listed(w, d->parent);
+                state_listed(w, parent);
                 r = table_move(w->table, d, parent, name, &d);
-        else if (d)
+        } else if (d) {
                 r = 0;                  /* a root that is watched already */
-        else
+        } else {
                 r = table_add(w->table, wd, root, parent, name, state->inode, state->btime, &d);
+        }
         if (r == -ELOOP)
                 return r;               /* so the notice of another move is on its way, too; then all fits */
         if (r < 0) {
@@ -182,6 +187,7 @@ static void open_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeare
 static int admit_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeared *a, bool *ret_answered) {
         Directory *parent = table_find(w->table, (int) job->dir), *d;
         Bytes name = BYTES(job->name, job->name_size);
+        bool fresh;
         int wd;
 
         *ret_answered = false;
@@ -204,16 +210,20 @@ static int admit_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeare
         if (wd == -ELOOP)
                 return wd;
         *ret_answered = true;
-        report_directory(w, job, &a->state, wd > 0);
+        d = wd > 0 ? table_find(w->table, wd) : NULL;
+        fresh = d && (!d->listed || job->change.flags & SETTLE_READ);
+        report_directory(w, job, &a->state, fresh);
         settle_reported(w->settle, job);
         if (a->foreign)
                 state_gap(w, 0, job->dir, name, CAUSE_OTHER_FILESYSTEM, 0);
         else if (wd < 0 || a->error != 0)
                 explain_unwatched(w, job->dir, name, wd < 0 ? -wd : a->error);
-        if (wd <= 0)
+        if (!d)
                 return 0;
-        d = table_find(w->table, wd);
         state_announce(w, d);
+        if (!fresh)
+                return 0;
+        w->walked_twice += d->listed;
         d->listed = d->listing = true;
         return wd;
 }

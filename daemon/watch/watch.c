@@ -51,7 +51,7 @@ static void report_gone(Watch *w, Directory *d, const Notice *n, Moment now) {
         m.GONE.request = change.request;
         m.GONE.origin = ORIGIN_LIVE;
         m.GONE.flags = (uint16_t) ((is_directory(n) ? FEED_FLAG_DIRECTORY : 0) |
-                                   (change.flags & SETTLE_CONTENT ? FEED_FLAG_CONTENT : 0) |
+                                   (change.first != 0 ? FEED_FLAG_CONTENT : 0) |
                                    ((change.flags & SETTLE_NEW) && !(change.flags & SETTLE_OVER) ?
                                             FEED_FLAG_CREATED : 0));
         m.GONE.first = change.first ? change.first : now.real;
@@ -197,9 +197,9 @@ static void on_touched(Watch *w, Directory *d, const Notice *n, Moment now) {
 }
 
 /* A name that went, or may have been gone before the listing: it is looked at. */
-static void on_blurred(Watch *w, Directory *d, const Notice *n, Moment now) {
+static void on_blurred(Watch *w, Directory *d, const Notice *n, uint32_t count, Moment now) {
         SettleNotice notice = { .dir = (uint32_t) d->wd, .name = name_of(n), .origin = ORIGIN_LIVE,
-                                .flags = SETTLE_CONTENT, .count = 1 };
+                                .flags = SETTLE_CONTENT, .count = count };
 
         d->removals++;
         state_touch(w, &notice, now);
@@ -288,7 +288,7 @@ static bool is_exchange(Batch *b, const Notice *old, const Notice *new) {
 static void on_moved_blurred(Watch *w, Directory *from, const Notice *old, Directory *to, const Notice *new,
                              bool exchange, Moment now) {
         if (exchange || state_blurred(w, from)) {
-                on_blurred(w, from, old, now);
+                on_blurred(w, from, old, 0, now);      /* counted where it arrives */
                 on_touched(w, to, new, now);
                 to->removals++;
         } else {
@@ -304,7 +304,7 @@ static void on_moved_from(Watch *w, Batch *b, Directory *d, size_t index, Moment
 
         if (!to) {
                 if (state_blurred(w, d))
-                        on_blurred(w, d, old, now);
+                        on_blurred(w, d, old, 1, now);
                 else
                         on_gone(w, d, old, now);
                 return;
@@ -342,7 +342,7 @@ static void on_notice(Watch *w, Batch *b, size_t index, Moment now) {
         if (n->mask & IN_MOVED_FROM)
                 on_moved_from(w, b, d, index, now);
         else if (n->mask & IN_DELETE && state_blurred(w, d))
-                on_blurred(w, d, n, now);
+                on_blurred(w, d, n, 1, now);
         else if (n->mask & IN_DELETE)
                 on_gone(w, d, n, now);
         else
