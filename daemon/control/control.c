@@ -30,6 +30,7 @@ struct Control {
         int listen_fd;
         sd_event_source *listen, *pause;
         Client *clients;
+        LogLimit closed;
 };
 
 static void client_free(Client *client) {
@@ -42,12 +43,24 @@ static void client_free(Client *client) {
         free(client);
 }
 
+/* Anybody may connect and break the rules, as often as they like: that must not fill the journal. */
+static void log_closed(Client *client, const char *reason) {
+        unsigned missed = 0;
+
+        if (!log_limit_take(&client->control->closed, now_usec(CLOCK_MONOTONIC), &missed))
+                return;
+        if (missed > 0)
+                log_event(LOG_INFO, MSG_NONE, 0,
+                          "%u more clients broke the rules, their connections are closed too", missed);
+        log_event(LOG_INFO, MSG_NONE, 0, "Client of uid %d (pid %d) %s, closing its connection",
+                  (int) client->peer.uid, (int) client->peer.pid, reason);
+}
+
 static void on_closed(Connection *connection, void *userdata, const char *reason) {
         Client *client = userdata;
 
         if (reason)
-                log_event(LOG_INFO, MSG_NONE, 0, "Client of uid %d (pid %d) %s, closing its connection",
-                          (int) client->peer.uid, (int) client->peer.pid, reason);
+                log_closed(client, reason);
         client_free(client);
 }
 

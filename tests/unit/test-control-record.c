@@ -225,7 +225,8 @@ static void clients_that_do_not_read_files_keep_nobody_waiting(void **state) {
         make_files(s, 0, 5000);
         for (size_t i = 0; i < ELEMENTS(slow); i++) {
                 slow[i] = talk(s);
-                call(&slow[i], "org.scitrace.Record.Files", VARLINK_MORE, json_pack("{ss}", "dataset", "one"));
+                call(&slow[i], "org.scitrace.Record.Files", VARLINK_MORE,
+                     json_pack("{ss}", "dataset", "one"));
                 run_dry(s);
         }
         for (int i = 0; i < 10; i++) {
