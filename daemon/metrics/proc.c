@@ -130,7 +130,7 @@ static int to_number(Bytes word, uint64_t *ret) {
 }
 
 static bool is_word(Bytes word, const char *text) {
-        return bytes_equal(word, BYTES_STR(text));
+        return word.size > 0 && word.data[0] == (uint8_t) text[0] && bytes_equal(word, BYTES_STR(text));
 }
 
 static void emit(const ProcSink *sink, const Metric *metric, Bytes key, uint64_t number) {

@@ -299,6 +299,7 @@ def nothing_was_forbidden_that_is_needed():
     equal([row['MESSAGE'] for row in errors], [], 'errors of scitraced')
 
 
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))        # what is mounted must not stay
 with machine.undo:
     harness.run([
         the_system_boots_with_our_units,
