@@ -301,7 +301,7 @@ static void recover(Intake *i) {
                 datasets_free(i);
                 i->addings = addings;
                 requests_clear(i);
-                if (begin(i) == 0 && datasets_load(i, false, false) == 0) {
+                if (begin(i) == 0 && datasets_load(i, false, true) == 0) {      /* no crash: no gap of its own */
                         datasets_lost(i, cause);
                         r = i->error ? i->error : store_commit(i->store);
                         if (r == 0)

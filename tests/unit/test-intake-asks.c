@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tests/lib/unit.h"
+
+#include "tests/unit/intake-fixture.h"
+
+/* Gaps, requests, settling: what intake asks for, and what it waits for. */
+
+static void put_gap(Fixture *f, uint32_t root, uint32_t dir, const char *name, Cause cause) {
+        put(f, (FeedMessage) { .type = FEED_GAP, .GAP = { .root = root, .dir = dir, .cause = cause, .from = f->now,
+                                                          .name = name ? BYTES_STR(name) : BYTES_NONE } });
+}
+
+static void put_failed(Fixture *f, uint32_t request, uint32_t error) {
+        put(f, (FeedMessage) { .type = FEED_FAILED, .FAILED = { .request = request, .error = error } });
+}
+
+static void put_listed(Fixture *f, uint32_t dir, const char *name, uint64_t inode, int64_t ctime) {
+        FeedMessage m = state_of(f, dir, name, inode, 0);
+
+        m.STATE.flags = FEED_FLAG_LISTED;
+        m.STATE.origin = ORIGIN_RECONCILE;
+        m.STATE.count = 0;
+        m.STATE.ctime += ctime;
+        put(f, m);
+}
+
+static void put_digest(Fixture *f, const Asked *a, uint64_t inode, uint8_t digest) {
+        FeedMessage m = state_of(f, a->m.DIGEST.dir, a->name, inode, digest);
+
+        m.STATE.request = a->m.DIGEST.request;
+        m.STATE.origin = a->m.DIGEST.origin;
+        m.STATE.count = 0;
+        put(f, m);
+}
+
+static void put_barrier_done(Fixture *f, uint64_t barrier) {
+        put(f, (FeedMessage) { .type = FEED_BARRIER_DONE, .BARRIER_DONE = { .barrier = barrier, .time = f->now } });
+}
+
+static void settle(Fixture *f, Answer *a) {
+        assert_int_equal(intake_settle(f->intake, "data", INT64_MAX, on_answer, a), 0);
+}
+
+/* Something that is nothing, so that the store thread comes by. */
+static void nudge(Fixture *f) {
+        put(f, (FeedMessage) { .type = FEED_COUNTS });
+        pass(f);
+}
+
+static void an_overflow_opens_a_gap_that_a_walk_closes(void **state) {
+        Fixture *f = *state;
+        Asked walk, check, digest;
+
+        with_dataset(f);
+        put_file(f, ROOT_DIR, "gone", 10, 'g');
+        put_file(f, ROOT_DIR, "stays", 11, 's');
+        put_gap(f, 0, 0, NULL, CAUSE_OVERFLOW);
+        pass(f);
+        expect_events(f, "dataset-add \ncreate gone x1\ncreate stays x1\ngap-open  overflow\n");
+        walk = take_one(f, FEED_WALK);
+        assert_int_equal(walk.m.WALK.root, f->token);
+        assert_int_equal(walk.m.WALK.origin, ORIGIN_RECONCILE);
+
+        put_list(f, FEED_LIST_BEGIN, ROOT_DIR);
+        put_listed(f, ROOT_DIR, "stays", 11, 1);
+        put_listed(f, ROOT_DIR, "new", 12, 0);
+        put_list(f, FEED_LIST_END, ROOT_DIR);
+        pass(f);
+        check = take_one(f, FEED_CHECK);
+        assert_string_equal(check.name, "gone");
+        expect_nothing_asked(f);                        /* names first */
+        put_walk_end(f, walk.m.WALK.walk);
+        pass(f);
+        expect_events(f, "create new reconcile\n");
+        put_gone(f, ROOT_DIR, "gone", 0, check.m.CHECK.request);
+        pass(f);
+        expect_events(f, "unlink gone reconcile\n");    /* and the gap is still open */
+        digest = take_one(f, FEED_DIGEST);
+        put_digest(f, &digest, strcmp(digest.name, "new") == 0 ? 12 : 11, 'x');
+        pass(f);
+        digest = take_one(f, FEED_DIGEST);
+        expect_nothing_asked(f);
+        put_digest(f, &digest, strcmp(digest.name, "new") == 0 ? 12 : 11, 'x');
+        pass(f);
+        f->lines[0] = '\0';
+        assert_int_equal(query_events(f->query, &(QueryEvents) { .after = f->told }, event_line, f), 0);
+        assert_non_null(strstr(f->lines, "gap-close  overflow\n"));
+        assert_string_equal(strstr(f->lines, "gap-close"), "gap-close  overflow\n");    /* it is the last */
+        expect_files(f, "new stays ");
+}
+
+/* More digests than may be under way at once. */
+static void put_many(Fixture *f, int n) {
+        char name[16];
+
+        for (int k = 0; k < n; k++) {
+                snprintf(name, sizeof(name), "%04d", k);
+                put_listed(f, ROOT_DIR, name, (uint64_t) k + 100, 0);
+                if (k % 200 == 199)
+                        pass(f);
+        }
+        pass(f);
+}
+
+/* Answers all digests that are asked for; whatever was to wait for them must not have been done before. */
+static void answer_all(Fixture *f, int n, const Answer *waiting) {
+        for (int k = 0; k < n; k++) {
+                Asked a = take_one(f, FEED_DIGEST);
+
+                assert_int_equal(waiting ? waiting->times : 0, 0);
+                put_digest(f, &a, a.m.DIGEST.inode, 'x');
+                if (k % 100 == 99 || k == n - 1)
+                        pass(f);
+        }
+}
+
+static void a_gap_and_a_settle_wait_for_the_last_of_many_digests(void **state) {
+        enum { MANY = 1200 };
+        Fixture *f = *state;
+        Answer settled = { 0 };
+        QueryTotals totals;
+        Asked walk, barrier;
+
+        with_dataset(f);
+        put_gap(f, 0, 0, NULL, CAUSE_OVERFLOW);
+        pass(f);
+        walk = take_one(f, FEED_WALK);
+        put_many(f, MANY);
+        settle(f, &settled);
+        nudge(f);
+        expect_nothing_asked(f);        /* first the walk */
+        put_walk_end(f, walk.m.WALK.walk);
+        pass(f);
+        barrier = take_one(f, FEED_BARRIER);
+        assert_int_equal(barrier.m.BARRIER.flush, 1);
+        put_barrier_done(f, barrier.m.BARRIER.barrier);
+        pass(f);
+        answer_all(f, MANY - 1, &settled);
+        assert_int_equal(query_totals(f->query, &totals), 0);
+        assert_int_equal(totals.wanted, 1);
+        assert_int_equal(totals.gaps_open, 1);
+        answer_all(f, 1, &settled);
+        assert_int_equal(settled.times, 1);
+        assert_int_equal(query_totals(f->query, &totals), 0);
+        assert_int_equal(totals.wanted, 0);
+        assert_int_equal(totals.gaps_open, 0);
+        expect_nothing_asked(f);
+}
+
+static void a_settle_is_answered_when_a_barrier_has_passed(void **state) {
+        Fixture *f = *state;
+        Answer settled = { 0 };
+        Asked barrier;
+
+        with_dataset(f);
+        settle(f, &settled);
+        barrier = await_one(f, FEED_BARRIER);
+        assert_int_equal(barrier.m.BARRIER.flush, 1);
+        put_file(f, ROOT_DIR, "a", 10, 'a');
+        pass(f);
+        assert_int_equal(settled.times, 0);
+        put_barrier_done(f, barrier.m.BARRIER.barrier + 1000);  /* another one */
+        pass(f);
+        assert_int_equal(settled.times, 0);
+        put_barrier_done(f, barrier.m.BARRIER.barrier);
+        pass(f);
+        assert_int_equal(settled.times, 1);
+        assert_int_equal(settled.result.outcome, INTAKE_DONE);
+        assert_int_equal(settled.result.seq, 2);
+}
+
+static void a_settle_that_comes_while_a_barrier_is_under_way_gets_one_of_its_own(void **state) {
+        Fixture *f = *state;
+        Answer first = { 0 }, second = { 0 }, third = { 0 };
+        Asked barrier;
+
+        with_dataset(f);
+        settle(f, &first);
+        barrier = await_one(f, FEED_BARRIER);
+        settle(f, &second);
+        settle(f, &third);
+        nudge(f);
+        expect_nothing_asked(f);
+        put_barrier_done(f, barrier.m.BARRIER.barrier);
+        pass(f);
+        assert_int_equal(first.times, 1);
+        assert_int_equal(second.times, 0);
+        barrier = take_one(f, FEED_BARRIER);
+        expect_nothing_asked(f);
+        put_barrier_done(f, barrier.m.BARRIER.barrier);
+        pass(f);
+        assert_int_equal(second.times, 1);
+        assert_int_equal(third.times, 1);
+}
+
+static void an_overflow_sends_a_settle_back_to_the_walk(void **state) {
+        Fixture *f = *state;
+        Answer settled = { 0 };
+        Asked barrier, walk;
+
+        with_dataset(f);
+        settle(f, &settled);
+        barrier = await_one(f, FEED_BARRIER);
+        put_gap(f, 0, 0, NULL, CAUSE_OVERFLOW);
+        put_barrier_done(f, barrier.m.BARRIER.barrier);
+        pass(f);
+        assert_int_equal(settled.times, 0);
+        walk = take_one(f, FEED_WALK);
+        put_walk_end(f, walk.m.WALK.walk);
+        pass(f);
+        barrier = take_one(f, FEED_BARRIER);
+        put_barrier_done(f, barrier.m.BARRIER.barrier);
+        pass(f);
+        assert_int_equal(settled.times, 1);
+}
+
+static void a_settle_past_its_deadline_says_what_is_pending(void **state) {
+        Fixture *f = *state;
+        Answer settled = { 0 };
+
+        with_dataset(f);
+        put(f, (FeedMessage) { .type = FEED_COUNTS, .COUNTS = { .pending = 7 } });
+        pass(f);
+        assert_int_equal(intake_settle(f->intake, "data", 1, on_answer, &settled), 0);
+        assert_true(intake_waiting(f->intake));
+        assert_int_equal(intake_tick(f->intake, false), 0);
+        wait_for(f, &settled.times, 1);
+        assert_int_equal(settled.result.outcome, INTAKE_E_NOT_SETTLED);
+        assert_int_equal(settled.result.pending, 7);
+        assert_false(intake_waiting(f->intake));
+}
+
+static void a_settle_of_no_dataset_or_by_nobody_is_over(void **state) {
+        Fixture *f = *state;
+        Answer settled = { 0 }, forgotten = { 0 };
+
+        with_dataset(f);
+        assert_int_equal(intake_settle(f->intake, "data", 1, on_answer, &forgotten), 0);
+        intake_forget(f->intake, &forgotten);
+        assert_int_equal(intake_settle(f->intake, "none", INT64_MAX, on_answer, &settled), 0);
+        wait_for(f, &settled.times, 1);
+        assert_int_equal(settled.result.outcome, INTAKE_E_NO_DATASET);
+        assert_int_equal(intake_tick(f->intake, false), 0);
+        nudge(f);
+        assert_int_equal(forgotten.times, 0);
+}
+
+static void a_digest_that_was_displaced_is_asked_for_again_and_one_that_failed_is_not(void **state) {
+        Fixture *f = *state;
+        Answer settled = { 0 };
+        Asked digest, barrier;
+
+        with_dataset(f);
+        put_listed(f, ROOT_DIR, "a", 10, 0);
+        pass(f);
+        digest = take_one(f, FEED_DIGEST);
+        put_failed(f, digest.m.DIGEST.request, EAGAIN);
+        pass(f);
+        digest = take_one(f, FEED_DIGEST);
+        settle(f, &settled);
+        barrier = await_one(f, FEED_BARRIER);
+        put_barrier_done(f, barrier.m.BARRIER.barrier);
+        pass(f);
+        assert_int_equal(settled.times, 0);
+        put_failed(f, digest.m.DIGEST.request, EIO);
+        pass(f);
+        expect_nothing_asked(f);
+        assert_int_equal(settled.times, 1);
+        assert_int_equal(settled.result.digests_pending, 1);
+}
+
+static void a_digest_is_asked_for_once_at_a_time(void **state) {
+        Fixture *f = *state;
+
+        with_dataset(f);
+        put_listed(f, ROOT_DIR, "a", 10, 0);
+        put_listed(f, ROOT_DIR, "b", 11, 0);
+        pass(f);
+        (void) take_one(f, FEED_DIGEST);
+        (void) take_one(f, FEED_DIGEST);
+        put_listed(f, ROOT_DIR, "a", 10, 1);            /* wanted once more: the cursor goes back */
+        pass(f);
+        expect_nothing_asked(f);
+}
+
+static void a_watcher_that_is_lost_leaves_a_gap_that_the_next_one_closes(void **state) {
+        Fixture *f = *state;
+        IntakeStatus status;
+        Asked watch;
+
+        with_dataset(f);
+        put_file(f, ROOT_DIR, "a", 10, 'a');
+        pass(f);
+        assert_int_equal(intake_feed_end(f->intake, CAUSE_WATCHER_LOST), 0);
+        put_file(f, ROOT_DIR, "late", 11, 'l');         /* nothing is taken from a feed that has ended */
+        pass(f);
+        expect_events(f, "dataset-add \ncreate a x1\ngap-open  watcher-lost\n");
+        intake_status(f->intake, 0, &status);
+        assert_false(status.watched);
+        hello(f);
+        watch = take_one(f, FEED_WATCH);
+        assert_string_equal(watch.name, "/data");
+        assert_int_equal(watch.m.WATCH.origin, ORIGIN_RECONCILE);
+        f->token = watch.m.WATCH.root;
+        put_root(f, f->token, ROOT_INODE);
+        put_list(f, FEED_LIST_BEGIN, ROOT_DIR);
+        put_listed(f, ROOT_DIR, "a", 10, 1);
+        put_list(f, FEED_LIST_END, ROOT_DIR);
+        put_walk_end(f, watch.m.WATCH.walk);
+        pass(f);
+        expect_events(f, "");
+        put_failed(f, take_one(f, FEED_DIGEST).m.DIGEST.request, EIO);
+        pass(f);
+        expect_events(f, "gap-close  watcher-lost\n");
+}
+
+static void a_root_that_is_another_directory_now_is_not_watched(void **state) {
+        Fixture *f = *state;
+        Asked watch;
+
+        with_dataset(f);
+        assert_int_equal(intake_feed_end(f->intake, CAUSE_WATCHER_LOST), 0);
+        hello(f);
+        watch = take_one(f, FEED_WATCH);
+        put_root(f, watch.m.WATCH.root, ROOT_INODE + 1);
+        put_file(f, ROOT_DIR, "a", 10, 'a');
+        pass(f);
+        assert_int_equal(take_one(f, FEED_UNWATCH).m.UNWATCH.root, watch.m.WATCH.root);
+        expect_events(f, "dataset-add \ngap-open  watcher-lost\ngap-open  root-moved\n");
+}
+
+static void what_is_not_a_message_starts_the_feed_anew(void **state) {
+        Fixture *f = *state;
+        uint8_t *bad = calloc(1, 3);
+
+        with_dataset(f);
+        assert_int_equal(intake_feed_frame(f->intake, bad, 3), 0);
+        wait_for(f, &f->resets, 1);
+        expect_events(f, "dataset-add \ngap-open  watcher-lost\n");
+        assert_null(intake_degraded(f->intake));
+}
+
+static void a_removed_dataset_is_not_watched_and_is_resumed_with_a_gap(void **state) {
+        Fixture *f = *state;
+        Answer removed = { 0 }, again = { 0 }, added = { 0 };
+
+        with_dataset(f);
+        put_file(f, ROOT_DIR, "a", 10, 'a');
+        pass(f);
+        assert_int_equal(intake_remove(f->intake, "data", on_answer, &removed), 0);
+        wait_for(f, &removed.times, 1);
+        assert_int_equal(removed.result.outcome, INTAKE_DONE);
+        assert_int_equal(take_one(f, FEED_UNWATCH).m.UNWATCH.root, f->token);
+        put_file(f, ROOT_DIR, "b", 11, 'b');
+        pass(f);
+        expect_events(f, "dataset-add \ncreate a x1\ndataset-remove \n");
+        assert_int_equal(intake_remove(f->intake, "data", on_answer, &again), 0);
+        wait_for(f, &again.times, 1);
+        assert_int_equal(again.result.outcome, INTAKE_E_NO_DATASET);
+        assert_int_equal(intake_add(f->intake, BYTES_STR("/data"), "other", on_answer, &added), 0);
+        put_root(f, await_one(f, FEED_WATCH).m.WATCH.root, ROOT_INODE);
+        pass(f);
+        assert_int_equal(added.times, 1);
+        assert_string_equal(added.dataset, "other");
+        expect_events(f, "dataset-add \ngap-open  removed\n");
+}
+
+static void a_scan_walks_and_a_second_one_follows_the_first(void **state) {
+        Fixture *f = *state;
+        Answer scanned = { 0 };
+        Asked walk;
+
+        with_dataset(f);
+        assert_int_equal(intake_scan(f->intake, "data", on_answer, &scanned), 0);
+        walk = await_one(f, FEED_WALK);
+        wait_for(f, &scanned.times, 1);
+        assert_int_equal(intake_scan(f->intake, "data", on_answer, &scanned), 0);
+        wait_for(f, &scanned.times, 2);
+        expect_nothing_asked(f);
+        put_walk_end(f, walk.m.WALK.walk);
+        pass(f);
+        walk = take_one(f, FEED_WALK);
+        put_walk_end(f, walk.m.WALK.walk);
+        pass(f);
+        expect_nothing_asked(f);
+}
+
+static void what_cannot_be_read_is_a_gap_until_it_can(void **state) {
+        Fixture *f = *state;
+
+        with_dataset(f);
+        put_file(f, ROOT_DIR, "secret", 10, 0);
+        put_gap(f, 0, ROOT_DIR, "secret", CAUSE_PERMISSION);
+        put_gap(f, 0, ROOT_DIR, "secret", CAUSE_PERMISSION);
+        pass(f);
+        expect_events(f, "dataset-add \ncreate secret x1\ngap-open secret permission\n");
+        expect_nothing_asked(f);
+        put_file(f, ROOT_DIR, "secret", 10, 's');
+        pass(f);
+        f->lines[0] = '\0';
+        assert_int_equal(query_events(f->query, &(QueryEvents) { .after = f->told }, event_line, f), 0);
+        assert_non_null(strstr(f->lines, "gap-close secret permission\n"));
+}
+
+static void each_start_has_a_gap_that_says_how_the_run_before_it_ended(void **state) {
+        Fixture *f = *state;
+
+        with_dataset(f);
+        fixture_stop(f, true);
+        fixture_start(f);
+        expect_events(f, "dataset-add \ngap-open  stopped\n");
+        fixture_stop(f, false);
+        fixture_start(f);
+        expect_events(f, "");           /* one that is open covers it */
+        hello(f);
+        put_root(f, take_one(f, FEED_WATCH).m.WATCH.root, ROOT_INODE);
+        f->token = 1;
+        for (uint32_t walk = 1; walk < 5; walk++)
+                put_walk_end(f, walk);
+        pass(f);
+        expect_events(f, "gap-close  stopped\n");
+        fixture_stop(f, false);
+        fixture_start(f);
+        expect_events(f, "gap-open  crashed\n");
+}
+
+static void on_backup(void *userdata, int result, int64_t bytes, int64_t seq) {
+        Answer *a = userdata;
+
+        a->times++;
+        a->result.error = result;
+        a->result.pending = bytes;
+        a->result.seq = seq;
+}
+
+static void a_backup_holds_what_was_told_before_it(void **state) {
+        Fixture *f = *state;
+        Answer done = { 0 };
+        FILE *file = tmpfile();
+
+        with_dataset(f);
+        put_file(f, ROOT_DIR, "a", 10, 'a');
+        pass(f);
+        assert_int_equal(intake_backup(f->intake, fileno(file), on_backup, &done), 0);
+        wait_for(f, &done.times, 1);
+        assert_int_equal(done.result.error, 0);
+        assert_int_equal(done.result.seq, 2);
+        fseek(file, 0, SEEK_END);
+        assert_int_equal(ftell(file), done.result.pending);
+        fclose(file);
+        put_file(f, ROOT_DIR, "b", 11, 'b');
+        pass(f);
+        expect_files(f, "a b ");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(an_overflow_opens_a_gap_that_a_walk_closes),
+                TEST(a_gap_and_a_settle_wait_for_the_last_of_many_digests),
+                TEST(a_settle_is_answered_when_a_barrier_has_passed),
+                TEST(a_settle_that_comes_while_a_barrier_is_under_way_gets_one_of_its_own),
+                TEST(an_overflow_sends_a_settle_back_to_the_walk),
+                TEST(a_settle_past_its_deadline_says_what_is_pending),
+                TEST(a_settle_of_no_dataset_or_by_nobody_is_over),
+                TEST(a_digest_that_was_displaced_is_asked_for_again_and_one_that_failed_is_not),
+                TEST(a_digest_is_asked_for_once_at_a_time),
+                TEST(a_watcher_that_is_lost_leaves_a_gap_that_the_next_one_closes),
+                TEST(a_root_that_is_another_directory_now_is_not_watched),
+                TEST(what_is_not_a_message_starts_the_feed_anew),
+                TEST(a_removed_dataset_is_not_watched_and_is_resumed_with_a_gap),
+                TEST(a_scan_walks_and_a_second_one_follows_the_first),
+                TEST(what_cannot_be_read_is_a_gap_until_it_can),
+                TEST(each_start_has_a_gap_that_says_how_the_run_before_it_ended),
+                TEST(a_backup_holds_what_was_told_before_it),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
