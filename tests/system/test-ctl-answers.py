@@ -27,8 +27,9 @@ class Stage:
         self.daemon = harness.Daemon().__enter__()
         self.tree = os.path.join(self.daemon.top, 'tree')
         self.other = os.path.join(self.daemon.top, 'other')
-        for path in (self.tree, self.other, os.path.join(self.tree, '.git', 'objects'), os.path.join(self.tree, 'deep')):
-            os.makedirs(path, exist_ok=True)
+        os.mkdir(self.other)
+        os.makedirs(os.path.join(self.tree, '.git', 'objects'))
+        os.mkdir(os.path.join(self.tree, 'deep'))
         write(os.path.join(self.tree, '.git', 'objects', 'one'), b'12345')
         write(os.path.join(self.tree, '.git', 'index'), b'123')
         write(os.path.join(self.tree, 'deep', 'file'), b'x' * 2000)
@@ -92,28 +93,31 @@ class Stage:
 
 def json_is_the_rows_of_the_interface():
     with Stage() as stage:
+        file = stage.tree + '/deep/file'
         for arguments, method, key, parameters in (
                 (['datasets'], 'Datasets.List', 'dataset', {}),
                 (['log'], 'Record.Events', 'event', {}),
                 (['files', 'lab'], 'Record.Files', 'file', {'dataset': 'lab'}),
-                (['history', stage.tree + '/deep/file'], 'Record.History', 'event', {'path': stage.tree + '/deep/file'})):
+                (['history', file], 'Record.History', 'event', {'path': file})):
             wanted = [row[key] for row in stage.raw('org.scitrace.' + method, **parameters) if key in row]
             check(len(wanted) > 0, f'{method} answers nothing')
             equal(stage.daemon.ctl(*arguments), wanted, f'the rows of {arguments}')
-        shown = stage.daemon.ctl('show', stage.tree + '/deep/file')
+        shown = stage.daemon.ctl('show', file)
         equal(shown, [row for row in stage.daemon.ctl('files', 'lab') if row.get('path') == 'deep/file'], 'show')
-        equal(sorted(stage.raw('org.scitrace.Service.Describe')[0]), sorted(stage.daemon.status()), 'the fields of status')
+        described, = stage.raw('org.scitrace.Service.Describe')
+        equal(sorted(stage.daemon.status()), sorted(described), 'the fields of status')
         pretty = stage.daemon.ctl_run('files', 'lab', '-o', 'json-pretty').stdout
         check(pretty.count(b'\n') > 20 and b'\n  "path": "deep/file"' in pretty, f'json-pretty: {pretty[:300]!r}')
 
 
 def json_is_harmless_on_a_terminal():
     with Stage() as stage:
-        write(os.path.join(stage.tree, 'del\x7f\x1b\u202e'), b'')
+        name = 'del\x7f\x1b\u202e'
+        write(os.path.join(stage.tree, name), b'')
         stage.daemon.settle('lab')
         text = stage.daemon.ctl_run('files', 'lab', '-o', 'json').stdout
         check(re.fullmatch(rb'[\n -~]+', text), f'{text!r}')
-        check(any(row.get('path') == 'del\x7f\x1b\u202e' for row in stage.daemon.ctl('files', 'lab')), 'the name is exact')
+        check(any(row.get('path') == name for row in stage.daemon.ctl('files', 'lab')), 'the name is exact')
 
 
 def files_without_a_word_are_those_of_every_dataset():
@@ -134,7 +138,8 @@ def names_are_shown_harmless_and_given_raw():
         done = stage.daemon.ctl_run('show', os.path.join(os.fsencode(stage.tree), HOSTILE))
         check(SHOWN.encode() in done.stdout, f'show: {done!r}')
         done = stage.daemon.ctl_run('history', os.path.join(os.fsencode(stage.tree), HOSTILE + b'?'))
-        check(done.returncode == 4 and SHOWN.encode() in done.stderr and b'\x1b' not in done.stderr, f'history: {done!r}')
+        equal(done.returncode, 4, f'history: {done!r}')
+        check(SHOWN.encode() in done.stderr and b'\x1b' not in done.stderr, f'history: {done!r}')
 
 
 def git_is_one_line_until_all_is_asked_for():
@@ -169,7 +174,8 @@ def the_newest_lines_of_the_log():
         equal(stage.daemon.ctl('log', '-n', '5'), rows[-5:], 'as JSON')
         equal(stage.daemon.ctl('log', '-r'), rows[::-1], 'all in reverse')
         equal(stage.daemon.ctl('log', '-n', '5', '-r'), rows[:-6:-1], 'the newest in reverse')
-        equal(stage.daemon.ctl('log', '--kind', 'dataset-add'), [r for r in rows if r['kind'] == 'dataset-add'], '--kind')
+        added = [row for row in rows if row['kind'] == 'dataset-add']
+        equal(stage.daemon.ctl('log', '--kind', 'dataset-add'), added, '--kind')
         equal(stage.daemon.ctl('log', '--dataset', 'raw'), [r for r in rows if r['dataset'] == 'raw'], '--dataset')
         stamp = rows[-1]['timeUsec']
         equal(stage.daemon.ctl('log', '-S', f'@{stamp // 1000000}.{stamp % 1000000:06}'), rows[-1:], '--since')
@@ -182,7 +188,8 @@ def paths_are_as_a_person_means_them():
         run = lambda *arguments: stage.daemon.ctl_run(*arguments, '-o', 'json', cwd=stage.tree)
         wanted = run('show', stage.tree + '/deep/file').stdout
         check(b'"deep/file"' in wanted, f'{wanted!r}')
-        for path in ('deep/file', './deep//file', 'deep/../deep/file', '../short/deep/file', stage.daemon.top + '/short/deep/file'):
+        for path in ('deep/file', './deep//file', 'deep/../deep/file', '../short/deep/file',
+                     stage.daemon.top + '/short/deep/file'):
             equal(run('show', path).stdout, wanted, path)
         check(b'"symlink"' in run('show', 'way').stdout, 'a link is shown as itself')
         equal(run('files', '.').stdout, run('files', 'lab').stdout, 'files .')
@@ -198,22 +205,25 @@ def paths_are_as_a_person_means_them():
         os.rmdir(os.path.join(stage.tree, 'deep'))
         stage.daemon.settle()
         for path in ('deep/file', '../short/deep/file'):
-            equal([json.loads(line)['kind'] for line in run('history', path).stdout.splitlines()][0], 'unlink', f'history of {path}')
+            newest = json.loads(run('history', path).stdout.splitlines()[0])
+            equal(newest['kind'], 'unlink', f'history of {path}')
         equal(run('show', 'deep/file').returncode, 4, 'show of what is gone')
 
 
 def tables_fit_eighty_columns():
     with Stage() as stage:
-        long = os.path.join(stage.tree, 'a-rather-long-name-of-a-directory', 'and-a-longer-name-of-a-file-beneath-it.csv')
+        long = stage.tree + '/a-rather-long-name-of-a-directory/and-a-longer-name-of-a-file-beneath-it.csv'
         os.mkdir(os.path.dirname(long))
         write(long, b'')
         stage.daemon.settle()
         os.rename(long, long + '.old')
         stage.daemon.settle()
-        for arguments in (['datasets'], ['files'], ['log'], ['history', long + '.old'], ['coverage', 'lab'], ['metrics'], ['status']):
+        for arguments in (['datasets'], ['files'], ['log'], ['history', long + '.old'], ['coverage', 'lab'], ['metrics'],
+                          ['status']):
             for line in stage.table(*arguments, COLUMNS='80'):
                 # The one line that holds a path that a person may want to copy is as long as that.
-                check(len(line) <= 80 or line.startswith('     store  '), f'{arguments}: {len(line)} columns: {line!r}')
+                fits = len(line) <= 80 or line.startswith('     store  ')
+                check(fits, f'{arguments}: {len(line)} columns: {line!r}')
         check(any('…' in line for line in stage.table('files', COLUMNS='80')), 'nothing was cut')
         check(not any('…' in line for line in stage.table('files', '--full', COLUMNS='80')), '--full cuts')
         check(not any('…' in line for line in stage.table('files')), 'a pipe is no screen')
@@ -246,8 +256,8 @@ def colours_and_a_pager_are_for_terminals():
 def a_follower_shows_what_comes_and_ends_by_ctrl_c():
     with Stage() as stage, contextlib.ExitStack() as end:
         before = stage.daemon.newest()
-        follower = subprocess.Popen([harness.program('scitracectl'), '--state', stage.daemon.state, 'log', '-f', stage.tree],
-                                    env=stage.daemon.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        command = [harness.program('scitracectl'), '--state', stage.daemon.state, 'log', '-f', stage.tree]
+        follower = subprocess.Popen(command, env=stage.daemon.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                     stderr=subprocess.PIPE)
         end.callback(follower.communicate)
         end.callback(follower.kill)
@@ -277,8 +287,8 @@ def a_reader_that_leaves_is_no_error():
                                   env=stage.daemon.env, stdin=subprocess.DEVNULL, capture_output=True, check=False)
             equal(done.stderr, b'= 0\n', f'{arguments}')
         with open('/dev/full', 'wb') as full:
-            done = subprocess.run([harness.program('scitracectl'), '--state', stage.daemon.state, 'files'], stdout=full,
-                                  env=stage.daemon.env, stderr=subprocess.PIPE, check=False)
+            command = [harness.program('scitracectl'), '--state', stage.daemon.state, 'files']
+            done = subprocess.run(command, stdout=full, env=stage.daemon.env, stderr=subprocess.PIPE, check=False)
         check(done.returncode == 1 and b'No space left' in done.stderr, f'{done!r}')
 
 
@@ -294,7 +304,7 @@ def a_backup_overwrites_nothing_and_leaves_no_half():
         done = stage.daemon.ctl_run('store', 'backup', os.path.join(stage.daemon.top, 'no', 'copy.db'))
         check(done.returncode == 1 and b'No such file' in done.stderr, f'{done!r}')
         row, = stage.daemon.ctl('store', 'backup', copy + '2')
-        equal((row['bytes'], row['seq']), (os.path.getsize(copy + '2'), stage.daemon.newest()), 'what it says of itself')
+        equal(row, {'bytes': os.path.getsize(copy + '2'), 'seq': stage.daemon.newest()}, 'what it says of itself')
         state = stage.daemon.state
         stage.daemon.state = os.path.join(stage.daemon.top, 'nowhere')
         equal(stage.daemon.ctl_run('store', 'backup', copy + '3').returncode, 3, 'with no daemon')
@@ -305,8 +315,9 @@ def a_backup_overwrites_nothing_and_leaves_no_half():
 def words_that_the_daemon_knows_are_corrected():
     with Stage() as stage:
         for arguments, wanted in ((['files', 'lbb'], 'did you mean lab?'), (['coverage', 'la'], 'did you mean lab?'),
-                                  (['metrics', 'node_laod1', '-S', '-1h'], 'node_load1'), (['remove', 'zzz'], 'datasets'),
-                                  (['settle', 'labb'], 'lab'), (['coverage', stage.tree], 'did you mean lab?'), (['log', '--dataset', 'lb'], 'lab')):
+                                  (['metrics', 'node_laod1', '-S', '-1h'], 'node_load1'),
+                                  (['remove', 'zzz'], 'datasets'), (['settle', 'labb'], 'lab'),
+                                  (['coverage', stage.tree], 'did you mean lab?'), (['log', '--dataset', 'lb'], 'lab')):
             done = stage.daemon.ctl_run(*arguments)
             equal((done.returncode, done.stdout), (4, b''), f'{arguments} ({done.stderr!r})')
             check(wanted in done.stderr.decode(), f'{arguments}: {done.stderr!r}')
@@ -318,7 +329,7 @@ def confirmations_are_said_unless_quiet():
         os.mkdir(path)
         for arguments in (['add', path], ['scan', 'third'], ['settle', 'third'], ['remove', 'third']):
             done = stage.daemon.ctl_run(*arguments)
-            check(done.returncode == 0 and done.stdout == b'' and done.stderr.count(b'\n') == 1, f'{arguments}: {done!r}')
+            equal((done.returncode, done.stdout, done.stderr.count(b'\n')), (0, b'', 1), f'{arguments}: {done!r}')
         done = stage.daemon.ctl_run('add', path, '-q')
         equal((done.returncode, done.stdout, done.stderr), (0, b'', b''), 'add -q')
         names = {row['name']: row['state'] for row in stage.daemon.ctl('datasets', '--all')}
@@ -327,8 +338,8 @@ def confirmations_are_said_unless_quiet():
 
 def completion_offers_the_datasets():
     with Stage() as stage:
-        done = subprocess.run([harness.program('scitracectl'), '--complete', '--state', stage.daemon.state, 'files', ''],
-                              env=stage.daemon.env, capture_output=True, check=False)
+        command = [harness.program('scitracectl'), '--complete', '--state', stage.daemon.state, 'files', '']
+        done = subprocess.run(command, env=stage.daemon.env, capture_output=True, check=False)
         equal((done.returncode, sorted(done.stdout.split())), (0, [b'lab', b'raw']), 'candidates')
 
 
@@ -337,8 +348,8 @@ def metrics_of_now_and_then():
         wait_for(lambda: stage.daemon.ctl('metrics', 'node_load1'), 'a first sample is taken')
         names = {row['name'] for row in stage.daemon.ctl('metrics')}
         check({'node_load1', 'node_memory_MemTotal_bytes', 'node_cpu_seconds_total'} <= names, f'{sorted(names)}')
-        equal({row['name'] for row in stage.daemon.ctl('metrics', 'node_load')}, {'node_load1', 'node_load5', 'node_load15'},
-              'those that begin so')
+        loads = {row['name'] for row in stage.daemon.ctl('metrics', 'node_load')}
+        equal(loads, {'node_load1', 'node_load5', 'node_load15'}, 'those that begin so')
         check(stage.daemon.ctl('metrics', 'node_load1', '-S', '-1h'), 'no stored point')
         done = stage.daemon.ctl_run('metrics', 'nosuch')
         equal(done.returncode, 4, f'{done!r}')

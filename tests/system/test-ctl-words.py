@@ -10,7 +10,8 @@ import harness
 from harness import check, equal
 
 
-SOURCE = os.environ.get('SCITRACE_SOURCE') or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCE = os.environ.get('SCITRACE_SOURCE') or os.path.dirname(os.path.dirname(HERE))
 NOWHERE = ['--socket', '/nonexistent/socket']
 
 
@@ -104,9 +105,10 @@ def the_completion_of_bash_knows_an_equals_sign():
     script = os.path.join(SOURCE, 'ctl', 'scitracectl.bash-completion')
     for words, wanted in ((['cover'], 'coverage'), (['log', '--kind', '=', 'rena'], 'rename'),
                           (['files', '--output', '='], 'table json json-pretty')):
-        done = subprocess.run(['bash', '-c', 'PATH=$1:$PATH; . "$2"; shift 2; COMP_WORDS=(scitracectl "$@"); COMP_CWORD=$#; '
-                               '_scitracectl; echo "${COMPREPLY[*]}"', 'bash', harness.BUILD, script, *words],
-                              capture_output=True, check=False, timeout=harness.LIMIT)
+        lines = ('PATH=$1:$PATH; . "$2"; shift 2; COMP_WORDS=(scitracectl "$@"); COMP_CWORD=$#; _scitracectl; '
+                 'echo "${COMPREPLY[*]}"')
+        done = subprocess.run(['bash', '-c', lines, 'bash', harness.BUILD, script, *words], capture_output=True, check=False,
+                              timeout=harness.LIMIT)
         equal((done.stdout.decode().strip(), done.stderr), (wanted, b''), f'of {words}')
 
 
@@ -117,9 +119,11 @@ def what_is_shown_as_a_command_line_fits_the_screen():
 
 
 def wrong_words_say_what_was_meant():
-    for words, wanted in ((['stauts'], "'status'"), (['store'], "'store backup FILE'"), (['store', 'bakcup', 'x'], "'store backup"),
+    for words, wanted in ((['stauts'], "'status'"), (['store'], "'store backup FILE'"),
+                          (['store', 'bakcup', 'x'], "'store backup"),
                           (['help', 'hist'], "'history'"), (['files', '--nul'], ''), (['files', '--ful', 'x'], ''),
-                          (['log', '--folow'], '--follow'), (['log', '-Z'], '-Z'), (['status', 'x'], 'one word too many'),
+                          (['log', '--folow'], '--follow'), (['log', '-Z'], '-Z'),
+                          (['status', 'x'], 'one word too many'),
                           (['add'], "'add DIR'"), (['log', '-n'], '--lines N'), (['log', '-n', '0'], '"0"'),
                           (['log', '--full=x'], '--full takes no value'), (['log', '-S', 'yesteryear'], 'yesterday'),
                           (['log', '--kind', 'creat'], 'create'), (['files', '-f'], 'help files'),
@@ -145,14 +149,16 @@ def a_system_daemon_that_is_not_there_says_how_its_unit_is():
             with open(systemctl, 'w', encoding='utf-8') as file:
                 file.write(f'#!/bin/sh\necho LoadState={load}\necho ActiveState={active}\n')
             os.chmod(systemctl, 0o755)
-            done = subprocess.run([harness.program('scitracectl'), '--system', 'status'], capture_output=True, check=False,
-                                  env={**os.environ, 'PATH': folder + ':' + os.environ['PATH']})
+            env = {**os.environ, 'PATH': folder + ':' + os.environ['PATH']}
+            done = subprocess.run([harness.program('scitracectl'), '--system', 'status'], capture_output=True,
+                                  check=False, env=env)
             equal((done.returncode, done.stdout), (3, b''), f'{load} {active}')
             check(wanted in done.stderr.decode(), f'{load} {active}: {done.stderr!r}')
 
 
 def options_stand_before_or_behind():
-    for words in (['-o', 'json', *NOWHERE, 'status'], ['status', *NOWHERE, '-o', 'json'], [*NOWHERE, 'status', '-o', 'json']):
+    for words in (['-o', 'json', *NOWHERE, 'status'], ['status', *NOWHERE, '-o', 'json'],
+                  [*NOWHERE, 'status', '-o', 'json']):
         equal(ctl(*words)[0], 3, f'{words}')
 
 
@@ -166,14 +172,15 @@ def a_version_and_help_are_no_errors():
 
 def a_full_disk_is_an_error():
     with open('/dev/full', 'wb') as full:
-        done = subprocess.run([harness.program('scitracectl'), 'help'], stdout=full, stderr=subprocess.PIPE, check=False)
+        done = subprocess.run([harness.program('scitracectl'), 'help'], stdout=full, stderr=subprocess.PIPE,
+                              check=False)
     equal(done.returncode, 1, 'the exit code')
     check(b'No space left' in done.stderr, f'{done.stderr!r}')
 
 
-harness.run([the_manuals_synopsis_has_the_commands_of_help, the_manual_explains_every_command, the_manual_has_every_option,
-             the_manual_has_every_exit_status, completion_offers_the_commands, completion_offers_the_options_of_the_command,
-             completion_offers_values, the_completion_of_bash_knows_an_equals_sign,
-             what_is_shown_as_a_command_line_fits_the_screen, wrong_words_say_what_was_meant,
-             a_system_daemon_that_is_not_there_says_how_its_unit_is, options_stand_before_or_behind,
-             a_version_and_help_are_no_errors, a_full_disk_is_an_error])
+harness.run([the_manuals_synopsis_has_the_commands_of_help, the_manual_explains_every_command,
+             the_manual_has_every_option, the_manual_has_every_exit_status, completion_offers_the_commands,
+             completion_offers_the_options_of_the_command, completion_offers_values,
+             the_completion_of_bash_knows_an_equals_sign, what_is_shown_as_a_command_line_fits_the_screen,
+             wrong_words_say_what_was_meant, a_system_daemon_that_is_not_there_says_how_its_unit_is,
+             options_stand_before_or_behind, a_version_and_help_are_no_errors, a_full_disk_is_an_error])
