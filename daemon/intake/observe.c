@@ -99,6 +99,17 @@ static int unlink_one(Intake *i, Dataset *d, int64_t parent, Bytes name, int64_t
         return intake_append(i, &e);
 }
 
+/* What was written through a name that went before it was looked at is still there under the node's other names. */
+static void look_elsewhere(Intake *i, int64_t node, uint8_t origin) {
+        StoreLink other;
+        StoreNode n = { 0 };
+
+        if (i->error == 0 && store_links_of_node(i->store, node, &other, 1) == 1 && other.type == TYPE_FILE &&
+            store_node_get(i->store, node, &n) == 0)
+                request_digest(i, other.parent, BYTES(other.name, other.name_size), node, n.inode, n.btime, origin);
+        store_node_done(&n);
+}
+
 /* All that is recorded below a directory, children before parents, without recursion: each round takes the first
  * child, and goes up when there is none. */
 static int unlink_below(Intake *i, Dataset *d, int64_t top, uint8_t origin, int64_t time) {
@@ -122,6 +133,8 @@ static int unlink_below(Intake *i, Dataset *d, int64_t top, uint8_t origin, int6
                         }
                         r = unlink_one(i, d, at, BYTES(children[c].name, children[c].name_size), children[c].node, origin,
                                        time, time, 0);
+                        if (r == 0 && children[c].type == TYPE_FILE)
+                                look_elsewhere(i, children[c].node, origin);
                 }
                 if (r != 0)
                         return r;
@@ -149,17 +162,6 @@ static int unlink_name(Intake *i, Dataset *d, const StoreLink *link, uint8_t ori
         if (r != 0)
                 intake_fail(i, r);
         return r;
-}
-
-/* What was written through a name that went before it was looked at is still there under the node's other names. */
-static void look_elsewhere(Intake *i, int64_t node, uint8_t origin) {
-        StoreLink other;
-        StoreNode n = { 0 };
-
-        if (i->error == 0 && store_links_of_node(i->store, node, &other, 1) == 1 && other.type == TYPE_FILE &&
-            store_node_get(i->store, node, &n) == 0)
-                request_digest(i, other.parent, BYTES(other.name, other.name_size), node, n.inode, n.btime, origin);
-        store_node_done(&n);
 }
 
 static void observe_gone(Intake *i, const Feed_GONE *m) {
