@@ -260,6 +260,24 @@ def a_backup_goes_where_only_the_client_may_write():
     equal(m.run('stat', '-c', '%U', '/root/backup.db'), 'root\n', 'its owner')
 
 
+def a_user_has_a_record_of_her_own_by_the_user_unit():
+    m = up()
+    m.run('loginctl', 'enable-linger', 'alice')
+    uid = m.run('id', '-u', 'alice').strip()
+    wait_for(lambda: m.try_in('systemctl', 'is-active', f'user@{uid}.service').stdout == b'active\n', 'her manager runs')
+
+    def hers(*command):
+        return must(as_user('env', 'HOME=/home/alice', f'XDG_RUNTIME_DIR=/run/user/{uid}', *command))
+    hers('systemctl', '--user', 'start', 'scitraced.service')
+    hers('scitracectl', '--user', 'add', TREE, '--name', 'mine')
+    hers('scitracectl', '--user', 'settle', 'mine')
+    rows = [json.loads(line) for line in hers('scitracectl', '--user', '-o', 'json', 'files', 'mine').splitlines()]
+    equal(sorted(row['path'] for row in rows), ['new', 'old'], 'files')
+    hers('systemctl', '--user', 'stop', 'scitraced.service')
+    failed = hers('systemctl', '--user', 'list-units', '--plain', '--no-legend', '--state=failed', 'scitrace*')
+    equal(failed.strip(), '', 'failed units')
+
+
 def a_client_starts_a_stopped_daemon():
     m = up()
     m.run('systemctl', 'stop', 'scitraced.service')
@@ -313,6 +331,7 @@ with machine.undo:
         a_restart_is_a_gap_that_says_stopped,
         a_kill_is_survived_and_is_a_gap_that_says_crashed,
         a_repository_in_the_home_of_another_user_is_known_as_one,
+        a_user_has_a_record_of_her_own_by_the_user_unit,
         a_client_starts_a_stopped_daemon,
         nothing_was_forbidden_that_is_needed,
     ])
