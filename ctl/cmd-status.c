@@ -116,21 +116,21 @@ static void print_troubles(const Ctl *c, const json_t *d) {
         }
 }
 
-static void print_coverage(const Ctl *c, const json_t *d, const json_t *datasets) {
-        long long gaps = (long long) row_number(d, "gapsOpen");
-        const char *name = "DATASET";
+/* Of what is watched: the gaps of a dataset that was removed worry nobody. */
+static void print_coverage(const Ctl *c, const json_t *datasets) {
+        const char *name = "";
+        long long gaps = 0;
         json_t *dataset;
         size_t i;
 
+        json_array_foreach(datasets, i, dataset) {
+                if (row_number(dataset, "gapsOpen") > 0 && gaps == 0)
+                        name = row_text(dataset, "name");
+                gaps += row_number(dataset, "gapsOpen");
+        }
         if (gaps == 0) {
                 line(c, "coverage", "", "no gap is open");
                 return;
-        }
-        json_array_foreach(datasets, i, dataset) {
-                if (row_number(dataset, "gapsOpen") > 0) {
-                        name = row_text(dataset, "name");
-                        break;
-                }
         }
         line(c, "coverage", STYLE_RED, "%lld gap%s open: changes may go unseen; 'scitracectl coverage %s'",
              gaps, gaps == 1 ? " is" : "s are", name);
@@ -154,7 +154,7 @@ static void print_daemon(Ctl *c, const json_t *d, const json_t *datasets) {
         line(c, "watching", "", "%lld director%s, %lld change%s pending",
              (long long) row_number(d, "watches"), row_number(d, "watches") == 1 ? "y" : "ies", pending,
              pending == 1 ? "" : "s");
-        print_coverage(c, d, datasets);
+        print_coverage(c, datasets);
         print_troubles(c, d);
         print_machine(c);
 }

@@ -105,8 +105,8 @@ def the_completion_of_bash_knows_an_equals_sign():
     script = os.path.join(SOURCE, 'ctl', 'scitracectl.bash-completion')
     for words, wanted in ((['cover'], 'coverage'), (['log', '--kind', '=', 'rena'], 'rename'),
                           (['files', '--output', '='], 'table json json-pretty')):
-        lines = ('PATH=$1:$PATH; . "$2"; shift 2; COMP_WORDS=(scitracectl "$@"); COMP_CWORD=$#; _scitracectl; '
-                 'echo "${COMPREPLY[*]}"')
+        lines = ('PATH=$1:$PATH; . "$2"; shift 2; COMP_WORDS=(scitracectl "$@"); COMP_CWORD=$#; '
+                 '_scitracectl scitracectl; echo "${COMPREPLY[*]}"')
         done = subprocess.run(['bash', '-c', lines, 'bash', harness.BUILD, script, *words], capture_output=True, check=False,
                               timeout=harness.LIMIT)
         equal((done.stdout.decode().strip(), done.stderr), (wanted, b''), f'of {words}')
