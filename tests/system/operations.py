@@ -2,8 +2,11 @@
 """Random work on a tree: each operation is what some program does to files. Writers disturb one another, so an
 operation may fail in any way that the kernel allows; only what is there at the end counts.
 
-Writes through a hard link that lies outside are a documented limit: the kernel tells nobody about them. So a run has
-hard links or moves out of the tree, and both only where the outside is watched too."""
+Two limits of inotify are documented (README, "What it cannot") and kept out of here. Writes through a hard link that
+lies outside are not told to anybody: so a run has hard links or moves out of the tree, and both only where the outside
+is watched too. A change of a file with several names is told under the name by which it was opened: when that name
+goes before it was looked at, nothing says which other name has changed. So such a file is changed, and its names are
+removed, by one writer only and not within a second of one another, and no run with hard links holds files open."""
 
 import contextlib
 import ctypes
@@ -14,6 +17,7 @@ import shutil
 import socket
 import stat
 import sys
+import time
 
 RENAME_EXCHANGE = 2
 AT_FDCWD = -100
@@ -59,9 +63,16 @@ class Writer:
             names = sorted(self.names(at))
             if names:
                 path = os.path.join(at, self.random.choice(names))
-                if not wanted or stat.S_IFMT(os.lstat(path).st_mode) in wanted:
+                info = os.lstat(path)
+                if (not wanted or stat.S_IFMT(info.st_mode) in wanted) and self.may_touch(path, info):
                     return path
         raise FileNotFoundError('nothing of that type found')
+
+    def may_touch(self, path, info):
+        """Not a file of several names that is another writer's, or that was changed just now."""
+        if stat.S_ISDIR(info.st_mode) or info.st_nlink == 1:
+            return True
+        return os.path.basename(path).startswith(self.tag) and time.time() - info.st_ctime > 1
 
     def file(self):
         return self.entry(stat.S_IFREG)
@@ -224,7 +235,10 @@ class Writer:
         os.utime(self.entry(), ns=(1, self.random.randrange(1 << 60)), follow_symlinks=False)
 
     def op_link(self):
-        os.link(self.file(), self.new(), follow_symlinks=False)
+        path = self.file()
+        if os.path.basename(path).startswith(self.tag):
+            self.made += 1
+            os.link(path, os.path.join(self.directory(), b'%s-%d' % (self.tag, self.made)), follow_symlinks=False)
 
     def op_symlink(self):
         # Never to a file outside: a writer that loses a race writes through it.
@@ -317,7 +331,9 @@ class Writer:
         return done
 
 
-LINKS, MOVES = ('link',), ('move_out', 'move_back')     # what a run does without, unless the outside is watched
+# What a run does without.
+LINKS, HOLDS = ('link',), ('hold_open', 'write_held')
+MOVES = HOLDS + ('move_out', 'move_back')       # then with links
 
 
 def start_writers(root, outside, seed, writers, operations, without=LINKS):

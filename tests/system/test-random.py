@@ -7,7 +7,7 @@ import random
 
 import harness
 from harness import check, diag, equal
-from operations import LINKS, MOVES, populate, start_writers
+from operations import HOLDS, LINKS, MOVES, populate, start_writers
 
 OPS = int(os.environ.get('OPS', '500'))
 WRITERS = int(os.environ.get('WRITERS', '3'))
@@ -71,8 +71,8 @@ def random_work_beside_another_dataset(seed):
     with Stage() as (daemon, tree, outside):
         daemon.add(tree, 't')
         daemon.add(outside, 'o')
-        finish = [start_writers(tree, outside, f'{seed}:t', 2, OPS // 2, ()),
-                  start_writers(outside, tree, f'{seed}:o', 2, OPS // 2, ())]
+        finish = [start_writers(tree, outside, f'{seed}:t', 2, OPS // 2, HOLDS),
+                  start_writers(outside, tree, f'{seed}:o', 2, OPS // 2, HOLDS)]
         for wait in finish:
             wait()
         daemon.settle()
