@@ -12,6 +12,8 @@ typedef struct Level {
         uint8_t name[255];
 } Level;
 
+enum { DEPTH_MAX = 65536 };             /* a damaged record may have a directory beneath itself */
+
 typedef struct List {
         Query *q;
         QueryFileFn fn;
@@ -24,6 +26,8 @@ typedef struct List {
 } List;
 
 static int push(List *l, int64_t node) {
+        if (l->n == DEPTH_MAX)
+                return -ELOOP;
         if (l->n == l->max) {
                 size_t max = l->max ? 2 * l->max : 16;
                 Level *levels = reallocarray(l->levels, max, sizeof(*levels));
@@ -64,6 +68,8 @@ static int give(List *l, sqlite3_stmt *stmt) {
 static int append_name(List *l, const Level *level, Bytes name) {
         int r = 0;
 
+        if (name.size == 0 || name.size > sizeof(level->name))
+                return -EBADMSG;
         l->path.size = level->path_size;
         if (l->path.size > 0)
                 r = buffer_add(&l->path, "/", 1);
@@ -73,7 +79,7 @@ static int append_name(List *l, const Level *level, Bytes name) {
 static void stand_at(Level *level, const Buffer *path) {
         size_t start = level->path_size > 0 ? level->path_size + 1 : 0;
 
-        level->name_size = (uint8_t) MIN_OF(path->size - start, sizeof(level->name));
+        level->name_size = (uint8_t) (path->size - start);
         memcpy(level->name, path->data + start, level->name_size);
 }
 

@@ -251,6 +251,7 @@ static bool entry_is(const PathEntry *e, int64_t dataset, int64_t node, int64_t 
  * size, since the path is wanted the other way round. */
 typedef struct Climb {
         int64_t dataset, root, seq;
+        bool past;                      /* seq is not that of the question any more; from and to mean nothing */
         int64_t from, to;               /* in which all links on the way held */
         int64_t base;                   /* where it ended */
         Buffer *names;
@@ -262,6 +263,12 @@ static int note_name(Buffer *names, Bytes name) {
 
         r = buffer_add(names, name.data, size);
         return r < 0 ? r : buffer_add(names, &size, sizeof(size));
+}
+
+/* Gone by then: from here on, where it was when it went. */
+static void look_back(Climb *c, int64_t until) {
+        c->seq = until - 1;
+        c->past = true;
 }
 
 /* 1: *node is the parent now; 0: it has no link, it is a root. */
@@ -286,7 +293,7 @@ static int climb_one(Query *q, Climb *c, int64_t *node) {
         else if (until > c->seq)
                 c->to = MIN_OF(c->to, until - 1);
         else
-                c->from = c->to = c->seq;       /* gone by then: where it was last */
+                look_back(c, until);
         *node = sql_column(stmt, 0);
         r = note_name(c->names, sql_column_bytes(stmt, 1));
         return r < 0 ? r : 1;
@@ -354,7 +361,7 @@ int path_at(Query *q, int64_t dataset, int64_t node, int64_t seq, Buffer *ret, i
         r = climb(q, &c, node, ret);
         if (r == 0)
                 r = unwind(&q->scratch, start, ret);
-        if (r == 0 && q->scratch.size > 0 && c.to != INT64_MAX)
+        if (r == 0 && q->scratch.size > 0 && c.to != INT64_MAX && !c.past)
                 r = remember(entry_of(q, dataset, node), &c, node,
                              BYTES(ret->data + start, ret->size - start));
         if (r == 0 && ret_base)

@@ -41,8 +41,8 @@
         X(LINK_BENEATH, "SELECT link.node, link.dataset, node.attr, node.size FROM link CROSS JOIN node"    \
                         " ON node.id = link.node WHERE link.parent = ?1 AND link.until = 0")                \
         X(LINK_CLOSE_BENEATH, "UPDATE link SET until = ?2 WHERE parent = ?1 AND until = 0")                 \
-        X(LINK_MOVE_BENEATH, "UPDATE link SET dataset = ?3 WHERE parent = ?1 AND until = 0 AND dataset ="   \
-                             " ?2")                                                                         \
+        X(LINK_ADOPT_BENEATH, "UPDATE link SET dataset = ?2 WHERE parent = ?1 AND until = 0")               \
+        X(LINK_UP, "SELECT parent, name FROM link WHERE node = ?1 AND until = 0 LIMIT 1")                   \
         X(LINK_DATASETS, "SELECT dataset FROM link WHERE node = ?1 AND until = 0")                          \
         X(LINK_FIND, "SELECT " LINK_COLUMNS " FROM link WHERE parent = ?1 AND until = 0 AND name = ?2")     \
         X(LINK_LAST, "SELECT " LINK_COLUMNS " FROM link INDEXED BY link_closed WHERE parent = ?1 AND"       \

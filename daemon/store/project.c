@@ -124,12 +124,12 @@ static int find_held(Apply *a, int64_t parent, Bytes name, Held *ret) {
         return 0;
 }
 
-/* Runs fn on each open link beneath a directory's node, then the statement, which needs no row to be bound but the
- * directory, on all of them at once; then the same in the directories that were found. */
+/* Runs fn on each open link beneath a directory's node, then the statement on all links of the directory at once
+ * (value bound as 2); then the same in the directories that were found. */
 typedef struct Below {
-        int (*fn)(Apply *a, int64_t node, int64_t attr, int64_t size, int64_t dataset, int64_t to);
+        int (*fn)(Apply *a, int64_t node, int64_t attr, int64_t size, int64_t dataset, int64_t value);
         StoreStatement statement;
-        int64_t from, to; /* bound as 2 and 3; from: other datasets' links are left alone; 0: none are */
+        int64_t value;
 } Below;
 
 static int walk_directory(Apply *a, const Below *b, int64_t dir, Todo *todo, bool *ret_any) {
@@ -142,16 +142,13 @@ static int walk_directory(Apply *a, const Below *b, int64_t dir, Todo *todo, boo
                 return r;
         sql_bind(stmt, 1, dir);
         while ((r = sql_step(&a->s->sql, stmt)) > 0) {
-                int64_t node = sql_column(stmt, 0), dataset = sql_column(stmt, 1),
-                        attr = sql_column(stmt, 2);
+                int64_t node = sql_column(stmt, 0), attr = sql_column(stmt, 2);
 
-                if (b->from != 0 && dataset != b->from)
-                        continue;
                 *ret_any = true;
                 if (type_of(a->s, attr) == TYPE_DIRECTORY)
                         r = todo_add(todo, node);
                 if (r >= 0)
-                        r = b->fn(a, node, attr, sql_column(stmt, 3), dataset, b->to);
+                        r = b->fn(a, node, attr, sql_column(stmt, 3), sql_column(stmt, 1), b->value);
                 if (r < 0)
                         return r;
         }
@@ -175,20 +172,23 @@ static int walk_below(Apply *a, const Below *b, int64_t dir) {
                 if (r < 0)
                         return r;
                 sql_bind(stmt, 1, at);
-                sql_bind(stmt, 2, b->statement == SQL_LINK_CLOSE_BENEATH ? a->e->seq : b->from);
-                if (b->statement == SQL_LINK_MOVE_BENEATH)
-                        sql_bind(stmt, 3, b->to);
+                sql_bind(stmt, 2, b->value);
                 r = store_run(a->s, stmt);
         }
         return r;
 }
 
-static int close_one_below(Apply *a, int64_t node, int64_t attr, int64_t size, int64_t dataset, int64_t to) {
-        (void) to;
+static int close_one_below(Apply *a, int64_t node, int64_t attr, int64_t size, int64_t dataset, int64_t seq) {
+        (void) seq;
         return count_link(a, node, attr, size, dataset, -1);
 }
 
-static int move_one_below(Apply *a, int64_t node, int64_t attr, int64_t size, int64_t dataset, int64_t to) {
+/* Nothing can be reached beneath a directory that is gone: its names go with it. */
+static int close_below(Apply *a, int64_t dir) {
+        return walk_below(a, &(Below) { close_one_below, SQL_LINK_CLOSE_BENEATH, a->e->seq }, dir);
+}
+
+static int adopt_one_below(Apply *a, int64_t node, int64_t attr, int64_t size, int64_t dataset, int64_t to) {
         int r;
 
         (void) node;
@@ -198,13 +198,23 @@ static int move_one_below(Apply *a, int64_t node, int64_t attr, int64_t size, in
         return r < 0 ? r : count(a->s, to, 1, size);
 }
 
-/* Nothing can be reached beneath a directory that is gone: its names go with it. */
-static int close_below(Apply *a, int64_t dir) {
-        return walk_below(a, &(Below) { close_one_below, SQL_LINK_CLOSE_BENEATH, 0, 0 }, dir);
-}
+/* A directory that came to another dataset took along what is beneath it, all of which is in one dataset. */
+static int adopt(Apply *a, int64_t dir, int64_t dataset) {
+        sqlite3_stmt *stmt;
+        int64_t had = dataset;
+        int r;
 
-static int move_below(Apply *a, int64_t dir, int64_t from, int64_t to) {
-        return walk_below(a, &(Below) { move_one_below, SQL_LINK_MOVE_BENEATH, from, to }, dir);
+        r = store_stmt(a->s, SQL_LINK_BENEATH, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, dir);
+        r = sql_step(&a->s->sql, stmt);
+        if (r > 0)
+                had = sql_column(stmt, 1);
+        sqlite3_reset(stmt);
+        if (r < 0 || had == dataset)
+                return r < 0 ? r : 0;
+        return walk_below(a, &(Below) { adopt_one_below, SQL_LINK_ADOPT_BENEATH, dataset }, dir);
 }
 
 static int attr_of(Apply *a, int64_t node, int64_t *ret_attr, int64_t *ret_size) {
@@ -270,16 +280,70 @@ static int try_open(Apply *a, int64_t parent, Bytes name, int64_t node, int64_t 
         return r < 0 ? r : sqlite3_changes(a->s->sql.db);
 }
 
+typedef struct Up {                     /* a name of a node, copied */
+        int64_t parent;
+        size_t size;
+        uint8_t name[255];
+} Up;
+
+static int find_up(Apply *a, int64_t node, Up *ret) {
+        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+        Bytes name;
+        int r;
+
+        r = store_stmt(a->s, SQL_LINK_UP, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, node);
+        r = sql_step(&a->s->sql, stmt);
+        if (r <= 0)
+                return r < 0 ? r : STORE_E_NONE;
+        name = sql_column_bytes(stmt, 1);
+        ret->parent = sql_column(stmt, 0);
+        ret->size = MIN_OF(name.size, sizeof(ret->name));
+        memcpy(ret->name, name.data, ret->size);
+        return 0;
+}
+
+static int let_go(Apply *a, const Up *up) {
+        Held held;
+
+        return close_name(a, up->parent, BYTES(up->name, up->size), ANYBODY, &held);
+}
+
+/* A known directory is about to get a name in parent. It has one name at a time; and when the record still believes
+ * that parent lies beneath it (the move of what is in between was missed, and a reconciliation will find that), what
+ * is in between is let go: no directory is ever beneath itself. */
+static int make_way(Apply *a, int64_t dir, int64_t parent) {
+        Up up;
+        int r;
+
+        while ((r = find_up(a, dir, &up)) == 0) {
+                r = let_go(a, &up);
+                if (r < 0)
+                        return r;
+        }
+        for (int64_t at = parent; r >= 0 && (r = find_up(a, at, &up)) == 0; at = up.parent)
+                if (up.parent == dir)
+                        return let_go(a, &up);
+        return r < 0 ? r : 0;
+}
+
 /* Opens a name. One that was still held (an unlink that nobody saw) is closed first. */
 static int open_name(Apply *a, int64_t parent, Bytes name, int64_t node, int64_t dataset) {
         int64_t attr, size;
+        bool moves;
         Held held;
         int r;
 
         r = attr_of(a, node, &attr, &size);
         if (r < 0)
                 return r;
-        r = try_open(a, parent, name, node, dataset);
+        moves = type_of(a->s, attr) == TYPE_DIRECTORY && !(node == a->t->id && a->t->is_new);
+        if (moves)
+                r = make_way(a, node, parent);
+        if (r == 0)
+                r = try_open(a, parent, name, node, dataset);
         if (r == 0) {
                 r = close_name(a, parent, name, NOBODY, &held);
                 if (r == 0)
@@ -287,11 +351,13 @@ static int open_name(Apply *a, int64_t parent, Bytes name, int64_t node, int64_t
                 if (r == 0)
                         r = -EBADMSG;
         }
-        return r < 0 ? r : count_link(a, node, attr, size, dataset, 1);
+        if (r > 0)
+                r = count_link(a, node, attr, size, dataset, 1);
+        return r == 0 && moves ? adopt(a, node, dataset) : r;
 }
 
 static bool has_name(const Event *e) {
-        return e->parent != 0 && e->name.data;
+        return e->parent != 0 && e->name.data && e->parent != e->node;
 }
 
 static int apply_open(Apply *a) {
@@ -309,41 +375,23 @@ static int apply_open(Apply *a) {
         return open_name(a, e->parent, e->name, e->node, e->dataset);
 }
 
-/* A directory that came to another dataset took what is beneath it along. */
-static int follow(Apply *a, const Held *held, int64_t dataset) {
-        int64_t attr, size;
-        int r;
-
-        if (held->dataset == dataset)
-                return 0;
-        r = attr_of(a, held->node, &attr, &size);
-        if (r < 0 || type_of(a->s, attr) != TYPE_DIRECTORY)
-                return r;
-        return move_below(a, held->node, held->dataset, dataset);
-}
-
 static int apply_rename(Apply *a) {
         const Event *e = a->e;
-        Held from = { 0 }, held;
+        Held held;
         int r = 0;
 
         if (!has_name(e) || e->node == 0)
                 return 0;
         if (e->old_parent != 0 && e->old_name.data)
-                r = close_name(a, e->old_parent, e->old_name, e->node, &from);
+                r = close_name(a, e->old_parent, e->old_name, e->node, &held);
         if (r == 0)
                 r = close_name(a, e->parent, e->name, e->node, &held);
-        if (r == 0)
-                r = open_name(a, e->parent, e->name, e->node, e->dataset);
-        if (r == 0 && from.node == e->node)
-                r = follow(a, &from, e->dataset);
-        return r;
+        return r < 0 ? r : open_name(a, e->parent, e->name, e->node, e->dataset);
 }
 
 static int apply_exchange(Apply *a) {
         const Event *e = a->e;
         Held from, other;
-        int64_t dataset;
         int r;
 
         if (!has_name(e) || e->node == 0 || e->old_parent == 0 || !e->old_name.data)
@@ -353,13 +401,9 @@ static int apply_exchange(Apply *a) {
                 r = close_name(a, e->parent, e->name, ANYBODY, &other);
         if (r == 0)
                 r = open_name(a, e->parent, e->name, e->node, e->dataset);
-        if (r == 0 && from.node == e->node)
-                r = follow(a, &from, e->dataset);
-        if (r < 0 || other.node == 0 || other.node == e->node)
+        if (r < 0 || other.node == 0 || other.node == e->node || other.node == e->old_parent)
                 return r;
-        dataset = from.node != 0 ? from.dataset : e->dataset;
-        r = open_name(a, e->old_parent, e->old_name, other.node, dataset);
-        return r < 0 ? r : follow(a, &other, dataset);
+        return open_name(a, e->old_parent, e->old_name, other.node, from.node ? from.dataset : e->dataset);
 }
 
 static int apply_unlink(Apply *a) {

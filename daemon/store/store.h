@@ -68,7 +68,8 @@ void store_rollback(Store *s);
  *  A name that is closed while its node is a directory and does not move closes all names beneath it: one unlink is
  *  enough for a tree that went away. A directory that moves takes its names along, into another dataset too. Closing
  *  a name that is not open, or opening one that has the node already, does nothing; opening one that holds another
- *  node closes that first.
+ *  node closes that first. A directory has one open link at most, and is never beneath itself: when the record, being
+ *  late, puts it there, the link in between is closed and waits to be found elsewhere.
  *  Content: a digest is the node's content from here on; without one, modify, or a new size or mtime with another
  *  kind than attribute, leaves a file's content unknown and wanted.
  *  Counters of the dataset (files, bytes: links to regular files and their sizes) follow in the same transaction.

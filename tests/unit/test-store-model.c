@@ -75,34 +75,6 @@ static void model_close(ModelLink *l, int64_t seq, bool moves) {
                         model_close(&links[i], seq, false);
 }
 
-static void model_open(int64_t parent, int name, int64_t node, int64_t dataset, int64_t seq) {
-        ModelLink *l = held(parent, name);
-
-        if (l)
-                model_close(l, seq, false);
-        assert_true(n_links < LINKS_MAX);
-        links[n_links++] = (ModelLink) { parent, 0, node, seq, dataset, name };
-        nodes[node].links++;
-}
-
-static void model_dataset(int64_t dir, int64_t dataset) {
-        for (size_t i = 0; i < n_links; i++)
-                if (links[i].until == 0 && links[i].parent == dir) {
-                        links[i].dataset = dataset;
-                        if (nodes[links[i].node].type == TYPE_DIRECTORY)
-                                model_dataset(links[i].node, dataset);
-                }
-}
-
-static void model_move(ModelLink *from, int64_t parent, int name, int64_t dataset, int64_t seq) {
-        int64_t node = from->node;
-
-        model_close(from, seq, true);
-        model_open(parent, name, node, dataset, seq);
-        if (nodes[node].type == TYPE_DIRECTORY)
-                model_dataset(node, dataset);
-}
-
 static bool is_within(int64_t dir, int64_t above) {
         while (dir != above) {
                 size_t i = 0;
@@ -116,6 +88,47 @@ static bool is_within(int64_t dir, int64_t above) {
         return true;
 }
 
+static void model_dataset(int64_t dir, int64_t dataset) {
+        for (size_t i = 0; i < n_links; i++)
+                if (links[i].until == 0 && links[i].parent == dir) {
+                        links[i].dataset = dataset;
+                        if (nodes[links[i].node].type == TYPE_DIRECTORY)
+                                model_dataset(links[i].node, dataset);
+                }
+}
+
+/* A directory has one name; one that would come beneath itself loses the link in between. */
+static void model_make_way(int64_t dir, int64_t parent, int64_t seq) {
+        for (size_t i = 0; i < n_links; i++)
+                if (links[i].until == 0 && links[i].node == dir)
+                        model_close(&links[i], seq, true);
+        for (size_t i = 0; i < n_links && is_within(parent, dir); i++)
+                if (links[i].until == 0 && links[i].parent == dir && is_within(parent, links[i].node))
+                        model_close(&links[i], seq, true);
+}
+
+static void model_open(int64_t parent, int name, int64_t node, int64_t dataset, int64_t seq) {
+        ModelLink *l;
+
+        if (nodes[node].type == TYPE_DIRECTORY)
+                model_make_way(node, parent, seq);
+        l = held(parent, name);
+        if (l)
+                model_close(l, seq, false);
+        assert_true(n_links < LINKS_MAX);
+        links[n_links++] = (ModelLink) { parent, 0, node, seq, dataset, name };
+        nodes[node].links++;
+        if (nodes[node].type == TYPE_DIRECTORY)
+                model_dataset(node, dataset);
+}
+
+static void model_move(ModelLink *from, int64_t parent, int name, int64_t dataset, int64_t seq) {
+        int64_t node = from->node;
+
+        model_close(from, seq, true);
+        model_open(parent, name, node, dataset, seq);
+}
+
 /* Which dataset a directory is in, by walking up. */
 static int64_t dataset_of(int64_t dir) {
         for (int i = 0; i < DATASETS; i++)
@@ -125,12 +138,16 @@ static int64_t dataset_of(int64_t dir) {
         return 0;
 }
 
+static bool is_reachable(int64_t dir) {
+        return is_within(dir, roots[0]) || is_within(dir, roots[1]);
+}
+
 static int64_t pick_directory(void) {
         int64_t found = roots[pick(DATASETS)];
         int seen = 1;
 
         for (size_t i = 0; i < n_links; i++)
-                if (links[i].until == 0 && nodes[links[i].node].type == TYPE_DIRECTORY &&
+                if (links[i].until == 0 && is_reachable(links[i].node) && nodes[links[i].node].type == TYPE_DIRECTORY &&
                     pick((unsigned) ++seen) == 0)
                         found = links[i].node;
         return found;
@@ -141,7 +158,7 @@ static ModelLink *pick_link(Type type) {
         unsigned seen = 0;
 
         for (size_t i = 0; i < n_links; i++)
-                if (links[i].until == 0 && (type == TYPE_NONE || nodes[links[i].node].type == type) &&
+                if (links[i].until == 0 && is_reachable(links[i].parent) && (type == TYPE_NONE || nodes[links[i].node].type == type) &&
                     pick(++seen) == 0)
                         found = &links[i];
         return found;
@@ -315,8 +332,8 @@ static void op_rename(void) {
         int64_t dir = pick_directory(), dataset, seq;
         int name = (int) pick(NAMES);
 
-        if (!l || is_within(dir, l->node))
-                return;
+        if (!l || dir == l->node || (is_within(dir, l->node) && pick(8) != 0))
+                return;         /* seldom beneath itself: what the kernel refuses, a late record may believe */
         over = held(dir, name);
         if (over && (over == l || is_within(l->parent, over->node) ||
                      (nodes[over->node].type == TYPE_DIRECTORY && pick(4) != 0)))
@@ -348,8 +365,6 @@ static void op_exchange(void) {
         model_close(b, seq, true);
         model_move(a, to.parent, to.name, to.dataset, seq);
         model_open(from.parent, from.name, to.node, from.dataset, seq);
-        if (nodes[to.node].type == TYPE_DIRECTORY)
-                model_dataset(to.node, from.dataset);
 }
 
 static void op_link(void) {
@@ -362,6 +377,23 @@ static void op_link(void) {
         seq = give((Event) { .kind = KIND_LINK, .dataset = dataset, .node = l->node, .parent = dir,
                              .name = name_of(name) });
         model_open(dir, name, l->node, dataset, seq);
+}
+
+/* A directory that was let go, or unlinked, or is thought to be elsewhere, is found. */
+static void op_found(void) {
+        int64_t dir = pick_directory(), node = 1 + pick((unsigned) store_next_node(f.store) - 1), dataset, seq;
+        int name = (int) pick(NAMES);
+
+        if (nodes[node].type != TYPE_DIRECTORY || held(dir, name) || is_within(dir, node) || node == roots[0] ||
+            node == roots[1])
+                return;
+        dataset = dataset_of(dir);
+        seq = give((Event) { .kind = KIND_LINK,
+                             .dataset = dataset,
+                             .node = node,
+                             .parent = dir,
+                             .name = name_of(name) });
+        model_open(dir, name, node, dataset, seq);
 }
 
 static void op_unlink(void) {
@@ -392,7 +424,7 @@ static void op_other(void) {
 
 static void (*const ops[])(void) = {
         op_create, op_create, op_create, op_change, op_change, op_identify,
-        op_rename, op_rename, op_exchange, op_link, op_unlink, op_other,
+        op_rename, op_rename, op_exchange, op_link, op_unlink, op_other, op_found,
 };
 
 /* A transaction of some events, that is sometimes rolled back: then the model is set back as well. */
