@@ -164,8 +164,10 @@ void observe_gap(Intake *i, const Feed_GAP *m) {
         if (m->name.data && store_link_find(i->store, (int64_t) node, m->name, &link) == 0)
                 node = (uint64_t) link.node;
         gap_open(i, d, (int64_t) node, cause, m->from);
-        if (m->name.data)
+        if (m->name.data) {
                 (void) store_node_want(i->store, (int64_t) node, false);        /* it cannot be read for now */
-        else
+        } else {
+                (void) gaps_reopened(i, (int64_t) node);
                 dataset_walk(i, d);
+        }
 }

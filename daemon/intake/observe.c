@@ -110,6 +110,14 @@ static void look_elsewhere(Intake *i, int64_t node, uint8_t origin) {
         store_node_done(&n);
 }
 
+/* Who has a file open goes on writing it under the name that it was opened by, whatever that name is now. */
+static void look_after_former(Intake *i, int64_t parent, Bytes name, int64_t except, uint8_t origin) {
+        StoreLink former;
+
+        if (store_link_closed(i->store, parent, name, &former) == 0 && former.node != except)
+                look_elsewhere(i, former.node, origin);
+}
+
 /* All that is recorded below a directory, children before parents, without recursion: each round takes the first
  * child, and goes up when there is none. */
 static int unlink_below(Intake *i, Dataset *d, int64_t top, uint8_t origin, int64_t time) {
@@ -178,7 +186,10 @@ static void observe_gone(Intake *i, const Feed_GONE *m) {
                 if (unlink_name(i, d, &link, m->origin, m->first, m->last, m->count) == 0 &&
                     m->flags & FEED_FLAG_CONTENT)
                         look_elsewhere(i, link.node, m->origin);
-        } else if (r == STORE_E_NONE && m->count > 0) {
+        } else if (r == STORE_E_NONE && m->flags & FEED_FLAG_CONTENT) {
+                look_after_former(i, parent, m->name, 0, m->origin);
+        }
+        if (r == STORE_E_NONE && m->count > 0) {
                 Event e = { .kind = KIND_TRANSIENT, .origin = m->origin, .dataset = d->row.id, .first = m->first,
                             .last = m->last, .count = m->count, .parent = parent, .name = m->name };
 
@@ -266,14 +277,17 @@ static void compare_digest(Intake *i, const Observed *o) {
 
         if (i->n_gaps > 0)
                 gaps_resolve(i, n->id);
-        if (!n->has_digest && !other)
+        if (!n->has_digest && !other) {
                 append_for(i, o, KIND_IDENTIFY, n->id);
-        else if (!n->has_digest || memcmp(n->digest, o->m->digest.data, EVENT_DIGEST_SIZE) != 0)
+        } else if (!n->has_digest || memcmp(n->digest, o->m->digest.data, EVENT_DIGEST_SIZE) != 0) {
                 append_for(i, o, KIND_MODIFY, n->id);
-        else if (other)
+        } else if (other) {
                 append_for(i, o, KIND_ATTRIBUTE, n->id);
-        else
+        } else {
                 remember_ctime(i, n->id, n->ctime, o->m->ctime);
+                if (o->m->request == 0)
+                        look_after_former(i, o->parent, o->m->name, n->id, o->m->origin);
+        }
         if (i->error == 0 && n->wanted && store_node_want(i->store, n->id, false) != 0)
                 intake_fail(i, STORE_E_FAILED);
 }

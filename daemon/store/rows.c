@@ -160,14 +160,21 @@ int store_link_find(Store *s, int64_t parent, Bytes name, StoreLink *ret) {
         return one_link(s, SQL_LINK_FIND, parent, name, ret);
 }
 
+int store_link_closed(Store *s, int64_t parent, Bytes name, StoreLink *ret) {
+        assert(s);
+        assert(name.data);
+        assert(ret);
+        return one_link(s, SQL_LINK_LAST, parent, name, ret);
+}
+
 int store_link_last(Store *s, int64_t parent, Bytes name, StoreLink *ret) {
         int r;
 
         assert(s);
         assert(name.data);
         assert(ret);
-        r = one_link(s, SQL_LINK_FIND, parent, name, ret);
-        return r == STORE_E_NONE ? one_link(s, SQL_LINK_LAST, parent, name, ret) : r;
+        r = store_link_find(s, parent, name, ret);
+        return r == STORE_E_NONE ? store_link_closed(s, parent, name, ret) : r;
 }
 
 /* Rows of a bound statement into an array. */

@@ -125,8 +125,10 @@ typedef struct StoreLink {
         Type type;                      /* of the node */
 } StoreLink;
 
-/** store_link_find() - the open link of a name. store_link_last() - the newest link of a name, open or closed. */
+/** store_link_find() - the open link of a name. store_link_closed() - the newest one that is closed.
+ *  store_link_last() - the newest one, open or closed. */
 int store_link_find(Store *s, int64_t parent, Bytes name, StoreLink *ret);
+int store_link_closed(Store *s, int64_t parent, Bytes name, StoreLink *ret);
 int store_link_last(Store *s, int64_t parent, Bytes name, StoreLink *ret);
 /** store_links() - open links whose parent is `parent`, in the order of their names, those after `after`
  *  (BYTES_NONE: from the start), at most max. Returns their number or negative errno. */

@@ -125,7 +125,9 @@ static void report_gone(Watch *w, const SettleJob *job, bool was_ignored) {
                           .GONE = { .dir = job->dir, .name = BYTES(job->name, job->name_size),
                                     .request = c->request, .origin = c->origin, .first = c->first,
                                     .last = c->last, .count = was_ignored ? 0 : c->count,
-                                    .flags = was_ignored ? FEED_FLAG_IGNORED : 0 } };
+                                    .flags = was_ignored                   ? FEED_FLAG_IGNORED :
+                                             c->flags & SETTLE_CONTENT     ? FEED_FLAG_CONTENT :
+                                                                             0 } };
 
         state_emit(w, &m, true);
 }

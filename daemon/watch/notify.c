@@ -10,10 +10,10 @@
 
 #include "daemon/watch/notify.h"
 
-/* IN_EXCL_UNLINK: writes to a file without a name are no version of anything. */
+/* Not IN_EXCL_UNLINK: what is written through a name that went may have other names. */
 #define WATCH_MASK                                                                                                  \
         (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB |             \
-         IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
+         IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 
 struct Notify {
         int fd;                 /* the library's; it closes it */
