@@ -6,24 +6,18 @@
  * compares the two). Append-only: an id once shipped keeps its meaning for ever.
  * May use: nothing.  May not use: anything. */
 
-#define LOG_ID_TABLE(X)                                                          \
-        /* name             MESSAGE_ID */                                        \
-        X(STARTED,          "e1fdac4e9a4a463cb09d280ce482a620")                  \
-        X(STOPPED,          "f2e859cf33af4dada0602e8d52f56ad7")                  \
-        /* SCITRACE_DATASET=, SCITRACE_PATH= */                                  \
-        X(DATASET_ADDED,    "6404edd990374be48aa04a3183612a5e")                  \
-        /* SCITRACE_DATASET= */                                                  \
-        X(DATASET_REMOVED,  "4ee9f907a04e4d6c888c714fbe046fc0")                  \
-        /* SCITRACE_DATASET=, SCITRACE_CAUSE=, SCITRACE_PATH= */                 \
-        X(GAP_OPENED,       "ba71df42ad8a421eaf894e8dc1959f2f")                  \
-        X(GAP_CLOSED,       "eb9f1f2f4e774edab175b928481552a9")                  \
-        /* SCITRACE_DATASET= of one of its datasets */                           \
-        X(WATCHER_LOST,     "dc70ec9eb88b4c41b2c10b89ee186449")                  \
-        /* SCITRACE_STORE= */                                                    \
-        X(STORE_FULL,       "e6869fe61e2d41be936df94c7c03af3a")                  \
-        X(STORE_FAILED,     "ba166d83cbf341ef980b0fe6cb05ba50")                  \
-        /* SCITRACE_FILE=, SCITRACE_LINE= */                                     \
-        X(BAD_POLICY_VALUE, "692045e0217d40a6a8d24cda23c66855")                  \
+#define LOG_ID_TABLE(X)                                                                                  \
+        /* name            MESSAGE_ID                          fields */                                 \
+        X(STARTED,          "e1fdac4e9a4a463cb09d280ce482a620")                                          \
+        X(STOPPED,          "f2e859cf33af4dada0602e8d52f56ad7")                                          \
+        X(DATASET_ADDED,    "6404edd990374be48aa04a3183612a5e") /* SCITRACE_DATASET= */                  \
+        X(DATASET_REMOVED,  "4ee9f907a04e4d6c888c714fbe046fc0") /* SCITRACE_DATASET= */                  \
+        X(GAP_OPENED,       "ba71df42ad8a421eaf894e8dc1959f2f") /* SCITRACE_DATASET=, SCITRACE_CAUSE= */ \
+        X(GAP_CLOSED,       "eb9f1f2f4e774edab175b928481552a9") /* SCITRACE_DATASET=, SCITRACE_CAUSE= */ \
+        X(WATCHER_LOST,     "dc70ec9eb88b4c41b2c10b89ee186449")                                          \
+        X(STORE_FULL,       "e6869fe61e2d41be936df94c7c03af3a") /* SCITRACE_STORE= */                    \
+        X(STORE_FAILED,     "ba166d83cbf341ef980b0fe6cb05ba50") /* SCITRACE_STORE= */                    \
+        X(BAD_POLICY_VALUE, "692045e0217d40a6a8d24cda23c66855") /* SCITRACE_FILE=, SCITRACE_LINE= */     \
         X(OVERFLOW,         "d2bd688df1d9454b90dcf6b0bfe04ab2")
 
 #define LOG_ID_ENUM_ITEM(name, hex) MSG_##name,
