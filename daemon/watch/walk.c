@@ -489,6 +489,8 @@ static void list_directory(Walk *k, int wd) {
 
         pthread_mutex_lock(&k->w->lock);
         d = table_find(k->w->table, wd);
+        if (d && d->listed && k->origin == ORIGIN_SCAN)
+                d = NULL;               /* met before, by this walk or as it appeared, and watched since */
         if (d && r == 0) {
                 k->w->walked_twice += d->listed;
                 d->listed = d->listing = true;
