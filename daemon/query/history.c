@@ -95,7 +95,7 @@ static bool continues(const Walk *w, const Event *e) {
 }
 
 static int walk(Walk *w) {
-        int64_t seq, node;
+        int64_t seq = 0, node;
         Event e;
         int r;
 

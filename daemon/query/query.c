@@ -40,7 +40,7 @@ static int on_progress(void *userdata) {
 /* A private copy may have a -wal of its own, for which SQLite must be able to write beside it; nothing else does. */
 static int open_database(const char *path, bool offline, sqlite3 **ret) {
         int flags = offline ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
-        int64_t application, form;
+        int64_t application = 0, form = 0;
         sqlite3 *db = NULL;
         int r;
 
