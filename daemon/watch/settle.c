@@ -430,16 +430,17 @@ static int move_recorded(Settle *s, const SettleChange *source, uint32_t dir, By
 }
 
 int settle_move(Settle *s, uint32_t old_dir, Bytes old_name, uint32_t dir, Bytes name, bool directory, Moment now,
-                SettleChange *ret) {
+                SettleChange *ret, bool *ret_over) {
         SettleChange source, victim;
         bool moved, covered;
         int r;
 
-        assert(s && ret);
+        assert(s && ret && ret_over);
         moved = take(s, find(s, old_dir, old_name), &source);
         covered = take(s, find(s, dir, name), &victim);
         if (covered && victim.flags & SETTLE_FOUND && victim.count > 0)
                 victim.count--;         /* the listing was faster than the notice of this very move */
+        *ret_over = moved && (source.flags & (SETTLE_NEW | SETTLE_OVER)) == (SETTLE_NEW | SETTLE_OVER);
         if (moved && source.flags & SETTLE_NEW)
                 r = move_new(s, &source, dir, name, covered ? &victim : NULL, now);
         else

@@ -83,12 +83,12 @@ uint32_t settle_displaced(Settle *s);
 void settle_gone(Settle *s, uint32_t dir, Bytes name, SettleChange *ret);
 
 /** settle_move() - (old_dir, old_name) became (dir, name). A change that was not recorded yet moves along:
- *  SETTLE_E_FOLDED; report the old name as gone all the same, of no operation: a look that was faster than the notice
- *  may have recorded it, or what it was over before.
+ *  SETTLE_E_FOLDED; report the move all the same, as no operation: a look that was faster than the notice may have
+ *  recorded it. *ret_over: what is recorded of the old name may be another node, which is gone: report that instead.
  *  Else the move is to be reported, *ret has its count and times; 0: what was pending moves along too; SETTLE_E_FULL:
  *  nothing was pending, and the look at the new name that is due now could not be taken. */
 int settle_move(Settle *s, uint32_t old_dir, Bytes old_name, uint32_t dir, Bytes name, bool directory, Moment now,
-                SettleChange *ret);
+                SettleChange *ret, bool *ret_over);
 
 /** settle_swap() - two names exchanged what they hold. 0: report the exchange; SETTLE_E_FOLDED: one of them was not
  *  recorded; *ret_moved says which recorded one to report as moved: 0 neither, 1 the first, 2 the second.

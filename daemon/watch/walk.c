@@ -478,6 +478,19 @@ static void explain_unlisted(Walk *k, int wd, bool root_failed, int error) {
                 explain_unwatched(k->w, (uint32_t) d->parent->wd, BYTES(d->name, d->name_size), -error);
 }
 
+/* By this walk already, before it moved; or, at a first look, when it appeared: nothing of it is recorded that might
+ * be gone, and its notices tell the rest. */
+static bool is_listed(Walk *k, int wd) {
+        const Directory *d;
+        bool listed;
+
+        pthread_mutex_lock(&k->w->lock);
+        d = table_find(k->w->table, wd);
+        listed = d && d->listed && (d->walk == k->id || k->origin == ORIGIN_SCAN);
+        pthread_mutex_unlock(&k->w->lock);
+        return listed;
+}
+
 static void list_directory(Walk *k, int wd) {
         CLEANUP(spot_done) Spot spot = { .fd = -1 };
         FeedMessage begin = { .type = FEED_LIST_BEGIN,
@@ -612,7 +625,8 @@ static void walk_tree(Walk *k, bool watch) {
         if (wd > 0)
                 (void) push(k, wd);
         while (k->depth > 0 && !__atomic_load_n(&k->w->stop, __ATOMIC_RELAXED))
-                list_directory(k, k->stack[--k->depth]);
+                if (!is_listed(k, k->stack[--k->depth]))
+                        list_directory(k, k->stack[k->depth]);
         m.WALK_END.directories = k->directories;
         pthread_mutex_lock(&k->w->lock);
         state_emit(k->w, &m, true);

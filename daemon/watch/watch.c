@@ -114,18 +114,19 @@ static void report_moved(Watch *w, Directory *from, Bytes old_name, Directory *t
 }
 
 static void on_moved(Watch *w, Directory *from, const Notice *old, Directory *to, const Notice *new, Moment now) {
-        SettleChange change;
+        SettleChange change = { .first = now.real, .last = now.real };
+        bool over = false;
         int r = settle_move(w->settle, (uint32_t) from->wd, name_of(old), (uint32_t) to->wd, name_of(new),
-                            is_directory(old), now, &change);
+                            is_directory(old), now, &change, &over);
 
         from->removals++;
         to->removals++;
         state_displaced(w);
         if (r < 0 || r == SETTLE_E_FULL)
                 state_lost(w);
-        if (r == SETTLE_E_FOLDED)
+        if (over)
                 report_left(w, from, name_of(old), now);
-        if (r == 0 || r == SETTLE_E_FULL)
+        else if (r >= 0)
                 report_moved(w, from, name_of(old), to, name_of(new), is_directory(old), &change);
         if (is_directory(old))
                 move_directory(w, from, to, old, new);

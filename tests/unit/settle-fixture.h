@@ -17,6 +17,7 @@ enum { QUIET = 250, OLDEST = 5000, MOST = 1000, REAL = 1000000 };
 typedef struct Fixture {
         Settle *s;
         int64_t now;
+        bool over;                      /* of the last move */
 } Fixture;
 
 static UNUSED Moment moment(int64_t now) {
@@ -73,7 +74,8 @@ static UNUSED SettleChange gone(Fixture *f, uint32_t dir, const char *name) {
 }
 
 static UNUSED int move(Fixture *f, uint32_t from, const char *old, uint32_t to, const char *name, SettleChange *ret) {
-        return settle_move(f->s, from, BYTES_STR(old), to, BYTES_STR(name), false, moment(f->now), ret);
+        return settle_move(f->s, from, BYTES_STR(old), to, BYTES_STR(name), false, moment(f->now), ret,
+                           &f->over);
 }
 
 static UNUSED SettleJob next(Fixture *f, const char *name) {

@@ -122,16 +122,17 @@ static void answered(World *w, uint32_t request) {
 
 static void notice_move(World *w, const Step *step) {
         SettleChange c;
+        bool over = false;
         int r = settle_move(w->s, dir_of(step->a), name_of(step->a), dir_of(step->b), name_of(step->b), false,
-                            moment(w->now), &c);
+                            moment(w->now), &c, &over);
 
         assert_true(r == 0 || r == SETTLE_E_FOLDED);
-        if (r == SETTLE_E_FOLDED) {
-                w->record[step->a] = 0;
-        } else {
+        if (r == 0)
                 w->counted += c.count;
+        if (over)
+                w->record[step->a] = 0;
+        else
                 record_moved(w, step->a, step->b);
-        }
 }
 
 static void notice_swap(World *w, const Step *step) {

@@ -258,6 +258,7 @@ static void a_new_file_moves_silently(void **state) {
         created(f, 1, "tmp");
         f->now += 10;
         assert_int_equal(move(f, 1, "tmp", 2, "file", &c), SETTLE_E_FOLDED);
+        assert_false(f->over);
         f->now += QUIET - 1;
         none(f);
         f->now++;
@@ -316,6 +317,23 @@ static void a_new_file_over_a_new_one_leaves_nothing_to_be_gone(void **state) {
         job = next(f, "b");
         assert_int_equal(job.change.count, 3);
         assert_int_equal(job.change.flags & SETTLE_OVER, 0);
+        done(f, &job);
+        none(f);
+}
+
+static void a_new_file_that_leaves_a_recorded_name_says_so(void **state) {
+        Fixture *f = *state;
+        SettleChange c;
+        SettleJob job;
+
+        created(f, 1, "tmp");
+        assert_int_equal(move(f, 1, "tmp", 1, "file", &c), SETTLE_E_FOLDED);    /* over what is recorded */
+        assert_false(f->over);
+        assert_int_equal(move(f, 1, "file", 1, "other", &c), SETTLE_E_FOLDED);
+        assert_true(f->over);
+        f->now += QUIET;
+        job = next(f, "other");
+        assert_int_equal(job.change.count, 3);
         done(f, &job);
         none(f);
 }
@@ -564,6 +582,7 @@ int main(void) {
                 TEST(a_recorded_file_that_moves_is_reported),
                 TEST(what_was_pending_for_a_recorded_file_follows_it),
                 TEST(a_new_file_over_a_new_one_leaves_nothing_to_be_gone),
+                TEST(a_new_file_that_leaves_a_recorded_name_says_so),
                 TEST(a_recorded_file_over_a_new_one_counts_both),
                 TEST(a_flight_whose_name_moves_is_stale_and_goes_along),
                 TEST(a_flight_at_the_new_name_is_stale_too),
