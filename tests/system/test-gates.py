@@ -76,7 +76,8 @@ def the_p99_of_a_ping_is_at_most_a_millisecond():
 
 def a_hundred_thousand_files_take_at_most_forty_mebibytes():
     plain()
-    with tempfile.TemporaryDirectory(prefix='scitrace-gate-') as tree, harness.Daemon() as daemon:
+    memory_disk = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None         # only making the tree is faster there
+    with tempfile.TemporaryDirectory(prefix='scitrace-gate-', dir=memory_disk) as tree, harness.Daemon() as daemon:
         make_tree(tree, DIRECTORIES, FILES)
         daemon.add(tree, 'tree')
         daemon.settle('tree')
