@@ -149,7 +149,7 @@ static Directory *directory_new(int wd, Bytes name) {
         return d;
 }
 
-static void vacate(Table *t, Directory *parent, Bytes name) {
+void table_vacate(Table *t, Directory *parent, Bytes name) {
         Directory *victim = parent ? table_child(t, parent, name) : NULL;
 
         if (victim) {
@@ -174,7 +174,7 @@ int table_add(Table *t, int wd, uint32_t root, Directory *parent, Bytes name, ui
         d->btime = btime;
         if (t->count >= t->buckets)
                 grow(t);
-        vacate(t, parent, name);
+        table_vacate(t, parent, name);
         b = wd_bucket(t, wd);
         d->next_wd = t->by_wd[b];
         t->by_wd[b] = d;
@@ -224,7 +224,7 @@ int table_move(Table *t, Directory *d, Directory *parent, Bytes name, Directory 
         if (!moved)
                 return -ENOMEM;
         table_detach(t, d);
-        vacate(t, parent, name);
+        table_vacate(t, parent, name);
         unhash_wd(t, d);
         moved->root = d->root;
         moved->inode = d->inode;

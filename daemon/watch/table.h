@@ -49,6 +49,8 @@ int table_move(Table *t, Directory *d, Directory *parent, Bytes name, Directory 
 
 /** table_detach() - takes d out of its parent; it and what is below stay known by wd. */
 void table_detach(Table *t, Directory *d);
+/** table_vacate() - detaches what stands at a name, if anything: where it is found again, it is listed again. */
+void table_vacate(Table *t, Directory *parent, Bytes name);
 /** table_remove() - forgets one directory; children are detached. */
 void table_remove(Table *t, Directory *d);
 

@@ -315,6 +315,8 @@ static void examine(Walk *k, const Spot *p, Listed *l) {
         l->fd = identify_directory(p->fd, l->name);
         if (l->fd < 0)
                 l->error = -l->fd;
+        else    /* another directory may have taken the name in between */
+                l->error = -identify_stat(l->fd, "", &l->state);
 }
 
 static void report_listed(Walk *k, Directory *d, const Listed *l) {

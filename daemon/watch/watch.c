@@ -203,6 +203,8 @@ static void on_blurred(Watch *w, Directory *d, const Notice *n, uint32_t count, 
                                 .flags = SETTLE_CONTENT, .count = count };
 
         d->removals++;
+        if (is_directory(n))
+                table_vacate(w->table, d, name_of(n));
         state_touch(w, &notice, now);
 }
 
