@@ -60,6 +60,13 @@ static void report_gone(Watch *w, Directory *d, const Notice *n, Moment now) {
         if (m.GONE.request != 0 || !ignored(w, d, n))
                 state_emit(w, &m, m.GONE.request != 0);
         d->removals++;
+        if (n->mask & IN_MOVED_FROM && change.flags & SETTLE_ARRIVED) {
+                /* What came and went may be gone, or be one side of an exchange with a name that is not watched (yet). */
+                SettleNotice again = { .dir = (uint32_t) d->wd, .name = name_of(n), .origin = ORIGIN_LIVE,
+                                       .flags = SETTLE_NEW | SETTLE_OVER | SETTLE_CONTENT };
+
+                state_touch(w, &again, now);
+        }
 }
 
 static void on_gone(Watch *w, Directory *d, const Notice *n, Moment now) {

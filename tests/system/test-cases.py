@@ -9,7 +9,7 @@ import subprocess
 
 import harness
 from harness import check, compare, equal, need, need_root, skip, snapshot, wait_for, write
-from operations import LINKS, populate, start_writers
+from operations import LINKS, exchange, populate, start_writers
 
 
 class Stage:
@@ -62,6 +62,39 @@ def a_hard_link_outside_is_seen_through_at_the_next_start():
         stage.daemon.settle('t')
         stage.daemon.closed('t')
         stage.rest()
+
+
+def an_exchange_with_a_name_outside():
+    """Both ways: one of them looks to the watcher like a name that came and went."""
+    for name in ('file', 'directory'):
+        for inwards in (False, True):
+            with Stage() as stage:
+                write(stage.at('file'), b'x')
+                os.makedirs(stage.at('directory/below'))
+                os.makedirs(os.path.join(stage.outside, 'a/b'))
+                stage.rest()
+                before = stage.daemon.newest()
+                ends = [os.fsencode(os.path.join(stage.outside, 'a')), os.fsencode(stage.at(name))]
+                exchange(*(ends if inwards else reversed(ends)))
+                stage.rest()
+                check(('create', name) in stage.rows(before) and ('unlink', name) in stage.rows(before),
+                      f'{name} was not replaced: {stage.rows(before)}')
+
+
+def a_file_is_written_to_after_its_name_went_while_it_has_another():
+    with Stage() as stage:
+        write(stage.at('a'), b'1')
+        os.link(stage.at('a'), stage.at('b'))
+        write(stage.at('c'), b'c')
+        stage.rest()
+        for go in (lambda: os.unlink(stage.at('a')), lambda: os.rename(stage.at('c'), stage.at('b'))):
+            os.path.exists(stage.at('d')) or os.link(stage.at('b'), stage.at('d'))
+            with open(stage.at('a' if os.path.exists(stage.at('a')) else 'b'), 'ab', buffering=0) as file:
+                stage.rest()
+                go()
+                stage.daemon.settle('t')
+                file.write(b'more')
+            stage.rest()
 
 
 def a_root_on_a_file_system_that_is_unmounted():
@@ -242,7 +275,8 @@ def too_many_directories_for_the_kernels_limit():
         daemon.abandon()
 
 
-harness.run([a_hard_link_outside_is_seen_through_at_the_next_start, a_root_on_a_file_system_that_is_unmounted,
+harness.run([a_hard_link_outside_is_seen_through_at_the_next_start, an_exchange_with_a_name_outside,
+             a_file_is_written_to_after_its_name_went_while_it_has_another, a_root_on_a_file_system_that_is_unmounted,
              a_root_that_moves_away_and_returns, a_root_that_is_removed_and_made_again,
              a_second_way_to_a_root_by_a_bind_mount_is_refused, a_dataset_that_is_removed_and_added_again_goes_on,
              what_is_removed_is_watched_no_more, ignored_names_are_not_recorded, large_files_get_their_digest_later,
