@@ -73,6 +73,9 @@ static void on_gone(Watch *w, Directory *d, const Notice *n, Moment now) {
         Directory *child = is_directory(n) ? table_child(w->table, d, name_of(n)) : NULL;
 
         report_gone(w, d, n, now);
+        if (n->mask & IN_MOVED_FROM)    /* an exchange with a directory that is not watched yet: one came before it */
+                state_touch(w, &(SettleNotice) { .dir = (uint32_t) d->wd, .name = name_of(n),
+                                                 .flags = SETTLE_CONTENT, .origin = ORIGIN_LIVE }, now);
         if (!child)
                 return;
         if (n->mask & IN_MOVED_FROM)
