@@ -483,8 +483,11 @@ static void root_of_adding(Intake *i, Adding *a, const Feed_ROOT *m) {
                 return;
         }
         d = resume(i, a, m);
-        if (!d && i->error == 0)
+        if (!d && i->error == 0) {
                 d = make_dataset(i, a, m);
+                if (d)
+                        d->first_look = true;
+        }
         if (!d) {
                 refuse(i, a, m, &(IntakeResult) { .outcome = INTAKE_E_FAILED, .error = -EIO });
                 return;

@@ -57,6 +57,7 @@ typedef struct Dataset {
         uint32_t token;                 /* of its root on this feed; 0: not asked to be watched */
         uint32_t walk;                  /* under way; 0: none */
         bool walk_again;                /* a gap opened meanwhile */
+        bool first_look;                /* it was added just now, and not all of its digests are read */
         bool watched;
         uint64_t device;
         int64_t retry_at;               /* µs of CLOCK_MONOTONIC: when to try its root again; 0: not */

@@ -138,6 +138,15 @@ static bool walking(const Intake *i) {
         return i->addings;
 }
 
+/* How the digest's event knows it: gaps stay open until the digests that their walk found wanting are there. */
+static uint8_t digest_origin(Intake *i, int64_t dataset) {
+        const Dataset *d = dataset_find(i, dataset);
+
+        if (d && d->first_look)
+                return ORIGIN_SCAN;
+        return d && gap_on_dataset(i, d) ? ORIGIN_RECONCILE : ORIGIN_LIVE;
+}
+
 static void ask_digest(Intake *i, const StoreLink *link) {
         StoreNode node = { 0 };
 
@@ -145,7 +154,7 @@ static void ask_digest(Intake *i, const StoreLink *link) {
                 return;                 /* the cursor went back past it */
         if (store_node_get(i->store, link->node, &node) == 0 && map_get(&i->dirs, (uint64_t) link->parent, NULL))
                 request_digest(i, link->parent, BYTES(link->name, link->name_size), link->node, node.inode,
-                               node.btime, node.has_digest ? ORIGIN_RECONCILE : ORIGIN_SCAN);
+                               node.btime, digest_origin(i, link->dataset));
         store_node_done(&node);
 }
 
@@ -168,6 +177,8 @@ void requests_pump(Intake *i) {
                         i->wanted_cursor = links[n - 1].node;
                 i->wanted_done = n < PUMP_PAGE;
         }
+        for (size_t n = 0; i->wanted_done && i->asked.count == 0 && n < i->n_datasets; n++)
+                i->datasets[n].first_look = false;
         gaps_settle(i);
 }
 
