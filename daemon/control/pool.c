@@ -98,7 +98,12 @@ static int run(Thread *t, Job *job) {
 
         if (r == 0 && job_cancelled(job))
                 r = -ECANCELED;
-        return r < 0 ? r : job->run(job, t->query);
+        if (r < 0)
+                return r;
+        job->query = t->query;
+        r = job->run(job, t->query);
+        job->query = NULL;
+        return r;
 }
 
 /* Under the mutex, which is let go meanwhile. */
@@ -301,6 +306,7 @@ int job_write(Job *job, const char *data, size_t size) {
 
         pthread_mutex_lock(&p->mutex);
         while (!job->cancelled && !fits(job, size)) {
+                query_release(job->query);
                 p->waiting++;
                 (void) start_another(p);
                 pthread_cond_wait(&p->room, &p->mutex);

@@ -77,7 +77,8 @@
         X(GAPS, "SELECT id, node, cause, since, ifnull(until, 0), ifnull(closed_by, 0) FROM gap WHERE"      \
                 " dataset = ?1")                                                                            \
         X(TOTALS, "SELECT (SELECT count(*) FROM dataset WHERE removed IS NULL), (SELECT max(seq) FROM"      \
-                  " event), (SELECT count(*) FROM gap WHERE closed_by IS NULL), (SELECT count(*) FROM"      \
+                  " event), (SELECT count(*) FROM gap WHERE closed_by IS NULL AND dataset IN (SELECT id"   \
+                  " FROM dataset WHERE removed IS NULL)), (SELECT count(*) FROM"      \
                   " node WHERE wanted = 1 AND links > 0)")                                                  \
         X(PAGES, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")                  \
         X(FORM, "SELECT user_version FROM pragma_user_version")                                             \
