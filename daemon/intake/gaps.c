@@ -87,7 +87,9 @@ void gaps_reconciled(Intake *i, Dataset *d) {
         for (size_t n = 0; n < i->n_gaps; n++) {
                 Gap *g = &i->gaps[n];
 
-                if (g->dataset != d->row.id || g->reconciled || (ends_by_itself(g->cause) && !g->by_walk))
+                bool by_walk = g->by_walk || !ends_by_itself(g->cause) || g->node == d->row.root_node;
+
+                if (g->dataset != d->row.id || g->reconciled || !by_walk)
                         continue;
                 g->reconciled = true;
                 g->limit = 0;

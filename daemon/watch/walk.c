@@ -476,6 +476,8 @@ static void explain_unlisted(Walk *k, int wd, bool root_failed, int error) {
                 return;
         if (root_failed || !d->parent)
                 state_root_lost(k->w, root, place_moved(error) ? CAUSE_ROOT_MOVED : CAUSE_PERMISSION);
+        else if (place_moved(error))    /* it never held still: another walk */
+                state_gap(k->w, 0, (uint32_t) wd, BYTES_NONE, CAUSE_READ_ERROR, -error);
         else
                 explain_unwatched(k->w, (uint32_t) d->parent->wd, BYTES(d->name, d->name_size), -error);
 }

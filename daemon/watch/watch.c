@@ -60,8 +60,8 @@ static void report_gone(Watch *w, Directory *d, const Notice *n, Moment now) {
         if (m.GONE.request != 0 || !ignored(w, d, n))
                 state_emit(w, &m, m.GONE.request != 0);
         d->removals++;
-        if (n->mask & IN_MOVED_FROM && change.flags & SETTLE_ARRIVED) {
-                /* What came and went may be gone, or be one side of an exchange with a name that is not watched (yet). */
+        if (n->mask & IN_MOVED_FROM) {
+                /* It may be gone, or be one side of an exchange with a name that is not watched (yet). */
                 SettleNotice again = { .dir = (uint32_t) d->wd, .name = name_of(n), .origin = ORIGIN_LIVE,
                                        .flags = SETTLE_NEW | SETTLE_OVER | SETTLE_CONTENT };
 
@@ -73,9 +73,6 @@ static void on_gone(Watch *w, Directory *d, const Notice *n, Moment now) {
         Directory *child = is_directory(n) ? table_child(w->table, d, name_of(n)) : NULL;
 
         report_gone(w, d, n, now);
-        if (n->mask & IN_MOVED_FROM)    /* an exchange with a directory that is not watched yet: one came before it */
-                state_touch(w, &(SettleNotice) { .dir = (uint32_t) d->wd, .name = name_of(n),
-                                                 .flags = SETTLE_CONTENT, .origin = ORIGIN_LIVE }, now);
         if (!child)
                 return;
         if (n->mask & IN_MOVED_FROM)
