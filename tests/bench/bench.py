@@ -318,8 +318,8 @@ def machine():
     with open('/proc/cpuinfo', encoding='utf-8') as file:
         model = next((text.partition(':')[2].strip() for text in file if text.startswith('model name')), '?')
     kind = subprocess.run(['stat', '-f', '-c', '%T', tempfile.gettempdir()], check=True, stdout=subprocess.PIPE)
-    return (f'{model}, {os.cpu_count()} cores, Linux {platform.release()}, {kind.stdout.decode().strip()} at '
-            f'{tempfile.gettempdir()}')
+    return (f'{model}, {os.cpu_count()} cores, Linux {platform.release()}, {kind.stdout.decode().strip()}, '
+            f'load average {os.getloadavg()[0]:.1f} before we began')
 
 
 def main():
