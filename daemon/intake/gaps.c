@@ -87,9 +87,7 @@ void gaps_reconciled(Intake *i, Dataset *d) {
         for (size_t n = 0; n < i->n_gaps; n++) {
                 Gap *g = &i->gaps[n];
 
-                bool by_walk = g->by_walk || !ends_by_itself(g->cause) || g->node == d->row.root_node;
-
-                if (g->dataset != d->row.id || g->reconciled || !by_walk)
+                if (g->dataset != d->row.id || g->reconciled || (ends_by_itself(g->cause) && !g->by_walk))
                         continue;
                 g->reconciled = true;
                 g->limit = 0;
@@ -165,11 +163,17 @@ void observe_gap(Intake *i, const Feed_GAP *m) {
                 return;
         if (m->name.data && store_link_find(i->store, (int64_t) node, m->name, &link) == 0)
                 node = (uint64_t) link.node;
-        gap_open(i, d, (int64_t) node, cause, m->from);
         if (m->name.data) {
+                gap_open(i, d, (int64_t) node, cause, m->from);
                 (void) store_node_want(i->store, (int64_t) node, false);        /* it cannot be read for now */
-        } else {
-                (void) gaps_reopened(i, (int64_t) node);
-                dataset_walk(i, d);
+                return;
         }
+        if (gap_on_dataset(i, d)) {     /* that one lasts until the walk that follows */
+                for (size_t n = 0; n < i->n_gaps; n++)
+                        i->gaps[n].reconciled &= i->gaps[n].dataset != d->row.id;
+        } else {
+                gap_open(i, d, (int64_t) node, cause, m->from);
+                (void) gaps_reopened(i, (int64_t) node);
+        }
+        dataset_walk(i, d);
 }
