@@ -191,8 +191,22 @@ static void publish_status(Intake *i, int64_t wanted_count) {
         i->status.pending = i->feed_pending + (int64_t) i->requests.count + wanted_count;
 }
 
+/* Counting costs as much as there is to count: a first look's hundred thousands are counted twice a second, not at
+ * each commit. Exact again once all have been asked for. */
+static int64_t count_wanted(Intake *i) {
+        int64_t now = now_usec(CLOCK_MONOTONIC);
+
+        if (!i->store)
+                return 0;
+        if (i->wanted_done || i->wanted_count < WANTED_FEW || now >= i->wanted_counted + WANTED_EVERY_USEC) {
+                i->wanted_count = store_wanted_count(i->store, INT64_MAX);
+                i->wanted_counted = now;
+        }
+        return i->wanted_count;
+}
+
 static void deliver(Intake *i) {
-        int64_t wanted_count = i->store ? store_wanted_count(i->store, INT64_MAX) : 0;
+        int64_t wanted_count = count_wanted(i);
 
         pthread_mutex_lock(&i->lock);
         publish_status(i, MAX_OF(wanted_count, 0));

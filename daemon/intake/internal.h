@@ -12,6 +12,8 @@
 #include "daemon/intake/observe.h"
 
 enum {
+        WANTED_FEW = 1000,
+        WANTED_EVERY_USEC = 500 * 1000,
         REQUESTS_SENT_MAX = 512,        /* requests under way to the watcher */
         TRANSACTION_MAX = 10000,        /* events after which a transaction is committed */
         TOKEN_NEW = 0x40000000,         /* root tokens of datasets that are being added begin here */
@@ -145,6 +147,7 @@ struct Intake {
         Request *first, *last, *unsent; /* open requests in the order of their ids; the first not sent */
         unsigned n_sent;
         int64_t wanted_cursor;          /* digests of nodes up to here have been asked for */
+        int64_t wanted_count, wanted_counted;   /* and how many, as of when (CLOCK_MONOTONIC) */
         bool wanted_done;               /* ... and there are no others */
         Settling *settlings;
         int64_t feed_pending;           /* what the watcher last said */
