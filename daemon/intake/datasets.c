@@ -123,6 +123,7 @@ static void ask_watch(Intake *i, uint32_t token, uint32_t walk, uint8_t origin, 
 static void watch_dataset(Intake *i, Dataset *d) {
         d->token = (uint32_t) d->row.id;
         d->walk = i->next_walk++;
+        d->walked_seq = store_last_seq(i->store);
         d->walk_again = false;
         d->retry_at = 0;
         ask_watch(i, d->token, d->walk, ORIGIN_RECONCILE, BYTES(d->row.root, d->row.root_size));
@@ -184,6 +185,7 @@ void dataset_walk(Intake *i, Dataset *d) {
                 return;
         }
         d->walk = i->next_walk++;
+        d->walked_seq = store_last_seq(i->store);
         m.WALK = (Feed_WALK) { .root = d->token, .origin = ORIGIN_RECONCILE, .walk = d->walk };
         intake_request(i, &m);
 }
@@ -494,6 +496,7 @@ static void root_of_adding(Intake *i, Adding *a, const Feed_ROOT *m) {
         }
         d->token = a->token;
         d->walk = a->walk;
+        d->walked_seq = store_last_seq(i->store);
         d->watched = true;
         d->device = m->device;
         log_event(LOG_NOTICE, MSG_DATASET_ADDED, 0, "Dataset %s is watched from now on", d->row.name,

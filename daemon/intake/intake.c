@@ -210,7 +210,8 @@ static void deliver(Intake *i) {
 
         pthread_mutex_lock(&i->lock);
         publish_status(i, MAX_OF(wanted_count, 0));
-        i->committed = store_last_seq(i->store);
+        if (i->store)
+                i->committed = store_last_seq(i->store);
         if (i->held) {
                 *i->dones_tail = i->held;
                 i->dones_tail = i->held_tail;
@@ -247,6 +248,39 @@ static void run_backup_done(Intake *i, const Done *d) {
                 ((IntakeBackupFn) c->fn)(c->userdata, d->error, d->number, d->number2);
 }
 
+static void hold_backup(Intake *i, uint64_t ticket, int error, int64_t bytes, int64_t seq) {
+        Done *d = intake_hold(i, run_backup_done);
+
+        if (!d)
+                return;
+        d->ticket = ticket;
+        d->error = error;
+        d->number = bytes;
+        d->number2 = seq;
+}
+
+/* A snapshot is not made within a transaction: what came before is committed first. */
+static void run_backup(Intake *i, Work *w) {
+        int64_t bytes = 0, seq = 0;
+        int r = store_commit(i->store);
+
+        if (r != 0)
+                intake_fail(i, r);
+        else
+                r = store_backup(i->store, w->fd, &bytes, &seq);
+        if (i->error == 0 && begin(i) != 0)
+                intake_fail(i, STORE_E_FAILED);
+        hold_backup(i, w->ticket, r > 0 ? -EIO : r, bytes, seq);
+}
+
+static void work_free(Work *w) {
+        if (w->done)
+                w->done(w);
+        free(w->data);
+        free(w->name);
+        free(w);
+}
+
 /* What the transaction promised falls with it; callers get the error, requests are not sent. */
 static void drop_held(Intake *i, int error) {
         Done *kept = NULL, **tail = &kept;
@@ -267,6 +301,31 @@ static void drop_held(Intake *i, int error) {
         i->held_tail = kept ? tail : &i->held;
 }
 
+static void refuse(Intake *i, Work *w, int error) {
+        if (w->run == run_backup)
+                hold_backup(i, w->ticket, error, 0, 0);
+        else
+                intake_finish(i, w->ticket, &(IntakeResult) { .outcome = INTAKE_E_FAILED, .error = error });
+}
+
+/* Until the store may work again: who asks is answered at once that it does not. */
+static void wait_refusing(Intake *i, int error) {
+        Work *works;
+
+        pthread_mutex_lock(&i->lock);
+        works = STEAL(i->works);
+        i->works_tail = &i->works;
+        pthread_mutex_unlock(&i->lock);
+        for (Work *w = works, *next; w; w = next) {
+                next = w->next;
+                refuse(i, w, error);
+                work_free(w);
+        }
+        settlings_tick(i, now_usec(CLOCK_MONOTONIC));
+        deliver(i);
+        (void) clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec) { .tv_sec = RETRY_SECONDS }, NULL);
+}
+
 static int open_anew(Intake *i) {
         CLEANUP(freep) char *path = strdup(store_path(i->store));
         Store *store = NULL;
@@ -280,8 +339,7 @@ static int open_anew(Intake *i) {
         do {
                 r = store_open(path, &store);
                 if (r != 0)
-                        (void) clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec) { .tv_sec = RETRY_SECONDS },
-                                               NULL);
+                        wait_refusing(i, -EIO);
         } while (r != 0 && !__atomic_load_n(&i->stop, __ATOMIC_RELAXED));
         i->store = store;
         return r;
@@ -322,7 +380,8 @@ static void recover(Intake *i) {
                                 break;
                 }
                 store_rollback(i->store);
-                (void) clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec) { .tv_sec = RETRY_SECONDS }, NULL);
+                drop_held(i, full ? -ENOSPC : -EIO);
+                wait_refusing(i, full ? -ENOSPC : -EIO);
         } while (!__atomic_load_n(&i->stop, __ATOMIC_RELAXED));
         i->error = 0;
         set_degraded(i, NULL);
@@ -355,39 +414,6 @@ static void finish_transaction(Intake *i) {
         deliver(i);
 }
 
-static void hold_backup(Intake *i, uint64_t ticket, int error, int64_t bytes, int64_t seq) {
-        Done *d = intake_hold(i, run_backup_done);
-
-        if (!d)
-                return;
-        d->ticket = ticket;
-        d->error = error;
-        d->number = bytes;
-        d->number2 = seq;
-}
-
-/* A snapshot is not made within a transaction: what came before is committed first. */
-static void run_backup(Intake *i, Work *w) {
-        int64_t bytes = 0, seq = 0;
-        int r = store_commit(i->store);
-
-        if (r != 0)
-                intake_fail(i, r);
-        else
-                r = store_backup(i->store, w->fd, &bytes, &seq);
-        if (i->error == 0 && begin(i) != 0)
-                intake_fail(i, STORE_E_FAILED);
-        hold_backup(i, w->ticket, r > 0 ? -EIO : r, bytes, seq);
-}
-
-static void work_free(Work *w) {
-        if (w->done)
-                w->done(w);
-        free(w->data);
-        free(w->name);
-        free(w);
-}
-
 static void run_works(Intake *i, Work *works) {
         bool open = false;
 
@@ -402,11 +428,8 @@ static void run_works(Intake *i, Work *works) {
                 open = true;
                 if (i->error == 0)
                         w->run(i, w);
-                else if (w->run == run_backup)
-                        hold_backup(i, w->ticket, -EIO, 0, 0);
                 else
-                        intake_finish(i, w->ticket,
-                                      &(IntakeResult) { .outcome = INTAKE_E_FAILED, .error = -EIO });
+                        refuse(i, w, -EIO);
                 work_free(w);
                 if (i->appended >= TRANSACTION_MAX || i->error != 0) {
                         finish_transaction(i);

@@ -58,6 +58,7 @@ typedef struct Dataset {
         StoreDataset row;
         uint32_t token;                 /* of its root on this feed; 0: not asked to be watched */
         uint32_t walk;                  /* under way; 0: none */
+        int64_t walked_seq;             /* newest event when its last walk was asked for */
         bool walk_again;                /* a gap opened meanwhile */
         bool first_look;                /* it was added just now, and not all of its digests are read */
         bool watched;

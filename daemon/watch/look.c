@@ -71,7 +71,9 @@ static void look_at_name(Watch *w, const Spot *p, const SettleJob *job, Sight *r
 
         ret->what = SIGHT_STATE;
         if (r == -ENOENT) {
-                ret->what = job->change.tries < TRIES_GONE ? SIGHT_AGAIN : SIGHT_GONE;
+                /* Who asks after a walk asks for what is; a notice may still be on its way. */
+                ret->what = job->change.origin == ORIGIN_LIVE && job->change.tries < TRIES_GONE ? SIGHT_AGAIN :
+                                                                                                  SIGHT_GONE;
                 return;
         }
         if (r < 0) {
