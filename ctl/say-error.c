@@ -39,6 +39,10 @@ static const Sentence cannot_watch[] = {
         { "watched", STATUS_FAILED,
           "{path} is watched already, as dataset {dataset}; see 'scitracectl datasets'", NULL },
         { "not-absolute", STATUS_FAILED, "{path} is not an absolute path", NULL },
+        { "own", STATUS_FAILED,
+          "{path} is where scitrace keeps its record: each event would make the next; a tree that holds it "
+          "can be watched, and leaves it out",
+          NULL },
         { NULL, STATUS_FAILED, "cannot watch {path}: {message}", NULL },
 };
 

@@ -29,6 +29,8 @@ static const Reason reasons[] = {
         { INTAKE_E_WATCHED, "watched", "%1$s is watched already, as dataset '%2$s'." },
         { INTAKE_E_NOT_ABSOLUTE, "not-absolute",
           "%1$s is not an absolute path; give one that begins with /." },
+        { INTAKE_E_OWN, "own",
+          "%1$s holds scitrace's own record, which would have no end; give it a tree of yours." },
 };
 
 static json_t *sentence(const char *format, ...) PRINTF_LIKE(1, 2);

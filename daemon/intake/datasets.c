@@ -342,6 +342,8 @@ static IntakeOutcome outcome_of(uint32_t error) {
                 return INTAKE_E_PERMISSION;
         case EBUSY:
                 return INTAKE_E_WATCHED;
+        case EDEADLK:
+                return INTAKE_E_OWN;
         default:
                 return INTAKE_E_FAILED;
         }

@@ -22,6 +22,7 @@ typedef enum IntakeOutcome {
         INTAKE_E_AROUND,                /* dataset: the one inside it */
         INTAKE_E_WATCHED,               /* dataset: its name */
         INTAKE_E_NOT_ABSOLUTE,
+        INTAKE_E_OWN,                   /* where our record is: each event would make the next */
         INTAKE_E_NOT_SETTLED,           /* pending, stalled */
         INTAKE_E_FAILED,                /* error: negative errno */
 } IntakeOutcome;

@@ -597,7 +597,7 @@ static bool answer_watch(Walk *k) {
         if (!root)
                 wd = -ENOENT;           /* not wanted any more */
         else if (fd >= 0)
-                wd = watch_root(k->w, root, fd, &state);
+                wd = excluded(k->w, &state) ? -EDEADLK : watch_root(k->w, root, fd, &state);
         if (wd > 0)
                 m.ROOT.dir = (uint32_t) wd;
         else

@@ -64,6 +64,8 @@ def roots_that_cannot_be_watched():
         os.mkdir(other)
         refused(daemon.ctl_run('add', other, '--name', 'lab'), FAILED, 'lab')
         refused(daemon.ctl_run('add', other, '--name', 'a/b'), FAILED, 'a/b')
+        for own in (daemon.state, os.path.join(daemon.state, 'run')):
+            refused(daemon.ctl_run('add', own), FAILED, own, 'record')
         equal([row['name'] for row in daemon.ctl('datasets')], ['lab'], 'datasets after the refusals')
 
 

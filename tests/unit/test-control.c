@@ -262,6 +262,7 @@ static void every_outcome_of_add_has_its_error_and_a_sentence(void **state) {
                 { INTAKE_E_WATCHED, "o", "org.scitrace.Datasets.CannotWatch", "watched", "'o'" },
                 { INTAKE_E_NOT_ABSOLUTE, NULL, "org.scitrace.Datasets.CannotWatch", "not-absolute",
                   "absolute" },
+                { INTAKE_E_OWN, NULL, "org.scitrace.Datasets.CannotWatch", "own", "own record" },
                 { INTAKE_E_FAILED, NULL, "org.scitrace.Service.Failed", NULL, "No space left" },
         };
         Server *s = *state;
