@@ -10,6 +10,7 @@
 
 #include "config.h"
 #include "daemon/control/control.h"
+#include "daemon/control/listen.h"
 #include "daemon/intake/intake.h"
 #include "daemon/metrics/metrics.h"
 #include "daemon/store/store.h"
@@ -24,11 +25,12 @@
 enum {
         FLUSH_SECONDS = 300,            /* between two writings of the open metrics chunks */
         STOP_SETTLE_MSEC = 1500,        /* what is under way when we are asked to stop gets so long to arrive */
+        SOCKET_CHECK_SECONDS = 10,      /* between two looks whether the control socket is still there */
         PIDS_MAX = 16,
 };
 
 typedef struct Options {
-        int mode;                       /* PlaceMode, or -1: not said */
+        PlaceMode mode;
         const char *state, *socket;
 } Options;
 
@@ -43,7 +45,9 @@ typedef struct Daemon {                 /* in the order in which they are made *
         Watchers *watchers;
         Metrics *metrics;
         Control *control;
-        sd_event_source *sample_source;
+        sd_event_source *sample_source, *socket_source;
+        Listen listen;                  /* the control socket, if it is our own */
+        bool socket_lost;               /* and has been told so */
         int64_t flushed;
         bool stopping;
 } Daemon;
@@ -58,7 +62,7 @@ static void help(void) {
                "  --log-level LEVEL    Least important level that is logged (err ... debug)\n"
                "  -h, --help           Show this\n"
                "      --version        Show the version\n\n"
-               "Without --system or --user: user mode, unless systemd started it as a system service.\n"
+               "Without --system: user mode.\n"
                "See scitraced(8) and scitraced.conf(5).\n");
 }
 
@@ -128,7 +132,7 @@ static int find_place(Daemon *d, const Options *o) {
         int r;
 
         place_environment(getuid(), &environment);
-        r = place_new((PlaceMode) o->mode, o->state, &environment, &d->place);
+        r = place_new(o->mode, o->state, &environment, &d->place);
         if (r == PLACE_E_NO_HOME)
                 return log_event(LOG_ERR, MSG_NONE, -ENOENT,
                                  "No home folder is known, so there is no place for the record; name one with --state");
@@ -308,29 +312,77 @@ static int start_metrics(Daemon *d) {
         return r < 0 ? log_event(LOG_ERR, MSG_NONE, r, "The machine's metrics cannot be read") : 0;
 }
 
-/* The socket that systemd hands over, else our own at the place's path. */
-static int open_socket(Daemon *d) {
-        struct sockaddr_un address;
-        int fd, folder = -1, r = sd_listen_fds(1);
-        mode_t mask;
+static int open_socket(Daemon *d, int *ret_fd) {
+        int r = listen_open(d->place->socket, d->place->mode == PLACE_SYSTEM, ret_fd, &d->listen);
 
-        if (r == 1)
-                return SD_LISTEN_FDS_START;
+        if (d->socket_lost)
+                return r > 0 ? -EADDRINUSE : r;         /* tried again and again; why not is said once */
+        if (r == LISTEN_E_ANSWERED)
+                return log_event(LOG_ERR, MSG_NONE, -EADDRINUSE,
+                                 "Another process listens on %s; end it, or name another socket with --socket",
+                                 d->place->socket);
+        if (r == LISTEN_E_OCCUPIED)
+                return log_event(LOG_ERR, MSG_NONE, -ENOTSOCK,
+                                 "%s is something else than a control socket, and is left alone; name another with "
+                                 "--socket", d->place->socket);
+        return r < 0 ? log_event(LOG_ERR, MSG_NONE, r, "The control socket %s cannot be made", d->place->socket) : 0;
+}
+
+static int make_folder(const char *path) {
+        return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* Others can remove it; without it nobody could ask us, or tell us to watch another tree. */
+static int renew_socket(Daemon *d) {
+        int fd = -1, r = make_folder(d->place->runtime);
+
+        if (r < 0 && d->place->mode == PLACE_USER) {    /* XDG_RUNTIME_DIR itself is gone: not ours to make */
+                r = place_move_socket(d->place);
+                d->exclude[1] = d->place->runtime;
+                if (r == 0)
+                        r = make_folder(d->place->runtime);
+        }
+        if (r == 0)
+                r = open_socket(d, &fd);
+        if (r == 0)
+                r = control_relisten(d->control, fd);
+        if (r < 0) {
+                closep(&fd);
+                return r;
+        }
+        return place_lock_write(d->place, d->lock_fd);
+}
+
+static int on_socket_check(sd_event_source *source, uint64_t usec, void *userdata) {
+        Daemon *d = userdata;
+
+        if (listen_lost(&d->listen, d->place->socket)) {
+                if (!d->socket_lost)
+                        log_event(LOG_WARNING, MSG_SOCKET_LOST, 0, "%s was removed, making another control socket",
+                                  d->place->socket, "SCITRACE_SOCKET=%s", d->place->socket);
+                d->socket_lost = renew_socket(d) < 0;
+                if (!d->socket_lost)
+                        log_event(LOG_NOTICE, MSG_NONE, 0, "scitraced answers on %s again", d->place->socket);
+        }
+        (void) sd_event_source_set_time(source, usec + SOCKET_CHECK_SECONDS * USEC_PER_SEC);
+        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* The socket that systemd hands over and takes care of, else our own at the place's path. */
+static int find_socket(Daemon *d, int *ret_fd) {
+        int r = sd_listen_fds(1);
+
+        if (r == 1) {
+                *ret_fd = SD_LISTEN_FDS_START;
+                return 0;
+        }
         if (r != 0)
                 return r < 0 ? r : -EINVAL;
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0)
-                return -errno;
-        r = place_address(d->place->socket, &address, &folder);
-        (void) unlink(d->place->socket);        /* ours, of an earlier run: we hold the lock */
-        mask = umask(d->place->mode == PLACE_USER ? 0077 : 0);
-        if (r == 0 && (bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 || listen(fd, 64) < 0))
-                r = -errno;
-        umask(mask);
-        closep(&folder);
-        if (r < 0)
-                close(fd);
-        return r < 0 ? r : fd;
+        r = open_socket(d, ret_fd);
+        if (r == 0)
+                r = sd_event_add_time_relative(d->event, &d->socket_source, CLOCK_MONOTONIC,
+                                               SOCKET_CHECK_SECONDS * USEC_PER_SEC, USEC_PER_SEC, on_socket_check, d);
+        return r;
 }
 
 static int start_control(Daemon *d) {
@@ -344,14 +396,18 @@ static int start_control(Daemon *d) {
                 .metrics = d->metrics,
         };
         CLEANUP(freep) char *path = NULL;
-        int fd = open_socket(d), r = fd;
+        int fd = -1, r = find_socket(d, &fd);
 
-        if (fd >= 0 && asprintf(&path, "%s/scitrace.db", d->place->state) < 0)
+        if (r >= 0 && asprintf(&path, "%s/scitrace.db", d->place->state) < 0)
                 r = -ENOMEM;
         config.store_path = path;
         if (r >= 0)
                 r = control_new(d->event, fd, &config, &d->control);
-        return r < 0 ? log_event(LOG_ERR, MSG_NONE, r, "The control socket %s cannot be opened", d->place->socket) : 0;
+        if (r < 0) {
+                closep(&fd);
+                return log_event(LOG_ERR, MSG_NONE, r, "Nobody can be answered");
+        }
+        return 0;
 }
 
 /* Asked to stop: what was noticed is recorded first, within reason, so that the gap begins now and not earlier. */
@@ -420,6 +476,7 @@ static void stop(Daemon *d, bool clean) {
                 flush_metrics(d);
         metrics_free(d->metrics);
         sd_event_source_disable_unref(d->sample_source);
+        sd_event_source_disable_unref(d->socket_source);
         watchers_free(d->watchers);
         free(d->program);
         intake_free(d->intake, clean);

@@ -18,7 +18,8 @@
         X(STORE_FULL,       "e6869fe61e2d41be936df94c7c03af3a") /* SCITRACE_STORE= */                    \
         X(STORE_FAILED,     "ba166d83cbf341ef980b0fe6cb05ba50") /* SCITRACE_STORE= */                    \
         X(BAD_POLICY_VALUE, "692045e0217d40a6a8d24cda23c66855") /* SCITRACE_FILE=, SCITRACE_LINE= */     \
-        X(OVERFLOW,         "d2bd688df1d9454b90dcf6b0bfe04ab2")
+        X(OVERFLOW,         "d2bd688df1d9454b90dcf6b0bfe04ab2")                                          \
+        X(SOCKET_LOST,      "0945dd8a446748389db010c93d4d6287") /* SCITRACE_SOCKET= */
 
 #define LOG_ID_ENUM_ITEM(name, hex) MSG_##name,
 typedef enum LogId { MSG_NONE, LOG_ID_TABLE(LOG_ID_ENUM_ITEM) MSG_COUNT } LogId;

@@ -163,9 +163,21 @@ static int lock_read(int fd, pid_t *ret_pid, char **ret_socket) {
         return 0;
 }
 
+int place_lock_write(const Place *p, int fd) {
+        char text[PATH_MAX + 32];
+        int n = snprintf(text, sizeof(text), "%d\n%s\n", (int) getpid(), p->socket);
+
+        if (n < 0 || (size_t) n >= sizeof(text))
+                return -ENAMETOOLONG;
+        if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t) n, 0) < 0)
+                return -errno;
+        return 0;
+}
+
 int place_lock(const Place *p, int *ret_fd, pid_t *ret_pid) {
         struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
         CLEANUP(closep) int fd = -1;
+        int r;
 
         assert(p && ret_fd && ret_pid);
         fd = open(p->lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -177,9 +189,25 @@ int place_lock(const Place *p, int *ret_fd, pid_t *ret_pid) {
                 (void) lock_read(fd, ret_pid, NULL);
                 return PLACE_E_HELD;
         }
-        if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n%s\n", (int) getpid(), p->socket) < 0)
-                return -errno;
+        r = place_lock_write(p, fd);
+        if (r < 0)
+                return r;
         *ret_fd = STEAL_FD(fd);
+        return 0;
+}
+
+int place_move_socket(Place *p) {
+        char *runtime = join(p->state, "/run", ""), *socket = join(p->state, "/run", "/control.sock");
+
+        if (!runtime || !socket) {
+                free(runtime);
+                free(socket);
+                return -ENOMEM;
+        }
+        free(p->runtime);
+        free(p->socket);
+        p->runtime = runtime;
+        p->socket = socket;
         return 0;
 }
 

@@ -4,11 +4,12 @@
 
 /* call: one call of a client, from the request to the last reply: what a method has in its hands. It belongs
  * to the main thread, but to a query thread while `run` runs there.
- * May use: lib daemon/query, and the daemon/control files above it: connection, emit, peer, pool. */
+ * May use: lib daemon/query, and the daemon/control files above it: connection, emit, memory, peer, pool. */
 
 #include "daemon/control/connection.h"
 #include "daemon/control/control.h"
 #include "daemon/control/emit.h"
+#include "daemon/control/memory.h"
 #include "daemon/control/peer.h"
 #include "daemon/control/pool.h"
 #include "lib/varlink.h"
@@ -37,6 +38,7 @@ typedef struct Service {
         int64_t seq;                    /* the newest event that is committed; 0: none seen yet */
         MethodCount counts[METHODS_MAX]; /* in the order of methods_at() */
         Call *orphans;                  /* calls whose client is gone and that something still works on */
+        MemoryRecent memory;            /* of the daemon and its watchers; any thread */
 } Service;
 
 typedef enum CallNext {

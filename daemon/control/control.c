@@ -249,6 +249,7 @@ int control_new(sd_event *event, int listen_fd, const ControlConfig *config, Con
         k->config.mode = k->mode;
         k->service.config = &k->config;
         k->service.started = now_usec(CLOCK_MONOTONIC);
+        k->service.memory.lock = (pthread_mutex_t) PTHREAD_MUTEX_INITIALIZER;
         rights_init(&k->rights, config->owner, config->admin_group);
         r = k->store_path && k->mode ? interfaces_new(&k->interfaces) : -ENOMEM;
         if (r >= 0)
@@ -263,6 +264,16 @@ int control_new(sd_event *event, int listen_fd, const ControlConfig *config, Con
         }
         intake_on_commit(config->intake, on_commit, k);
         *ret = k;
+        return 0;
+}
+
+int control_relisten(Control *k, int listen_fd) {
+        int r = sd_event_source_set_io_fd(k->listen, listen_fd);
+
+        if (r < 0)
+                return r;
+        closep(&k->listen_fd);
+        k->listen_fd = listen_fd;
         return 0;
 }
 

@@ -38,3 +38,17 @@ int64_t memory_of(const pid_t *pids, int n) {
         }
         return sum;
 }
+
+int64_t memory_recent(MemoryRecent *m, const pid_t *pids, int n, int64_t now) {
+        int64_t bytes;
+
+        pthread_mutex_lock(&m->lock);
+        if (!m->known || now - m->at > MEMORY_RECENT_USEC) {
+                m->bytes = memory_of(pids, n);
+                m->at = now;
+                m->known = true;
+        }
+        bytes = m->bytes;
+        pthread_mutex_unlock(&m->lock);
+        return bytes;
+}

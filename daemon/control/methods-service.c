@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "daemon/control/args.h"
-#include "daemon/control/memory.h"
 #include "daemon/control/methods.h"
 #include "daemon/control/outcome.h"
 
@@ -50,11 +49,13 @@ static int describe_run(Call *c, Query *q) {
         const Describe *d = c->state;
         QueryTotals t;
         json_t *reply;
+        int64_t memory;
         int r;
 
         r = query_totals(q, &t);
         if (r != 0)
                 return r;
+        memory = memory_recent(&c->service->memory, d->pids, d->n_pids, now_usec(CLOCK_MONOTONIC));
         reply = json_pack("{ss ss ss* ss si sI sI sI sI sI sI sI ss sI sI sI sI}",
                           "version", PACKAGE_VERSION,
                           "state", d->degraded ? "degraded" : "running",
@@ -67,7 +68,7 @@ static int describe_run(Call *c, Query *q) {
                           "gapsOpen", (json_int_t) t.gaps_open,
                           "pending", (json_int_t) d->status.pending,
                           "storeBytes", (json_int_t) t.store_bytes,
-                          "memoryBytes", (json_int_t) memory_of(d->pids, d->n_pids),
+                          "memoryBytes", (json_int_t) memory,
                           "storePath", config->store_path,
                           "watches", (json_int_t) d->status.watches,
                           "overflows", (json_int_t) d->status.overflows,

@@ -63,6 +63,19 @@ static void another_state_folder_has_a_socket_of_its_own(void **state) {
         place_free(p);
 }
 
+static void a_socket_whose_folder_went_moves_into_the_state_folder(void **state) {
+        const PlaceEnvironment e = { .home = "/home/a", .runtime_dir = "/r" };
+        Place *p = NULL;
+
+        (void) state;
+        assert_int_equal(place_new(PLACE_USER, NULL, &e, &p), 0);
+        assert_string_equal(p->socket, "/r/scitrace/control.sock");
+        assert_int_equal(place_move_socket(p), 0);
+        assert_string_equal(p->runtime, "/home/a/.local/state/scitrace/run");
+        assert_string_equal(p->socket, "/home/a/.local/state/scitrace/run/control.sock");
+        place_free(p);
+}
+
 static void a_runtime_folder_that_is_not_private_is_not_used(void **state) {
         char folder[] = "/tmp/scitrace-unit-XXXXXX";
         PlaceEnvironment e;
@@ -119,6 +132,13 @@ static void the_lock_is_held_once_and_says_by_whom_and_where(void **state) {
         assert_int_equal(place_holder(p, &pid, &socket), 0);
         assert_int_equal(pid, getpid());
         assert_string_equal(socket, p->socket);
+
+        free(p->socket);
+        p->socket = strdup("/elsewhere");
+        assert_int_equal(place_lock_write(p, fd), 0);
+        free(STEAL(socket));
+        assert_int_equal(place_holder(p, &pid, &socket), 0);
+        assert_string_equal(socket, "/elsewhere");
         close(fd);
         assert_int_equal(place_holder(p, &pid, &socket), PLACE_E_FREE);
         assert_int_equal(place_lock(p, &fd, &pid), 0);
@@ -175,6 +195,7 @@ int main(void) {
                 cmocka_unit_test(a_user_has_xdg_places_or_the_home),
                 cmocka_unit_test(another_state_folder_has_a_socket_of_its_own),
                 cmocka_unit_test(a_runtime_folder_that_is_not_private_is_not_used),
+                cmocka_unit_test(a_socket_whose_folder_went_moves_into_the_state_folder),
                 cmocka_unit_test(without_home_the_passwd_entry_is_asked),
                 cmocka_unit_test(the_lock_is_held_once_and_says_by_whom_and_where),
                 cmocka_unit_test(a_local_folder_is_local_even_before_it_exists),
