@@ -172,17 +172,24 @@ static int on_child(sd_event_source *source, const siginfo_t *si, void *userdata
         return 0;                       /* what is left in the feed is read first; then it ends */
 }
 
-static void learn_pid(Watchers *w, const uint8_t *data, size_t size) {
+/* The first frame says who it is. After an upgrade the watcher that systemd starts may be newer than we are. */
+static bool greet(Watchers *w, const uint8_t *data, size_t size) {
         size_t offset = 0;
         FeedMessage m;
 
-        if (feed_next(BYTES(data, size), &offset, &m) == 1 && m.type == FEED_HELLO)
+        if (feed_next(BYTES(data, size), &offset, &m) == 1 && m.type == FEED_HELLO &&
+            m.HELLO.version == FEED_VERSION) {
                 w->pid = (pid_t) m.HELLO.pid;
+                return true;
+        }
+        log_event(LOG_ERR, MSG_WATCHER_LOST, 0,
+                  "A watcher of another version answered; nothing is watched until scitraced is restarted");
+        return false;
 }
 
 static int on_feed(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         Watchers *w = userdata;
-        uint8_t *data;
+        uint8_t *data, *fit;
         ssize_t n;
 
         (void) source;
@@ -203,10 +210,12 @@ static int on_feed(sd_event_source *source, int fd, uint32_t events, void *userd
                 disconnect(w, CAUSE_WATCHER_LOST);
                 return 0;
         }
-        if (w->pid == 0)
-                learn_pid(w, data, (size_t) n);
-        uint8_t *fit = realloc(data, (size_t) n);
-
+        if (w->pid == 0 && !greet(w, data, (size_t) n)) {
+                free(data);
+                disconnect(w, CAUSE_WATCHER_LOST);
+                return 0;
+        }
+        fit = realloc(data, (size_t) n);
         (void) intake_feed_frame(w->intake, fit ? fit : data, (size_t) n);
         return 0;
 }
