@@ -11,8 +11,8 @@
 #include "daemon/identify/identify.h"
 #include "daemon/watch/watch.h"
 
-/* scitrace-watch: reads datasets, tells scitraced what moved. Started by scitraced or by systemd with a connected
- * SOCK_SEQPACKET socket as descriptor 3: its feed. When the feed ends, it ends. */
+/* scitrace-watch: reads datasets, tells scitraced what moved. Started by scitraced or by systemd with a
+ * connected SOCK_SEQPACKET socket as descriptor 3: its feed. When the feed ends, it ends. */
 
 enum { FEED_FD = 3, IDLE_MSEC = 1000 };
 
@@ -24,7 +24,8 @@ typedef struct Feed {
 } Feed;
 
 static int send_hello(void) {
-        FeedMessage hello = { .type = FEED_HELLO, .HELLO = { .version = FEED_VERSION, .pid = (uint32_t) getpid() } };
+        FeedMessage hello = { .type = FEED_HELLO,
+                              .HELLO = { .version = FEED_VERSION, .pid = (uint32_t) getpid() } };
         uint8_t frame[256];
         size_t size = 0;
         int r = feed_add(frame, &size, &hello);
@@ -134,17 +135,18 @@ int main(int argc, char **argv) {
                         puts(PACKAGE_STRING);
                         return 0;
                 }
-                printf("scitrace-watch is started by scitraced or systemd; there is nothing to run by hand.\n"
-                       "See scitrace-watch(8).\n");
+                puts("scitrace-watch is started by scitraced or systemd; there is nothing to run by hand.\n"
+                     "See scitrace-watch(8).");
                 return c == 'h' ? 0 : 2;
         }
         if (!check_feed()) {
-                fprintf(stderr, "scitrace-watch: descriptor 3 is not a feed; scitraced starts this program, see "
-                                "scitrace-watch(8).\n");
+                fprintf(stderr,
+                        "scitrace-watch: descriptor 3 is not a feed; scitraced starts this program, see "
+                        "scitrace-watch(8).\n");
                 return 2;
         }
         signal(SIGPIPE, SIG_IGN);
-        signal(SIGINT, SIG_IGN);        /* from a terminal it is meant for scitraced, and our feed ends with it */
+        signal(SIGINT, SIG_IGN); /* from a terminal it is meant for scitraced, and our feed ends with it */
         r = watch();
         if (r < 0)
                 fprintf(stderr, "scitrace-watch: %s; scitraced starts another one.\n", strerror(-r));

@@ -19,12 +19,12 @@
 #include "lib/place.h"
 #include "policy/policy.h"
 
-/* scitraced: keeps the record, answers questions about it, samples the machine. It opens nothing in a dataset:
- * scitrace-watch does, and tells it what it saw. */
+/* scitraced: keeps the record, answers questions about it, samples the machine. It opens nothing in a
+ * dataset: scitrace-watch does, and tells it what it saw. */
 
 enum {
         FLUSH_SECONDS = 300,            /* between two writings of the open metrics chunks */
-        STOP_SETTLE_MSEC = 1500,        /* what is under way when we are asked to stop gets so long to arrive */
+        STOP_SETTLE_MSEC = 1500,        /* when asked to stop, what is under way gets so long to arrive */
         SOCKET_CHECK_SECONDS = 10,      /* between two looks whether the control socket is still there */
         PIDS_MAX = 16,
 };
@@ -94,8 +94,8 @@ static int parse_options(int argc, char **argv, Options *ret) {
                 case 'l':
                         if (log_set_level(optarg) == 0)
                                 break;
-                        fprintf(stderr, "scitraced: %s is not a log level; use err, warning, notice, info or debug.\n",
-                                optarg);
+                        fprintf(stderr, "scitraced: %s is not a log level; "
+                                        "use err, warning, notice, info or debug.\n", optarg);
                         return -2;
                 case 'h':
                         help();
@@ -108,7 +108,8 @@ static int parse_options(int argc, char **argv, Options *ret) {
                         return -2;
                 }
         if (optind < argc) {
-                fprintf(stderr, "scitraced: it takes no argument like %s; try scitraced --help.\n", argv[optind]);
+                fprintf(stderr, "scitraced: it takes no argument like %s; try scitraced --help.\n",
+                        argv[optind]);
                 return -2;
         }
         return 1;
@@ -135,7 +136,8 @@ static int find_place(Daemon *d, const Options *o) {
         r = place_new(o->mode, o->state, &environment, &d->place);
         if (r == PLACE_E_NO_HOME)
                 return log_event(LOG_ERR, MSG_NONE, -ENOENT,
-                                 "No home folder is known, so there is no place for the record; name one with --state");
+                                 "No home folder is known, so there is no place for the record; "
+                                 "name one with --state");
         if (r == 0 && o->socket) {
                 free(d->place->socket);
                 d->place->socket = strdup(o->socket);
@@ -144,8 +146,8 @@ static int find_place(Daemon *d, const Options *o) {
                 r = place_network(d->place->state, &network);
         if (r == 0 && network)
                 return log_event(LOG_ERR, MSG_NONE, -EINVAL,
-                                 "The state folder %s is on a network file system (%s), where a database is not safe; "
-                                 "name a local one with --state DIR", d->place->state, network);
+                                 "The state folder %s is on a network file system (%s), where a database is "
+                                 "not safe; name a local one with --state DIR", d->place->state, network);
         if (r == 0)
                 r = place_make(d->place);
         if (r < 0)
@@ -161,8 +163,8 @@ static int find_place(Daemon *d, const Options *o) {
 
 static void warn_policy(void *userdata, const char *file, int line, const char *message) {
         (void) userdata;
-        log_event(LOG_WARNING, MSG_BAD_POLICY_VALUE, 0, "%s:%d: %s", file, line, message, "SCITRACE_FILE=%s", file,
-                  "SCITRACE_LINE=%d", line);
+        log_event(LOG_WARNING, MSG_BAD_POLICY_VALUE, 0, "%s:%d: %s", file, line, message, "SCITRACE_FILE=%s",
+                  file, "SCITRACE_LINE=%d", line);
 }
 
 static int open_store(Daemon *d) {
@@ -173,30 +175,31 @@ static int open_store(Daemon *d) {
         case 0:
                 break;
         case STORE_E_LOCKED:
-                return log_event(LOG_ERR, MSG_NONE, -EBUSY, "Another process has the store in %s open; end it first",
-                                 d->place->state);
+                return log_event(LOG_ERR, MSG_NONE, -EBUSY,
+                                 "Another process has the store in %s open; end it first", d->place->state);
         case STORE_E_NEWER:
                 return log_event(LOG_ERR, MSG_NONE, -EINVAL,
-                                 "The store in %s was made by a newer scitrace; install that version", d->place->state);
+                                 "The store in %s was made by a newer scitrace; install that version",
+                                 d->place->state);
         case STORE_E_OLDER:
                 return log_event(LOG_ERR, MSG_NONE, -EINVAL,
-                                 "The store in %s was made by a pre-release; start a new store: move it away",
+                                 "The store in %s was made by a pre-release; start a new one: move it away",
                                  d->place->state);
         case STORE_E_FOREIGN:
-                return log_event(LOG_ERR, MSG_NONE, -EINVAL, "%s/scitrace.db is not a scitrace store; move it away",
-                                 d->place->state);
+                return log_event(LOG_ERR, MSG_NONE, -EINVAL,
+                                 "%s/scitrace.db is not a scitrace store; move it away", d->place->state);
         case -EPERM:
                 return log_event(LOG_ERR, MSG_NONE, r, "%s is open to others or not yours; 'chmod 700 %s'",
                                  d->place->state, d->place->state);
         default:
-                return log_event(LOG_ERR, MSG_STORE_FAILED, r, "The store in %s cannot be opened", d->place->state,
-                                 "SCITRACE_STORE=%s", d->place->state);
+                return log_event(LOG_ERR, MSG_STORE_FAILED, r, "The store in %s cannot be opened",
+                                 d->place->state, "SCITRACE_STORE=%s", d->place->state);
         }
         r = intake_new(store, &d->intake);
         if (r < 0) {
                 store_close(store);
-                return log_event(LOG_ERR, MSG_STORE_FAILED, r, "The store in %s cannot be used", d->place->state,
-                                 "SCITRACE_STORE=%s", d->place->state);
+                return log_event(LOG_ERR, MSG_STORE_FAILED, r, "The store in %s cannot be used",
+                                 d->place->state, "SCITRACE_STORE=%s", d->place->state);
         }
         return 0;
 }
@@ -318,14 +321,19 @@ static int open_socket(Daemon *d, int *ret_fd) {
         if (d->socket_lost)
                 return r > 0 ? -EADDRINUSE : r;         /* tried again and again; why not is said once */
         if (r == LISTEN_E_ANSWERED)
-                return log_event(LOG_ERR, MSG_NONE, -EADDRINUSE,
-                                 "Another process listens on %s; end it, or name another socket with --socket",
-                                 d->place->socket);
+                return log_event(
+                        LOG_ERR, MSG_NONE, -EADDRINUSE,
+                        "Another process listens on %s; end it, or name another socket with --socket",
+                        d->place->socket);
         if (r == LISTEN_E_OCCUPIED)
-                return log_event(LOG_ERR, MSG_NONE, -ENOTSOCK,
-                                 "%s is something else than a control socket, and is left alone; name another with "
-                                 "--socket", d->place->socket);
-        return r < 0 ? log_event(LOG_ERR, MSG_NONE, r, "The control socket %s cannot be made", d->place->socket) : 0;
+                return log_event(
+                        LOG_ERR, MSG_NONE, -ENOTSOCK,
+                        "%s is something else than a control socket, and is left alone; name another with "
+                        "--socket",
+                        d->place->socket);
+        return r < 0 ? log_event(LOG_ERR, MSG_NONE, r, "The control socket %s cannot be made",
+                                 d->place->socket)
+                     : 0;
 }
 
 static int make_folder(const char *path) {
@@ -336,7 +344,7 @@ static int make_folder(const char *path) {
 static int renew_socket(Daemon *d) {
         int fd = -1, r = make_folder(d->place->runtime);
 
-        if (r < 0 && d->place->mode == PLACE_USER) {    /* XDG_RUNTIME_DIR itself is gone: not ours to make */
+        if (r < 0 && d->place->mode == PLACE_USER) { /* XDG_RUNTIME_DIR itself is gone: not ours to make */
                 r = place_move_socket(d->place);
                 d->exclude[1] = d->place->runtime;
                 if (r == 0)
@@ -358,11 +366,13 @@ static int on_socket_check(sd_event_source *source, uint64_t usec, void *userdat
 
         if (listen_lost(&d->listen, d->place->socket)) {
                 if (!d->socket_lost)
-                        log_event(LOG_WARNING, MSG_SOCKET_LOST, 0, "%s was removed, making another control socket",
-                                  d->place->socket, "SCITRACE_SOCKET=%s", d->place->socket);
+                        log_event(LOG_WARNING, MSG_SOCKET_LOST, 0,
+                                  "%s was removed, making another control socket", d->place->socket,
+                                  "SCITRACE_SOCKET=%s", d->place->socket);
                 d->socket_lost = renew_socket(d) < 0;
                 if (!d->socket_lost)
-                        log_event(LOG_NOTICE, MSG_NONE, 0, "scitraced answers on %s again", d->place->socket);
+                        log_event(LOG_NOTICE, MSG_NONE, 0, "scitraced answers on %s again",
+                                  d->place->socket);
         }
         (void) sd_event_source_set_time(source, usec + SOCKET_CHECK_SECONDS * USEC_PER_SEC);
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -381,7 +391,8 @@ static int find_socket(Daemon *d, int *ret_fd) {
         r = open_socket(d, ret_fd);
         if (r == 0)
                 r = sd_event_add_time_relative(d->event, &d->socket_source, CLOCK_MONOTONIC,
-                                               SOCKET_CHECK_SECONDS * USEC_PER_SEC, USEC_PER_SEC, on_socket_check, d);
+                                               SOCKET_CHECK_SECONDS * USEC_PER_SEC, USEC_PER_SEC,
+                                               on_socket_check, d);
         return r;
 }
 
@@ -410,7 +421,8 @@ static int start_control(Daemon *d) {
         return 0;
 }
 
-/* Asked to stop: what was noticed is recorded first, within reason, so that the gap begins now and not earlier. */
+/* Asked to stop: what was noticed is recorded first, within reason, so that the gap begins now and not
+ * earlier. */
 static void on_settled(void *userdata, const IntakeResult *result) {
         Daemon *d = userdata;
 
@@ -420,6 +432,7 @@ static void on_settled(void *userdata, const IntakeResult *result) {
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
         Daemon *d = userdata;
+        int r;
 
         (void) source;
         (void) si;
@@ -427,9 +440,8 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si,
                 return sd_event_exit(d->event, 0);
         d->stopping = true;
         (void) sd_notify(0, "STOPPING=1\nSTATUS=Recording what is under way");
-        if (watchers_settle(d->watchers, NULL, STOP_SETTLE_MSEC * (int64_t) USEC_PER_MSEC, on_settled, d) < 0)
-                return sd_event_exit(d->event, 0);
-        return 0;
+        r = watchers_settle(d->watchers, NULL, STOP_SETTLE_MSEC * (int64_t) USEC_PER_MSEC, on_settled, d);
+        return r < 0 ? sd_event_exit(d->event, 0) : 0;
 }
 
 static int start_loop(Daemon *d) {
@@ -456,7 +468,8 @@ static int start(Daemon *d, const Options *o) {
         int r = find_place(d, o);
 
         if (r == 0)
-                r = policy_load((const char *const *) d->place->config, getuid(), warn_policy, NULL, &d->policy);
+                r = policy_load((const char *const *) d->place->config, getuid(), warn_policy, NULL,
+                                &d->policy);
         if (r == 0)
                 r = start_loop(d);
         if (r == 0)
@@ -501,7 +514,8 @@ int main(int argc, char **argv) {
                 log_event(LOG_NOTICE, MSG_STARTED, 0, "scitraced %s records into %s and answers on %s",
                           PACKAGE_VERSION, d.place->state, d.place->socket);
                 r = sd_event_loop(d.event);
-                log_event(LOG_NOTICE, MSG_STOPPED, 0, "scitraced stops; what happens until it starts again is a gap");
+                log_event(LOG_NOTICE, MSG_STOPPED, 0,
+                          "scitraced stops; what happens until it starts again is a gap");
         }
         stop(&d, r == 0);
         log_flush();

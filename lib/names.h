@@ -46,8 +46,12 @@ typedef enum Kind { KIND_TABLE(NAMES_ENUM_ITEM_KIND) KIND_NONE = 0 } Kind;
 typedef enum Origin { ORIGIN_TABLE(NAMES_ENUM_ITEM_ORIGIN) ORIGIN_NONE = 0 } Origin;
 typedef enum Cause { CAUSE_TABLE(NAMES_ENUM_ITEM_CAUSE) CAUSE_NONE = 0 } Cause;
 typedef enum Type { TYPE_TABLE(NAMES_ENUM_ITEM_TYPE) TYPE_NONE = 0 } Type;
-typedef enum DigestSource { DIGEST_SOURCE_TABLE(NAMES_ENUM_ITEM_DIGEST_SOURCE) DIGEST_SOURCE_NONE = 0 } DigestSource;
-typedef enum DatasetKind { DATASET_KIND_TABLE(NAMES_ENUM_ITEM_DATASET_KIND) DATASET_KIND_NONE = 0 } DatasetKind;
+typedef enum DigestSource {
+        DIGEST_SOURCE_TABLE(NAMES_ENUM_ITEM_DIGEST_SOURCE) DIGEST_SOURCE_NONE = 0
+} DigestSource;
+typedef enum DatasetKind {
+        DATASET_KIND_TABLE(NAMES_ENUM_ITEM_DATASET_KIND) DATASET_KIND_NONE = 0
+} DatasetKind;
 
 /** X_to_word() - the word of a number, or NULL when the table has no such number.
  *  X_from_word() - the number of a word, or 0. */

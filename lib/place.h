@@ -60,10 +60,11 @@ int place_make(const Place *p);
  *  closed (an open file description lock, fcntl(2)). 0, PLACE_E_HELD (*ret_pid: who, 0 when unknown),
  *  negative errno. */
 int place_lock(const Place *p, int *ret_fd, pid_t *ret_pid);
-/** place_lock_write() - writes p's socket into the lock that this process holds, where it has another one now. */
+/** place_lock_write() - writes p's socket into the lock that this process holds,
+ *  where it has another one now. */
 int place_lock_write(const Place *p, int fd);
-/** place_move_socket() - where p's socket cannot be (its folder went, as XDG_RUNTIME_DIR does at logout), the state
- *  folder's run/ takes it: changes p->socket. 0 or -ENOMEM. */
+/** place_move_socket() - where p's socket cannot be (its folder went, as XDG_RUNTIME_DIR does at logout),
+ *  the state folder's run/ takes it: changes p->socket. 0 or -ENOMEM. */
 int place_move_socket(Place *p);
 /** place_holder() - who holds the lock of p's state folder, and where its socket is (*ret_socket: malloc'd).
  *  Does not disturb a daemon that is just taking it. 0, PLACE_E_FREE, negative errno (-EAGAIN: it is held,

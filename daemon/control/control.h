@@ -35,8 +35,8 @@ typedef struct ControlConfig {
 int control_new(sd_event *event, int listen_fd, const ControlConfig *config, Control **ret);
 Control *control_free(Control *c);
 
-/** control_relisten() - takes over another listening socket in place of the one before, which is closed; connections
- *  stay. 0 or negative errno: nothing is changed, and listen_fd stays the caller's. */
+/** control_relisten() - takes over another listening socket in place of the one before, which is closed;
+ *  connections stay. 0 or negative errno: nothing is changed, and listen_fd stays the caller's. */
 int control_relisten(Control *c, int listen_fd);
 
 #endif

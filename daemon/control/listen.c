@@ -26,7 +26,8 @@ static int clear(const char *path, const struct sockaddr_un *address) {
         return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-static int bind_there(int fd, const char *path, const struct sockaddr_un *address, bool everybody, Listen *ret) {
+static int bind_there(int fd, const char *path, const struct sockaddr_un *address, bool everybody,
+                      Listen *ret) {
         mode_t mask = umask(everybody ? 0 : 0077);
         int r = bind(fd, (const struct sockaddr *) address, sizeof(*address)) < 0 ? -errno : 0;
         struct stat st;

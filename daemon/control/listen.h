@@ -19,8 +19,9 @@ typedef struct Listen {
         ino_t inode;
 } Listen;
 
-/** listen_open() - listens on path, in place of a socket that nobody listens on. everybody: all users may connect,
- *  else only the owner. *ret_fd is a non-blocking SOCK_STREAM socket. 0, LISTEN_E_..., negative errno. */
+/** listen_open() - listens on path, in place of a socket that nobody listens on. everybody: all users may
+ *  connect, else only the owner. *ret_fd is a non-blocking SOCK_STREAM socket. 0, LISTEN_E_...,
+ *  negative errno. */
 int listen_open(const char *path, bool everybody, int *ret_fd, Listen *ret);
 
 /** listen_lost() - path does not lead to that socket any more. */

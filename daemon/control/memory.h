@@ -17,8 +17,8 @@ int64_t memory_of(const pid_t *pids, int n);
 
 enum { MEMORY_RECENT_USEC = 1000 * 1000 };
 
-/** MemoryRecent: the last answer. The kernel walks all of a process for it, so it is kept for a while, for any thread;
- *  zeroed and with PTHREAD_MUTEX_INITIALIZER it is none yet. */
+/** MemoryRecent: the last answer. The kernel walks all of a process for it, so it is kept for a while, for
+ *  any thread; zeroed and with PTHREAD_MUTEX_INITIALIZER it is none yet. */
 typedef struct MemoryRecent {
         pthread_mutex_t lock;
         bool known;

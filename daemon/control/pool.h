@@ -52,8 +52,8 @@ size_t pool_take(Job *job, char **ret);
 
 /* Query thread, within run: */
 
-/** job_write() - hands size bytes over, waiting for room; the query's snapshot is given up meanwhile. 0; -ECANCELED;
- * -ENOMEM. */
+/** job_write() - hands size bytes over, waiting for room; the query's snapshot is given up meanwhile.
+ *  0; -ECANCELED; -ENOMEM. */
 int job_write(Job *job, const char *data, size_t size);
 /** job_room() - job_write() would not wait now. */
 bool job_room(Job *job, size_t size);

@@ -10,9 +10,9 @@
  *   u8 version (1), u8 form (bits 0-3: exponent, bit 7: counter), u8 shift, u8 zero, u32 points,
  *   i64 first time (ms)
  * A value is whole * 2^shift / 10^exponent. A point is its time and its value; the first point has no time
- * here. Of the time stands the change of the step since the last point; of the value the change since the last
- * one, or, in a counter, the change of that change. Both are zigzag coded (0 -1 1 -2 2 ...) in the shortest form
- * that holds them:
+ * here. Of the time stands the change of the step since the last point; of the value the change since the
+ * last one, or, in a counter, the change of that change. Both are zigzag coded (0 -1 1 -2 2 ...) in the
+ * shortest form that holds them:
  *   time:  0 none | 10 4 bits | 110 9 bits | 1110 20 bits | 1111 64 bits
  *   value: 0 none | 10 6 bits | 110 12 bits | 1110 20 bits | 11110 32 bits | 111110 64 bits
  *          | 111111 64 bits of an IEEE double as it is, for a value that is not whole in this form */

@@ -26,8 +26,8 @@ typedef int (*MetricsPointFn)(void *userdata, const MetricsPoint *p);   /* non-z
 /** metrics_new() - opens the sources. Sources that this machine lacks are left out. */
 int metrics_new(Metrics **ret);
 Metrics *metrics_free(Metrics *m);
-/** metrics_sample() - reads every source once. now: µs. pids: our own processes beside this one. store_path:
- *  its file system's usage is sampled (statvfs of local file systems only). */
+/** metrics_sample() - reads every source once. now: µs. pids: our own processes beside this one.
+ *  store_path: its file system's usage is sampled (statvfs of local file systems only). */
 int metrics_sample(Metrics *m, int64_t now, const pid_t *pids, size_t n_pids, const char *store_path);
 /** metrics_points() - the newest sample. */
 int metrics_points(Metrics *m, MetricsPointFn fn, void *userdata);

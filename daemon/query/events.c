@@ -7,8 +7,8 @@
 enum {
         WINDOW = 16 * QUERY_PAGE,       /* seqs that one statement looks at when it finds little */
 };
-/* An event may be stored this long after its last notice (a large file is read first); and the clock may have been a
- * little ahead of that of its batch. */
+/* An event may be stored this long after its last notice (a large file is read first); and the clock may
+ * have been a little ahead of that of its batch. */
 static const int64_t late_max = 24 * 3600 * (int64_t) USEC_PER_SEC;
 static const int64_t early_max = 60 * (int64_t) USEC_PER_SEC;
 
@@ -120,8 +120,8 @@ static int scan(Ask *a) {
         return r;
 }
 
-/* The events of one name that no directory ever held, by index: its holders one after the other, and what came and
- * went under it before it was recorded. */
+/* The events of one name that no directory ever held, by index: its holders one after the other, and what
+ * came and went under it before it was recorded. */
 typedef struct Stream {
         Holders holders;
         int64_t next;                   /* 0: none */
@@ -141,8 +141,8 @@ static int node_event(Query *q, bool down, int64_t node, int64_t lo, int64_t hi,
         return query_one(q, stmt, ret);
 }
 
-/* The event in (lo, hi] that comes first in the direction: that which gave the name its holder (from), or one of the
- * holder's own while it had the name. */
+/* The event in (lo, hi] that comes first in the direction: that which gave the name its holder (from), or
+ * one of the holder's own while it had the name. */
 static int in_segment(Query *q, bool down, const Segment *s, int64_t lo, int64_t hi, int64_t *ret) {
         bool has_from = s->from > lo && s->from <= hi;
         int r;

@@ -4,7 +4,8 @@
 
 #include "daemon/query/private.h"
 
-/* A directory that is being listed: its node, the length of its path in the buffer, and the name last answered. */
+/* A directory that is being listed: its node, the length of its path in the buffer,
+ * and the name last answered. */
 typedef struct Level {
         int64_t node;
         size_t path_size;
@@ -83,9 +84,9 @@ static void stand_at(Level *level, const Buffer *path) {
         memcpy(level->name, path->data + start, level->name_size);
 }
 
-/* The next page of the directory on top; ends early at a directory, which then is on top, and at a callback that gave
- * the statement up. The statement is not kept: it is asked again from the name where it stood. Returns 1 when the
- * directory is at its end. */
+/* The next page of the directory on top; ends early at a directory, which then is on top, and at a callback
+ * that gave the statement up. The statement is not kept: it is asked again from the name where it stood.
+ * Returns 1 when the directory is at its end. */
 static int list_page(List *l) {
         CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
         Level *level = &l->levels[l->n - 1];

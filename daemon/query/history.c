@@ -86,8 +86,8 @@ static int give(Walk *w, int64_t seq, Event *ret) {
         return w->fn(w->userdata, &row) != 0 || ++w->given == w->limit ? QUERY_STOPPED : 0;
 }
 
-/* The same name had another node before: an atomic save, or unlink and create. (A rename over another file is not:
- * what came is a file with a history of its own.) */
+/* The same name had another node before: an atomic save, or unlink and create. (A rename over another file
+ * is not: what came is a file with a history of its own.) */
 static bool continues(const Walk *w, const Event *e) {
         if (e->replaces == 0 || e->node != w->node)
                 return false;
@@ -119,7 +119,8 @@ static int walk(Walk *w) {
         }
 }
 
-/* A name that is gone ended with an event that may be another node's: its directory's, or its successor's. */
+/* A name that is gone ended with an event that may be another node's: its directory's,
+ * or its successor's. */
 static int give_end(Walk *w, const Segment *last) {
         int64_t node;
         Event e;

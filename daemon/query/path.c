@@ -247,11 +247,11 @@ static bool entry_is(const PathEntry *e, int64_t dataset, int64_t node, int64_t 
         return e->node == node && e->dataset == dataset && seq >= e->from && seq <= e->to;
 }
 
-/* The walk from a node up to its root. names: the components met, each behind the one above it and followed by its
- * size, since the path is wanted the other way round. */
+/* The walk from a node up to its root. names: the components met, each behind the one above it and followed
+ * by its size, since the path is wanted the other way round. */
 typedef struct Climb {
         int64_t dataset, root, seq;
-        bool past;                      /* seq is not that of the question any more; from and to mean nothing */
+        bool past;                      /* seq is not the question's any more; from and to mean nothing */
         int64_t from, to;               /* in which all links on the way held */
         int64_t base;                   /* where it ended */
         Buffer *names;
@@ -299,7 +299,8 @@ static int climb_one(Query *q, Climb *c, int64_t *node) {
         return r < 0 ? r : 1;
 }
 
-/* Ends at the root, or at a directory whose path is remembered, which is then the beginning of the answer. */
+/* Ends at the root, or at a directory whose path is remembered,
+ * which is then the beginning of the answer. */
 static int climb(Query *q, Climb *c, int64_t node, Buffer *ret) {
         int r = 1;
 

@@ -2,8 +2,8 @@
 #ifndef SCITRACE_DAEMON_QUERY_PRIVATE_H
 #define SCITRACE_DAEMON_QUERY_PRIVATE_H
 
-/* private: what the .c files of daemon/query share. query.c: connection and calls; path.c: paths to nodes and back;
- * row.c: events as they are answered; events.c, history.c, files.c, state.c: the questions.
+/* private: what the .c files of daemon/query share. query.c: connection and calls; path.c: paths to nodes
+ * and back; row.c: events as they are answered; events.c, history.c, files.c, state.c: the questions.
  * May use: lib daemon/store.  May not use: anything else in daemon/. */
 
 #include <stdatomic.h>
@@ -120,8 +120,8 @@ typedef struct Dataset {
         char commit[65];
 } Dataset;
 
-/* The path of a directory in [from, to]; it stays true, since to is at most the newest event that was looked at.
- * base: the root that it is relative to. */
+/* The path of a directory in [from, to]; it stays true, since to is at most the newest event that was looked
+ * at. base: the root that it is relative to. */
 typedef struct PathEntry {
         int64_t dataset, node, from, to, base;
         Buffer path;
@@ -132,12 +132,13 @@ struct Query {
         char *path;
         int64_t deadline;               /* µs of CLOCK_MONOTONIC; 0: never */
         atomic_bool cancelled;
-        bool released;                  /* by the callback of the row at hand: no statement has a row any more */
+        bool released;                  /* by the row's callback: no statement has a row any more */
 
         Dataset **datasets;             /* each stays where it is until the next call begins */
         size_t n_datasets;
 
-        int64_t batch_first, batch_last, batch_time;    /* the batch last looked up, and the seqs that it holds */
+        /* The batch last looked up, and the seqs that it holds. */
+        int64_t batch_first, batch_last, batch_time;
         uint8_t batch_boot[EVENT_ID_SIZE];
 
         PathEntry *paths;               /* PATH_CACHE_SIZE */
@@ -176,7 +177,8 @@ int place_find(Query *q, Bytes path, Place *ret);       /* 0, QUERY_E_NO_DATASET
 /** place_node() - the node that has the path now; QUERY_E_NO_FILE. */
 int place_node(Query *q, const Place *p, int64_t *ret);
 
-/** Holders: who held a path, oldest first, and who were the directories in which its last component stood. */
+/** Holders: who held a path, oldest first, and who were the directories in which its last
+ *  component stood. */
 typedef struct Holders {
         Segment *parents, *nodes;
         size_t n_parents, n_nodes;
@@ -189,8 +191,8 @@ int holders_find(Query *q, const Place *p, Holders *ret);
 /** holders_newest() - the last holder alone, however many there were. QUERY_E_NO_FILE. */
 int holders_newest(Query *q, const Place *p, Segment *ret);
 
-/** path_at() - the path that a node had as of an event, appended to ret: relative to the root of the event's dataset,
- *  or to the root in which the node then was, of which *ret_base (may be NULL) is the node. */
+/** path_at() - the path that a node had as of an event, appended to ret: relative to the root of the event's
+ *  dataset, or to the root in which the node then was, of which *ret_base (may be NULL) is the node. */
 int path_at(Query *q, int64_t dataset, int64_t node, int64_t seq, Buffer *ret, int64_t *ret_base);
 
 /* row.c */

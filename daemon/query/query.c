@@ -37,7 +37,8 @@ static int on_progress(void *userdata) {
         return call_check(userdata) < 0;
 }
 
-/* A private copy may have a -wal of its own, for which SQLite must be able to write beside it; nothing else does. */
+/* A private copy may have a -wal of its own, for which SQLite must be able to write beside it;
+ * nothing else does. */
 static int open_database(const char *path, bool offline, sqlite3 **ret) {
         int flags = offline ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
         int64_t application = 0, form = 0;

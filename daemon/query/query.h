@@ -2,10 +2,11 @@
 #ifndef SCITRACE_DAEMON_QUERY_QUERY_H
 #define SCITRACE_DAEMON_QUERY_QUERY_H
 
-/* query: answers from the store, read-only. A Query is one connection, for one thread. Rows come by callback;
- * statements are run in keyset pages of at most QUERY_PAGE rows, so that no reader holds a snapshot for long. A
- * callback that has to wait (for a slow client) calls query_release() first. A callback makes no other call of the
- * same Query than query_release() and query_deadline(). What a row borrows is gone when its callback returns.
+/* query: answers from the store, read-only. A Query is one connection, for one thread. Rows come by
+ * callback; statements are run in keyset pages of at most QUERY_PAGE rows, so that no reader holds a
+ * snapshot for long. A callback that has to wait (for a slow client) calls query_release() first. A callback
+ * makes no other call of the same Query than query_release() and query_deadline(). What a row borrows is
+ * gone when its callback returns.
  * May use: lib daemon/store.  May not use: anything else in daemon/. */
 
 #include <stdbool.h>
@@ -24,28 +25,30 @@ enum {
 };
 
 /** query_open() - a read-only connection to the store that this process has open for writing (path as
- *  store_path() says), or to a private copy that nobody writes (offline). 0, -EMEDIUMTYPE (not a store, or one of
- *  another form), -EBUSY (another process has it), other negative errno. */
+ *  store_path() says), or to a private copy that nobody writes (offline). 0, -EMEDIUMTYPE (not a store, or
+ *  one of another form), -EBUSY (another process has it), other negative errno. */
 int query_open(const char *path, bool offline, Query **ret);
 Query *query_close(Query *q);
-/** query_deadline() - the next call, or within a callback the running one, ends with QUERY_E_DEADLINE after usec from
- *  now; 0: never. */
+/** query_deadline() - the next call, or within a callback the running one, ends with QUERY_E_DEADLINE after
+ *  usec from now; 0: never. */
 void query_deadline(Query *q, int64_t usec);
 /** query_cancel() - from another thread: ends the running call with QUERY_E_DEADLINE. */
 void query_cancel(Query *q);
-/** query_release() - within a callback: gives up the snapshot, so that the store's log can shrink while the callback
- *  waits. What the row borrows is gone; the call goes on behind that row, with what is recorded by then. */
+/** query_release() - within a callback: gives up the snapshot, so that the store's log can shrink while the
+ *  callback waits. What the row borrows is gone; the call goes on behind that row,
+ *  with what is recorded by then. */
 void query_release(Query *q);
 
 typedef struct QueryEvent {
         Event event;                    /* borrowed until the callback returns */
         const char *dataset;            /* name */
-        Bytes path;                     /* relative to the root, as it was at that seq; of an event without a name
-                                         * that of its node; BYTES_NONE: neither, or the root itself */
+        Bytes path;                     /* relative to the root, as it was at that seq; of an event without
+                                         * a name that of its node; BYTES_NONE: neither, or the root */
         Bytes old_path;
         const char *commit;             /* the HEAD last recorded before it; NULL: none */
 } QueryEvent;
-typedef int (*QueryEventFn)(void *userdata, const QueryEvent *e);       /* non-zero stops, and the call returns 0 */
+/** Non-zero stops, and the call returns 0. */
+typedef int (*QueryEventFn)(void *userdata, const QueryEvent *e);
 
 typedef struct QueryEvents {
         const char *dataset;            /* name or UUID; NULL: all */
@@ -58,12 +61,13 @@ typedef struct QueryEvents {
         bool reverse;                   /* newest first */
 } QueryEvents;
 
-/** query_events() - 0, QUERY_E_DEADLINE, QUERY_E_NO_DATASET. An event is at a path when that is its path or its old
- *  path. Without a directory among the paths the answer comes by index, else by reading the dataset's events. */
+/** query_events() - 0, QUERY_E_DEADLINE, QUERY_E_NO_DATASET. An event is at a path when that is its path or
+ *  its old path. Without a directory among the paths the answer comes by index,
+ *  else by reading the dataset's events. */
 int query_events(Query *q, const QueryEvents *filter, QueryEventFn fn, void *userdata);
-/** query_history() - the events of a file, newest first: backwards through its node's names (renames, links), and
- *  through `replaces` of modify and create events, where the name stayed the same. A name that is gone: from its
- *  last node. QUERY_E_NO_DATASET, QUERY_E_NO_FILE (never recorded). */
+/** query_history() - the events of a file, newest first: backwards through its node's names (renames,
+ *  links), and through `replaces` of modify and create events, where the name stayed the same. A name that
+ *  is gone: from its last node. QUERY_E_NO_DATASET, QUERY_E_NO_FILE (never recorded). */
 int query_history(Query *q, Bytes path, int64_t limit, QueryEventFn fn, void *userdata);
 
 typedef struct QueryFile {
@@ -83,11 +87,12 @@ typedef struct QueryFile {
 } QueryFile;
 typedef int (*QueryFileFn)(void *userdata, const QueryFile *f);
 
-/** query_files() - what is recorded now in a dataset (name or UUID; directory BYTES_NONE) or at or beneath an
- *  absolute path. Depth first, names in byte order. The root itself is not listed. QUERY_E_NO_DATASET (also when
- *  neither is given), QUERY_E_NO_FILE, QUERY_E_DEADLINE.
+/** query_files() - what is recorded now in a dataset (name or UUID; directory BYTES_NONE) or at or beneath
+ *  an absolute path. Depth first, names in byte order. The root itself is not listed. QUERY_E_NO_DATASET
+ *  (also when neither is given), QUERY_E_NO_FILE, QUERY_E_DEADLINE.
  *  query_show() - the one row of a path; that of the root has the path ".". */
-int query_files(Query *q, const char *dataset, Bytes directory, int64_t limit, QueryFileFn fn, void *userdata);
+int query_files(Query *q, const char *dataset, Bytes directory, int64_t limit, QueryFileFn fn,
+                void *userdata);
 int query_show(Query *q, Bytes path, QueryFileFn fn, void *userdata);
 
 typedef struct QueryDataset {
@@ -112,8 +117,8 @@ typedef struct QueryStretch {
         int64_t closed_by;              /* seq; 0 while open */
 } QueryStretch;
 typedef int (*QueryStretchFn)(void *userdata, const QueryStretch *s);
-/** query_coverage() - from the dataset's add (until its removal): covered stretches between the gaps of the whole
- *  dataset, each gap as a row (those of subtrees too), by `from`. */
+/** query_coverage() - from the dataset's add (until its removal): covered stretches between the gaps of the
+ *  whole dataset, each gap as a row (those of subtrees too), by `from`. */
 int query_coverage(Query *q, const char *dataset, QueryStretchFn fn, void *userdata);
 
 typedef struct QueryTotals {
@@ -129,7 +134,8 @@ typedef struct QueryChunk {
         Bytes data;
 } QueryChunk;
 typedef int (*QueryChunkFn)(void *userdata, const QueryChunk *c);
-/** query_chunks() - stored chunks of all series called name that touch [since, until], by labels, then time. */
+/** query_chunks() - stored chunks of all series called name that touch [since, until], by labels,
+ *  then time. */
 int query_chunks(Query *q, const char *name, int64_t since, int64_t until, QueryChunkFn fn, void *userdata);
 
 #endif

@@ -103,7 +103,8 @@ static void bind_what(sqlite3_stmt *stmt, const Event *e, int64_t realtime) {
         sql_bind_bytes(stmt, 25, e->detail);
 }
 
-/* mtime is any number that a file system keeps, so the difference is taken modulo 2^64: it has an exact reverse. */
+/* mtime is any number that a file system keeps, so the difference is taken modulo 2^64: it
+ * has an exact reverse. */
 static int64_t age_of(const Event *e) {
         return (int64_t) ((uint64_t) e->last * NSEC_PER_USEC - (uint64_t) e->mtime);
 }

@@ -10,7 +10,8 @@ enum {
         BUFFER_SIZE = 1 << 16,
 };
 
-/* From the writer's own connection: from another one the copy starts anew at each commit and may never end. */
+/* From the writer's own connection: from another one the copy starts anew at each commit
+ * and may never end. */
 static int copy_pages(sqlite3 *from, sqlite3 *to) {
         sqlite3_backup *backup;
         int rc;

@@ -18,8 +18,9 @@ enum {
         EVENT_ID_SIZE = 16,     /* a UUID, a boot id */
 };
 
-/** Event: numbers that do not apply are 0 unless said otherwise; runs of bytes that do not apply are BYTES_NONE
- *  and are borrowed. Times are microseconds of CLOCK_REALTIME, mtime and btime nanoseconds since the epoch. */
+/** Event: numbers that do not apply are 0 unless said otherwise; runs of bytes that do not apply are
+ *  BYTES_NONE and are borrowed. Times are microseconds of CLOCK_REALTIME, mtime and btime nanoseconds since
+ *  the epoch. */
 typedef struct Event {
         int64_t seq;                    /* dense, from 1; given by store_append() */
         int64_t first, last;            /* when the first and the last notice of it arrived */
@@ -34,7 +35,7 @@ typedef struct Event {
         Bytes name;
         int64_t old_parent;             /* rename, exchange: where it was */
         Bytes old_name;
-        int64_t replaces;               /* seq of the last event of the node that the name held before; 0: none */
+        int64_t replaces;               /* seq of the last event of the node that had the name; 0: none */
         bool introduces;                /* node is new with this event: inode and btime are its identity */
         uint64_t inode;
         int64_t btime;
@@ -44,13 +45,13 @@ typedef struct Event {
         uint32_t mode;                  /* permission bits, 07777 */
         uint32_t uid, gid;
         int64_t mtime;                  /* files only */
-        Bytes digest;                   /* files: SHA-256 of the content after the event; absent: not known */
+        Bytes digest;                   /* files: SHA-256 of the content then; absent: not known */
         DigestSource digest_source;
         Bytes target;                   /* symbolic links */
         int64_t process;
         Cause cause;                    /* gap-open, gap-close */
         int64_t gap;                    /* gap-close: seq of its gap-open */
-        Bytes detail;                   /* dataset-add, -remove: name NUL root path; commit: 40 or 64 hexadecimal digits */
+        Bytes detail;                   /* dataset-add, -remove: name NUL root path; commit: hexadecimal */
 } Event;
 
 /** event_format() - canonical bytes of *e into *ret (malloc'd; the caller frees) and *ret_size.

@@ -2,9 +2,9 @@
 #ifndef SCITRACE_DAEMON_STORE_PRIVATE_H
 #define SCITRACE_DAEMON_STORE_PRIVATE_H
 
-/* private: what the .c files of daemon/store share. store.c: open, transactions; attr.c: the dictionary of attr rows;
- * append.c: event rows; project.c: their projections; rows.c: what intake asks; place.c: datasets, file systems,
- * gaps, series; backup.c.
+/* private: what the .c files of daemon/store share. store.c: open, transactions; attr.c: the dictionary of
+ * attr rows; append.c: event rows; project.c: their projections; rows.c: what intake asks; place.c:
+ * datasets, file systems, gaps, series; backup.c.
  * May use: lib.  May not use: anything else in daemon/. */
 
 #include "daemon/store/sql.h"
@@ -83,8 +83,8 @@
         X(CHUNK_PUT, "INSERT OR REPLACE INTO chunk VALUES (?1, ?2, ?3, ?4, ?5)")
 
 #define NODE_COLUMNS "node.id, filesystem, inode, btime, attr, node.size, mtime, ctime, digest,"            \
-                     " digest_source, target,"                                                              \
-                     " ifnull(seq, 0), links, wanted FROM node LEFT JOIN content ON content.id = node.content"
+                     " digest_source, target, ifnull(seq, 0), links, wanted"                                \
+                     " FROM node LEFT JOIN content ON content.id = node.content"
 #define LINK_COLUMNS "link.dataset, link.parent, link.name, link.node, link.since, link.until,"             \
                      " (SELECT attr FROM node AS n WHERE n.id = link.node)"
 
@@ -106,7 +106,8 @@ typedef struct StoreAttrs {
         uint32_t *slots;
 } StoreAttrs;
 
-/* What is remembered of a dataset while a transaction is on: its ids, and what is to be added to its counter. */
+/* What is remembered of a dataset while a transaction is on: its ids,
+ * and what is to be added to its counter. */
 typedef struct StoreSums {
         int64_t id;
         uint8_t uuid[EVENT_ID_SIZE];
@@ -124,7 +125,7 @@ struct Store {
 
         bool in_transaction;
         bool has_batch;                 /* its row is written */
-        int broken;                     /* a write of this transaction failed with this: it cannot be committed */
+        int broken;                     /* a write of it failed with this: it cannot be committed */
         int64_t realtime, boottime;
         uint8_t boot[EVENT_ID_SIZE];
 };

@@ -4,8 +4,8 @@
 
 #include "daemon/store/private.h"
 
-/* Applies an event to node, link, gap, counter and dataset. What follows from an event follows from it and the
- * projections before it alone: so they can be rebuilt. */
+/* Applies an event to node, link, gap, counter and dataset. What follows from an event follows from it and
+ * the projections before it alone: so they can be rebuilt. */
 
 typedef struct Apply {
         Store *s;
@@ -59,7 +59,8 @@ static Type type_of(Store *s, int64_t attr) {
         return attrs_get(s, attr)->type;
 }
 
-/* A link to a node opened (sign 1) or closed (sign -1). The event's own node is held in memory until it is saved. */
+/* A link to a node opened (sign 1) or closed (sign -1). The event's own node is held in
+ * memory until it is saved. */
 static int count_link(Apply *a, int64_t node, int64_t attr, int64_t size, int64_t dataset, int sign) {
         sqlite3_stmt *stmt;
         int r;
@@ -124,8 +125,8 @@ static int find_held(Apply *a, int64_t parent, Bytes name, Held *ret) {
         return 0;
 }
 
-/* Runs fn on each open link beneath a directory's node, then the statement on all links of the directory at once
- * (value bound as 2); then the same in the directories that were found. */
+/* Runs fn on each open link beneath a directory's node, then the statement on all links of the directory at
+ * once (value bound as 2); then the same in the directories that were found. */
 typedef struct Below {
         int (*fn)(Apply *a, int64_t node, int64_t attr, int64_t size, int64_t dataset, int64_t value);
         StoreStatement statement;
@@ -178,7 +179,8 @@ static int walk_below(Apply *a, const Below *b, int64_t dir) {
         return r;
 }
 
-static int close_one_below(Apply *a, int64_t node, int64_t attr, int64_t size, int64_t dataset, int64_t seq) {
+static int close_one_below(Apply *a, int64_t node, int64_t attr, int64_t size, int64_t dataset,
+                           int64_t seq) {
         (void) seq;
         return count_link(a, node, attr, size, dataset, -1);
 }
@@ -236,8 +238,8 @@ static int attr_of(Apply *a, int64_t node, int64_t *ret_attr, int64_t *ret_size)
 
 enum { NOBODY = 0, ANYBODY = -1 };
 
-/* Closes what a name holds. moves: the node that goes to another name, and what is beneath it with it (or NOBODY,
- * ANYBODY). A name that holds nothing is closed already: ret->node is 0 then. */
+/* Closes what a name holds. moves: the node that goes to another name, and what is beneath it with it (or
+ * NOBODY, ANYBODY). A name that holds nothing is closed already: ret->node is 0 then. */
 static int close_name(Apply *a, int64_t parent, Bytes name, int64_t moves, Held *ret) {
         Held held = { 0 };
         sqlite3_stmt *stmt;
@@ -311,9 +313,9 @@ static int let_go(Apply *a, const Up *up) {
         return close_name(a, up->parent, BYTES(up->name, up->size), ANYBODY, &held);
 }
 
-/* A known directory is about to get a name in parent. It has one name at a time; and when the record still believes
- * that parent lies beneath it (the move of what is in between was missed, and a reconciliation will find that), what
- * is in between is let go: no directory is ever beneath itself. */
+/* A known directory is about to get a name in parent. It has one name at a time; and when the record still
+ * believes that parent lies beneath it (the move of what is in between was missed, and a reconciliation will
+ * find that), what is in between is let go: no directory is ever beneath itself. */
 static int make_way(Apply *a, int64_t dir, int64_t parent) {
         Up up;
         int r;
@@ -524,8 +526,8 @@ static int resize(Apply *a, int64_t size) {
         return r;
 }
 
-/* Without a digest, an event whose content differs, as far as size and mtime tell, leaves it unknown and wanted; a
- * kind that only names or describes the node leaves what is known. */
+/* Without a digest, an event whose content differs, as far as size and mtime tell, leaves it unknown and
+ * wanted; a kind that only names or describes the node leaves what is known. */
 static void set_content(Apply *a, int64_t content) {
         const Event *e = a->e;
         StoreTarget *t = a->t;

@@ -25,7 +25,8 @@ void sql_done(Sql *s) {
         *s = (Sql) { 0 };
 }
 
-/* A failed COMMIT is rolled back before SQLite looks at errno, which is 0 by then; the -wal file remembers. */
+/* A failed COMMIT is rolled back before SQLite looks at errno, which is 0 by then;
+ * the -wal file remembers. */
 static int errno_of_wal(sqlite3 *db) {
         sqlite3_file *wal = NULL;
         int e = 0;

@@ -2,7 +2,8 @@
 #ifndef SCITRACE_DAEMON_STORE_SQL_H
 #define SCITRACE_DAEMON_STORE_SQL_H
 
-/* sql: a connection with a closed set of statements, each prepared at its first use and kept; errors as errno.
+/* sql: a connection with a closed set of statements, each prepared at its first use and kept;
+ * errors as errno.
  * May use: lib.  May not use: anything else in daemon/. */
 
 #include <sqlite3.h>
@@ -18,12 +19,14 @@ typedef struct Sql {
         size_t n;
 } Sql;
 
-/** sql_init() - takes over db (on success). 0 or -ENOMEM. sql_done() closes it; an all-zero struct is fine. */
+/** sql_init() - takes over db (on success). 0 or -ENOMEM. sql_done() closes it;
+ *  an all-zero struct is fine. */
 int sql_init(Sql *s, sqlite3 *db, const char *const *texts, size_t n);
 void sql_done(Sql *s);
 
-/** sql_errno() - the negative errno for a result code: -ENOSPC for a full disk or quota however SQLite names it,
- *  -EBUSY, -ENOMEM, -ECANCELED (interrupted), -EBADMSG (damaged, or no database), -EEXIST (not unique), -EIO, ... */
+/** sql_errno() - the negative errno for a result code: -ENOSPC for a full disk or quota however SQLite names
+ *  it, -EBUSY, -ENOMEM, -ECANCELED (interrupted), -EBADMSG (damaged, or no database),
+ *  -EEXIST (not unique), -EIO, ... */
 int sql_errno(sqlite3 *db, int rc);
 
 /** sql_exec() - runs a text of statements that answer nothing we need. */
@@ -31,7 +34,8 @@ int sql_exec(sqlite3 *db, const char *text);
 /** sql_number() - the first column of the first row as a number; 0 for none. */
 int sql_number(sqlite3 *db, const char *text, int64_t *ret);
 
-/** sql_get() - the statement, ready to be bound. What is bound is not copied: it must live until the last step. */
+/** sql_get() - the statement, ready to be bound. What is bound is not copied: it must live
+ *  until the last step. */
 int sql_get(Sql *s, size_t which, sqlite3_stmt **ret);
 /** sql_step() - 1: a row; 0: done, or negative errno, and in both cases the statement is reset. */
 int sql_step(Sql *s, sqlite3_stmt *stmt);

@@ -8,10 +8,11 @@
 
 /* How the database is opened, and why (all of it was measured against faults):
  *
- * vfs=unix-excl     other processes are locked out as long as it is open, the wal-index is on the heap: no -shm file
- *                   whose pages a full file system could take away under us (SIGBUS), and none needed to start on a
- *                   full disk. It holds only if this connection is the first one and if nothing in this process
- *                   ever opens the database file by itself: one close(2) of it would drop the lock.
+ * vfs=unix-excl     other processes are locked out as long as it is open, the wal-index is on the heap: no
+ *                   -shm file whose pages a full file system could take away under us (SIGBUS), and none
+ *                   needed to start on a full disk. It holds only if this connection is the first one and if
+ *                   nothing in this process ever opens the database file by itself: one close(2) of it
+ *                   would drop the lock.
  * WAL, PERSIST_WAL  the -wal file stays allocated, so that a stopped store opens again on a full disk.
  * synchronous=FULL  what was acknowledged survives a power cut; NORMAL lost up to 1,845 acknowledged rows.
  * defensive, ...    a damaged or prepared file can at worst be refused.
@@ -48,8 +49,8 @@ static int hold_standard_descriptors(void) {
         return 0;
 }
 
-/* The folder is ours and nobody else's; the file is made 0600 before SQLite would make it 0644. That is the one time
- * that it is opened outside SQLite: nobody can hold a lock yet on a file that did not exist. */
+/* The folder is ours and nobody else's; the file is made 0600 before SQLite would make it 0644. That is the
+ * one time that it is opened outside SQLite: nobody can hold a lock yet on a file that did not exist. */
 static int prepare_files(const char *dir, const char *path) {
         struct stat st;
         int fd;

@@ -2,8 +2,9 @@
 #ifndef SCITRACE_DAEMON_STORE_STORE_H
 #define SCITRACE_DAEMON_STORE_STORE_H
 
-/* store: keeps events for ever, in order, durably; projections of them (node, link, gap, counter) in the same
- * transaction. One writer: all of this runs on the store thread, but for store_open() and store_close().
+/* store: keeps events for ever, in order, durably; projections of them (node, link, gap, counter) in the
+ * same transaction. One writer: all of this runs on the store thread, but for store_open() and
+ * store_close().
  * May use: lib.  May not use: anything else in daemon/. */
 
 #include <stdbool.h>
@@ -23,16 +24,16 @@ enum {                                  /* named outcomes */
         STORE_E_NEWER,                  /* store_open: made by a newer scitrace */
         STORE_E_OLDER,                  /* store_open: made by a pre-release; start a new store */
         STORE_E_FOREIGN,                /* store_open: not a scitrace store */
-        STORE_E_FULL,                   /* store_commit: no space (or quota); nothing of the transaction was kept */
-        STORE_E_FAILED,                 /* store_commit: did not return success; it may or may not be durable:
-                                         * close, open anew, compare */
+        STORE_E_FULL,                   /* store_commit: no space (or quota); nothing was kept */
+        STORE_E_FAILED,                 /* store_commit: no success; it may or may not be durable: close,
+                                         * open anew, compare */
         STORE_E_NONE,                   /* store_*_find: there is no such row */
 };
 
-/** store_open() - opens or makes DIR/scitrace.db (vfs unix-excl, WAL, synchronous=FULL; design notes in store.c)
- *  and applies the schema. The writer must be opened before any reader. DIR is made when missing (its parent is not);
- *  one that is not the caller's, or that others may enter, is -EPERM. A closed descriptor 0, 1 or 2 gets /dev/null.
- *  0, STORE_E_*, or negative errno. */
+/** store_open() - opens or makes DIR/scitrace.db (vfs unix-excl, WAL, synchronous=FULL; design notes in
+ *  store.c) and applies the schema. The writer must be opened before any reader. DIR is made when missing
+ *  (its parent is not); one that is not the caller's, or that others may enter, is -EPERM. A closed
+ *  descriptor 0, 1 or 2 gets /dev/null. 0, STORE_E_*, or negative errno. */
 int store_open(const char *dir, Store **ret);
 Store *store_close(Store *s);
 static inline void store_closep(Store **s) {
@@ -46,18 +47,18 @@ const char *store_path(const Store *s);
 /** store_begin() - starts a transaction and its batch row. realtime: µs of CLOCK_REALTIME; boottime: µs of
  *  CLOCK_BOOTTIME; boot: boot id. */
 int store_begin(Store *s, int64_t realtime, int64_t boottime, const uint8_t boot[EVENT_ID_SIZE]);
-/** store_commit() - 0, STORE_E_FULL, STORE_E_FAILED (also when the database was unlinked or replaced, or when a
- *  write of this transaction had failed). Whatever it returns, no transaction is open afterwards. */
+/** store_commit() - 0, STORE_E_FULL, STORE_E_FAILED (also when the database was unlinked or replaced, or
+ *  when a write of this transaction had failed). Whatever it returns, no transaction is open afterwards. */
 int store_commit(Store *s);
 void store_rollback(Store *s);
 
-/** store_append() - gives the event the next seq (also in *ret_seq, which may be NULL), its boot and dataset_uuid,
- *  and applies it to the projections:
+/** store_append() - gives the event the next seq (also in *ret_seq, which may be NULL), its boot and
+ *  dataset_uuid, and applies it to the projections:
  *  create, link          opens the link (parent, name) -> node; introduces: makes the node row (id e->node,
  *                        which must be store_next_node())
- *  modify, attribute,    the node's state; modify with another node than the name's link: closes that link, opens
- *  identify              the new one. identify: only the digest
- *  rename                closes (old_parent, old_name), closes what (parent, name) held, opens (parent, name)
+ *  modify, attribute,    the node's state; modify with another node than the name's link: closes that link,
+ *  identify              opens the new one. identify: only the digest
+ *  rename                closes (old_parent, old_name), what (parent, name) held; opens (parent, name)
  *  exchange              node goes to (parent, name); the node that was there goes to (old_parent, old_name)
  *  unlink                closes (parent, name)
  *  gap-open, gap-close   opens / closes a gap row
@@ -65,19 +66,21 @@ void store_rollback(Store *s);
  *                        introduces its root is found here
  *  commit                the dataset's HEAD
  *  others                nothing
- *  A name that is closed while its node is a directory and does not move closes all names beneath it: one unlink is
- *  enough for a tree that went away. A directory that moves takes its names along, into another dataset too. Closing
- *  a name that is not open, or opening one that has the node already, does nothing; opening one that holds another
- *  node closes that first. A directory has one open link at most, and is never beneath itself: when the record, being
- *  late, puts it there, the link in between is closed and waits to be found elsewhere.
- *  Content: a digest is the node's content from here on; without one, modify, or a new size or mtime with another
- *  kind than attribute, leaves a file's content unknown and wanted.
- *  Counters of the dataset (files, bytes: links to regular files and their sizes) follow in the same transaction.
- *  0, STORE_E_FULL, -EINVAL (no such node, kind, dataset, ...: nothing was written), other negative errno. After
- *  STORE_E_FULL or another errno than -EINVAL the transaction cannot be committed any more. */
+ *  A name that is closed while its node is a directory and does not move closes all names beneath it: one
+ *  unlink is enough for a tree that went away. A directory that moves takes its names along, into another
+ *  dataset too. Closing a name that is not open, or opening one that has the node already, does nothing;
+ *  opening one that holds another node closes that first. A directory has one open link at most, and is
+ *  never beneath itself: when the record, being late, puts it there, the link in between is closed and waits
+ *  to be found elsewhere. Content: a digest is the node's content from here on; without one, modify, or a
+ *  new size or mtime with another kind than attribute, leaves a file's content unknown and wanted.
+ *  Counters of the dataset (files, bytes: links to regular files and their sizes) follow in the same
+ *  transaction. 0, STORE_E_FULL, -EINVAL (no such node, kind, dataset, ...: nothing was written), other
+ *  negative errno. After STORE_E_FULL or another errno than -EINVAL the transaction cannot
+ *  be committed any more. */
 int store_append(Store *s, Event *e, int64_t *ret_seq);
 
-/** store_last_seq() - seq of the newest appended event, 0 for none. store_next_node() - the id for a new node. */
+/** store_last_seq() - seq of the newest appended event, 0 for none.
+ *  store_next_node() - the id for a new node. */
 int64_t store_last_seq(const Store *s);
 int64_t store_next_node(Store *s);
 
@@ -110,9 +113,9 @@ int store_node_get(Store *s, int64_t node, StoreNode *ret);
 int store_node_find(Store *s, int64_t filesystem, uint64_t inode, int64_t btime, StoreNode *ret);
 /** store_node_seen() - remembers the ctime last seen of a node (a cache; no event). */
 int store_node_seen(Store *s, int64_t node, int64_t ctime);
-/** store_node_want() - marks that the node's digest is (not) still to be read. New regular files created without a
- *  digest are wanted from the start, as are those whose content changed (store_append()); an event with a digest ends
- *  it. */
+/** store_node_want() - marks that the node's digest is (not) still to be read. New regular files created
+ *  without a digest are wanted from the start, as are those whose content changed (store_append()); an event
+ *  with a digest ends it. */
 int store_node_want(Store *s, int64_t node, bool wanted);
 
 typedef struct StoreLink {
@@ -159,18 +162,19 @@ typedef struct StoreDataset {
 void store_dataset_done(StoreDataset *d);
 typedef int (*StoreDatasetFn)(void *userdata, const StoreDataset *d);   /* non-zero stops and is returned */
 
-/** store_dataset_add() - makes the dataset row of d's uuid, name, root, kind and filesystem, and its root's node row
- *  when no node has that identity; the dataset-add event (node: the root) is the caller's next append. Fills d->id and
- *  d->root_node. -EEXIST: the uuid, or the name of a dataset that is not removed. To resume a removed dataset, append
- *  a dataset-add event with its id. */
+/** store_dataset_add() - makes the dataset row of d's uuid, name, root, kind and filesystem, and its root's
+ *  node row when no node has that identity; the dataset-add event (node: the root) is the caller's next
+ *  append. Fills d->id and d->root_node. -EEXIST: the uuid, or the name of a dataset that is not removed. To
+ *  resume a removed dataset, append a dataset-add event with its id. */
 int store_dataset_add(Store *s, StoreDataset *d, uint64_t root_inode, int64_t root_btime);
 int store_datasets(Store *s, StoreDatasetFn fn, void *userdata);
 int store_dataset_covered(Store *s, int64_t dataset, int64_t usec);
 int store_dataset_kind(Store *s, int64_t dataset, DatasetKind kind);
 
-/** store_filesystem() - row id of the file system with that identity, made when new. uuid: 16 bytes or NULL. */
-int store_filesystem(Store *s, const uint8_t *uuid, const char *type, uint64_t root_inode, int64_t root_btime,
-                     int64_t *ret);
+/** store_filesystem() - row id of the file system with that identity, made when new.
+ *  uuid: 16 bytes or NULL. */
+int store_filesystem(Store *s, const uint8_t *uuid, const char *type, uint64_t root_inode,
+                     int64_t root_btime, int64_t *ret);
 
 typedef struct StoreGap {
         int64_t id;                     /* seq of its gap-open */
@@ -195,8 +199,9 @@ int store_series(Store *s, const char *name, const char *labels, const char *uni
 /** store_chunk_put() - inserts or replaces the chunk of a series that starts at `from` (µs). */
 int store_chunk_put(Store *s, int64_t series, int64_t from, int64_t until, int points, Bytes data);
 
-/** store_backup() - copies a snapshot into fd (a regular file, writable): made from the writer's connection into a
- *  private file beside the store, verified (integrity_check), then copied. Not within a transaction. */
+/** store_backup() - copies a snapshot into fd (a regular file, writable): made from the writer's connection
+ *  into a private file beside the store, verified (integrity_check), then copied.
+ *  Not within a transaction. */
 int store_backup(Store *s, int fd, int64_t *ret_bytes, int64_t *ret_seq);
 
 #endif

@@ -87,7 +87,7 @@ static void request(void *userdata, const FeedMessage *m) {
                 Frame *f = malloc(sizeof(*f));
 
                 if (!f)
-                        return;         /* the barrier behind it does not come back: the watcher is replaced */
+                        return;         /* the barrier behind it is not answered: it is replaced */
                 f->next = NULL;
                 f->size = 0;
                 if (w->last_frame)
@@ -106,7 +106,8 @@ static void grant(void *userdata, unsigned frames) {
 
 static int send_config(Watchers *w) {
         FeedMessage policy = { .type = FEED_POLICY,
-                               .POLICY = { .settle = w->config.settle_usec, .write_max = w->config.write_max_usec,
+                               .POLICY = { .settle = w->config.settle_usec,
+                                           .write_max = w->config.write_max_usec,
                                            .digest_max = w->config.digest_max } };
         CLEANUP(freep) char *text = NULL;
         size_t size = 0;
@@ -172,7 +173,8 @@ static int on_child(sd_event_source *source, const siginfo_t *si, void *userdata
         return 0;                       /* what is left in the feed is read first; then it ends */
 }
 
-/* The first frame says who it is. After an upgrade the watcher that systemd starts may be newer than we are. */
+/* The first frame says who it is. After an upgrade the watcher that systemd starts may be
+ * newer than we are. */
 static bool greet(Watchers *w, const uint8_t *data, size_t size) {
         size_t offset = 0;
         FeedMessage m;
@@ -296,8 +298,8 @@ static void check_stalled(Watchers *w, int64_t now) {
         if (w->fd < 0 || now - MAX_OF(w->since, status.answered) < STALLED_SECONDS * (int64_t) USEC_PER_SEC)
                 return;
         log_event(LOG_ERR, MSG_WATCHER_LOST, 0,
-                  "A watcher has not answered for %d seconds; replacing it with another, which compares its datasets "
-                  "with the record", STALLED_SECONDS);
+                  "A watcher has not answered for %d seconds; replacing it with another, which compares its "
+                  "datasets with the record", STALLED_SECONDS);
         disconnect(w, CAUSE_STALLED);
 }
 
@@ -346,7 +348,8 @@ int watchers_new(sd_event *event, Intake *intake, const WatchersConfig *config, 
         if (r >= 0)
                 r = sd_event_source_set_enabled(w->retry_source, SD_EVENT_OFF);
         if (r >= 0)
-                r = sd_event_add_time(event, &w->tick_source, CLOCK_MONOTONIC, (uint64_t) w->canary_at, 0, on_tick, w);
+                r = sd_event_add_time(event, &w->tick_source, CLOCK_MONOTONIC, (uint64_t) w->canary_at, 0,
+                                      on_tick, w);
         if (r >= 0)
                 r = sd_event_add_defer(event, &w->flush_source, on_flush, w);
         if (r >= 0)

@@ -2,9 +2,9 @@
 #ifndef SCITRACE_DAEMON_WATCHERS_WATCHERS_H
 #define SCITRACE_DAEMON_WATCHERS_WATCHERS_H
 
-/* watchers: who watches what, and do they still see: starts scitrace-watch, grants credit, sends barriers, restarts
- * it when it ends. The one module of scitraced that knows feeds. Main thread; every callback runs there, from the
- * event loop, exactly once, and never before the function that took it has returned.
+/* watchers: who watches what, and do they still see: starts scitrace-watch, grants credit, sends barriers,
+ * restarts it when it ends. The one module of scitraced that knows feeds. Main thread; every callback runs
+ * there, from the event loop, exactly once, and never before the function that took it has returned.
  * May use: lib daemon/intake.  May not use: anything else in daemon/. */
 
 #include <stdbool.h>
@@ -33,8 +33,8 @@ Watchers *watchers_free(Watchers *w);
 int watchers_add(Watchers *w, Bytes root, const char *name, IntakeDoneFn fn, void *userdata);
 int watchers_remove(Watchers *w, const char *name, IntakeDoneFn fn, void *userdata);
 int watchers_scan(Watchers *w, const char *name, IntakeDoneFn fn, void *userdata);
-/** watchers_settle() - dataset NULL: all. timeout µs. The callback runs once every change made before this call is
- *  committed. */
+/** watchers_settle() - dataset NULL: all. timeout µs. The callback runs once every change made before this
+ *  call is committed. */
 int watchers_settle(Watchers *w, const char *dataset, int64_t timeout, IntakeDoneFn fn, void *userdata);
 /** watchers_forget() - callbacks with this userdata are not run any more (its client is gone). */
 void watchers_forget(Watchers *w, void *userdata);
