@@ -235,7 +235,8 @@ static bool name_valid(const char *name) {
         return name[0] != '\0' && name[n] == '\0' && n <= NAME_MAX_SIZE && name[0] != '.' && name[0] != '-';
 }
 
-/* From the last component of the path: what a name may not hold becomes '-', and a number is added until it is free. */
+/* From the last component of the path: what a name may not hold becomes '-',
+ * and a number is added until it is free. */
 static char *make_name(Intake *i, Bytes root) {
         size_t from = root.size, n = 0;
         char *name = NULL, base[NAME_MAX_SIZE - 8 + 1];
@@ -314,7 +315,8 @@ void dataset_add(Intake *i, Work *w) {
                 a->name = w->name ? STEAL(w->name) : make_name(i, root);
         if (!a || !a->name) {
                 free(a);
-                intake_finish(i, w->ticket, &(IntakeResult) { .outcome = INTAKE_E_FAILED, .error = -ENOMEM });
+                intake_finish(i, w->ticket, &(IntakeResult) { .outcome = INTAKE_E_FAILED,
+                                                              .error = -ENOMEM });
                 return;
         }
         a->root = STEAL(w->data);
@@ -356,8 +358,8 @@ static const Dataset *on_other_device(Intake *i, uint64_t device) {
         return NULL;
 }
 
-/* Nodes are the same nodes whichever dataset shows them: where another dataset is on the same file system, its row. By
- * UUID where there is one, else the root that was watched first is the hint. */
+/* Nodes are the same nodes whichever dataset shows them: where another dataset is on the same file system,
+ * its row. By UUID where there is one, else the root that was watched first is the hint. */
 static int find_filesystem(Intake *i, const Feed_ROOT *m, int64_t *ret) {
         bool uuid = m->fs_uuid.size == EVENT_ID_SIZE;
         char type[64];
@@ -377,8 +379,8 @@ static int append_added(Intake *i, Dataset *d) {
         size_t name_size = strlen(d->row.name) + 1, size = name_size + d->row.root_size;
         CLEANUP(freep) uint8_t *detail = malloc(size);
         int64_t now = now_usec(CLOCK_REALTIME);
-        Event e = { .kind = KIND_DATASET_ADD, .origin = ORIGIN_LIVE, .dataset = d->row.id, .node = d->row.root_node,
-                    .first = now, .last = now, .detail = BYTES(detail, size) };
+        Event e = { .kind = KIND_DATASET_ADD, .origin = ORIGIN_LIVE, .dataset = d->row.id,
+                    .node = d->row.root_node, .first = now, .last = now, .detail = BYTES(detail, size) };
 
         if (!detail)
                 return -ENOMEM;
@@ -558,7 +560,8 @@ void dataset_remove(Intake *i, Work *w) {
         FeedMessage unwatch = { .type = FEED_UNWATCH };
 
         if (!d) {
-                intake_finish(i, w->ticket, &(IntakeResult) { .outcome = INTAKE_E_NO_DATASET, .dataset = w->name });
+                intake_finish(i, w->ticket, &(IntakeResult) { .outcome = INTAKE_E_NO_DATASET,
+                                                              .dataset = w->name });
                 return;
         }
         for (size_t n = 0; n < i->n_gaps;)      /* nothing of it is expected any more */

@@ -4,8 +4,8 @@
 #include "daemon/intake/internal.h"
 #include "lib/log.h"
 
-/* gaps: stretches in which changes may have gone unseen: opened at once, closed by the reconciliation that follows.
- * Each is a pair of events; what is kept here is only the open ones. */
+/* gaps: stretches in which changes may have gone unseen: opened at once, closed by the reconciliation that
+ * follows. Each is a pair of events; what is kept here is only the open ones. */
 
 /* Causes that end by themselves when the thing can be read again; a walk does not help. */
 static bool ends_by_itself(Cause cause) {
@@ -47,8 +47,8 @@ bool gap_on_dataset(const Intake *i, const Dataset *d) {
 
 void gap_open(Intake *i, Dataset *d, int64_t node, Cause cause, int64_t from) {
         int64_t now = now_usec(CLOCK_REALTIME);
-        Event e = { .kind = KIND_GAP_OPEN, .origin = ORIGIN_LIVE, .dataset = d->row.id, .node = node, .cause = cause,
-                    .first = from > 0 ? MIN_OF(from, now) : now, .last = now };
+        Event e = { .kind = KIND_GAP_OPEN, .origin = ORIGIN_LIVE, .dataset = d->row.id, .node = node,
+                    .cause = cause, .first = from > 0 ? MIN_OF(from, now) : now, .last = now };
         Gap *gaps;
 
         if (gap_on(i, d->row.id, node, cause))
@@ -63,9 +63,9 @@ void gap_open(Intake *i, Dataset *d, int64_t node, Cause cause, int64_t from) {
                 return;
         i->gaps[i->n_gaps++] = (Gap) { .id = e.seq, .dataset = d->row.id, .node = node, .cause = cause };
         log_event(LOG_WARNING, MSG_GAP_OPENED, 0,
-                  "Changes in dataset %s may have gone unseen (%s); comparing it with the record as soon as possible",
-                  d->row.name, cause_to_word((int) cause), "SCITRACE_DATASET=%s", d->row.name, "SCITRACE_CAUSE=%s",
-                  cause_to_word((int) cause));
+                  "Changes in dataset %s may have gone unseen (%s); comparing it with the record as soon as "
+                  "possible", d->row.name, cause_to_word((int) cause), "SCITRACE_DATASET=%s", d->row.name,
+                  "SCITRACE_CAUSE=%s", cause_to_word((int) cause));
 }
 
 static void gap_close(Intake *i, size_t n) {
@@ -77,9 +77,10 @@ static void gap_close(Intake *i, size_t n) {
 
         if (intake_append(i, &e) != 0)
                 return;
-        log_event(LOG_NOTICE, MSG_GAP_CLOSED, 0, "Dataset %s was compared with the record; the gap (%s) is closed",
-                  d ? d->row.name : "?", cause_to_word((int) g->cause), "SCITRACE_DATASET=%s",
-                  d ? d->row.name : "?", "SCITRACE_CAUSE=%s", cause_to_word((int) g->cause));
+        log_event(LOG_NOTICE, MSG_GAP_CLOSED, 0,
+                  "Dataset %s was compared with the record; the gap (%s) is closed", d ? d->row.name : "?",
+                  cause_to_word((int) g->cause), "SCITRACE_DATASET=%s", d ? d->row.name : "?",
+                  "SCITRACE_CAUSE=%s", cause_to_word((int) g->cause));
         i->gaps[n] = i->gaps[--i->n_gaps];
 }
 
@@ -140,8 +141,8 @@ void observe_gap(Intake *i, const Feed_GAP *m) {
         if (!cause_to_word(m->cause))
                 return;
         if (cause == CAUSE_OVERFLOW)
-                log_event(LOG_WARNING, MSG_OVERFLOW, 0,
-                          "A queue of notices ran over; consider raising fs.inotify.max_queued_events with sysctl");
+                log_event(LOG_WARNING, MSG_OVERFLOW, 0, "A queue of notices ran over; "
+                          "consider raising fs.inotify.max_queued_events with sysctl");
         if (m->dir == 0) {
                 for (size_t n = 0; n < i->n_datasets; n++) {
                         d = &i->datasets[n];
@@ -165,7 +166,7 @@ void observe_gap(Intake *i, const Feed_GAP *m) {
                 node = (uint64_t) link.node;
         if (m->name.data) {
                 gap_open(i, d, (int64_t) node, cause, m->from);
-                (void) store_node_want(i->store, (int64_t) node, false);        /* it cannot be read for now */
+                (void) store_node_want(i->store, (int64_t) node, false); /* it cannot be read for now */
                 return;
         }
         if (gap_on_dataset(i, d)) {     /* that one lasts until the walk that follows */

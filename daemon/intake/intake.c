@@ -191,8 +191,8 @@ static void publish_status(Intake *i, int64_t wanted_count) {
         i->status.pending = i->feed_pending + (int64_t) i->requests.count + wanted_count;
 }
 
-/* Counting costs as much as there is to count: a first look's hundred thousands are counted twice a second, not at
- * each commit. Exact again once all have been asked for. */
+/* Counting costs as much as there is to count: a first look's hundred thousands are counted twice a second,
+ * not at each commit. Exact again once all have been asked for. */
 static int64_t count_wanted(Intake *i) {
         int64_t now = now_usec(CLOCK_MONOTONIC);
 
@@ -345,8 +345,9 @@ static int open_anew(Intake *i) {
         return r;
 }
 
-/* The store refused. All that was not committed is forgotten, and so is what we derived from it: the datasets get a
- * gap, the watcher begins anew, and what it finds then is compared with what the store has. */
+/* The store refused. All that was not committed is forgotten, and so is what we derived from it: the
+ * datasets get a gap, the watcher begins anew, and what it finds then is compared with
+ * what the store has. */
 static void recover(Intake *i) {
         Cause cause = i->error == -EBADMSG ? CAUSE_WATCHER_LOST : CAUSE_STORE_FULL;
         Adding *addings;
@@ -354,7 +355,8 @@ static void recover(Intake *i) {
         int r = i->error;
 
         if (cause == CAUSE_WATCHER_LOST) {
-                log_event(LOG_ERR, MSG_WATCHER_LOST, 0, "A watcher sent what is not a message; starting another, which "
+                log_event(LOG_ERR, MSG_WATCHER_LOST, 0,
+                          "A watcher sent what is not a message; starting another, which "
                           "compares its datasets with the record");
         } else {
                 log_event(LOG_CRIT, full ? MSG_STORE_FULL : MSG_STORE_FAILED, 0,
@@ -373,7 +375,7 @@ static void recover(Intake *i) {
                 datasets_free(i);
                 i->addings = addings;
                 requests_clear(i);
-                if (begin(i) == 0 && datasets_load(i, false, true) == 0) {      /* no crash: no gap of its own */
+                if (begin(i) == 0 && datasets_load(i, false, true) == 0) { /* no crash: no gap of its own */
                         datasets_lost(i, cause);
                         r = i->error ? i->error : store_commit(i->store);
                         if (r == 0)
@@ -625,8 +627,8 @@ static void run_chunks(Intake *i, Work *w) {
                 int r = store_series(i->store, chunks[n].name, chunks[n].labels, chunks[n].unit, &series);
 
                 if (r == 0)
-                        r = store_chunk_put(i->store, series, chunks[n].from, chunks[n].until, chunks[n].points,
-                                            chunks[n].data);
+                        r = store_chunk_put(i->store, series, chunks[n].from, chunks[n].until,
+                                            chunks[n].points, chunks[n].data);
                 if (r != 0)
                         intake_fail(i, r);
         }

@@ -2,10 +2,11 @@
 #ifndef SCITRACE_DAEMON_INTAKE_INTAKE_H
 #define SCITRACE_DAEMON_INTAKE_INTAKE_H
 
-/* intake: which observations are news. The store thread: compares observations with the record, makes events of
- * what differs, opens and closes gaps, and commits in groups: while a commit runs, work gathers; all that gathered
- * is the next transaction. Functions here are called on the main thread and only queue; results come back through
- * callbacks that intake_dispatch() runs on the main thread, after the COMMIT that they depend on.
+/* intake: which observations are news. The store thread: compares observations with the record, makes events
+ * of what differs, opens and closes gaps, and commits in groups: while a commit runs, work gathers; all that
+ * gathered is the next transaction. Functions here are called on the main thread and only queue; results
+ * come back through callbacks that intake_dispatch() runs on the main thread,
+ * after the COMMIT that they depend on.
  * May use: lib policy daemon/store.  May not use: anything else in daemon/. */
 
 #include <stdbool.h>
@@ -16,15 +17,16 @@
 
 typedef struct Intake Intake;
 
-/** intake_new() - takes over the store and starts the thread. intake_fd() becomes readable when intake_dispatch()
- *  has something to run. intake_free() commits what is queued, ends the thread and closes the store;
- *  clean: note a clean end in the store. */
+/** intake_new() - takes over the store and starts the thread. intake_fd() becomes readable when
+ *  intake_dispatch() has something to run. intake_free() commits what is queued, ends the thread and closes
+ *  the store; clean: note a clean end in the store. */
 int intake_new(Store *store, Intake **ret);
 Intake *intake_free(Intake *i, bool clean);
 int intake_fd(const Intake *i);
 void intake_dispatch(Intake *i);
 
-/** intake_on_commit() - fn runs on the main thread after commits (several may be merged); seq: the newest event. */
+/** intake_on_commit() - fn runs on the main thread after commits (several may be merged);
+ *  seq: the newest event. */
 typedef void (*IntakeCommitFn)(void *userdata, int64_t seq);
 void intake_on_commit(Intake *i, IntakeCommitFn fn, void *userdata);
 

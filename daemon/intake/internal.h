@@ -2,8 +2,8 @@
 #ifndef SCITRACE_DAEMON_INTAKE_INTERNAL_H
 #define SCITRACE_DAEMON_INTAKE_INTERNAL_H
 
-/* internal: what the files of daemon/intake share. But for the two queues and the status, all of it belongs to the
- * store thread. */
+/* internal: what the files of daemon/intake share. But for the two queues and the status, all of it belongs
+ * to the store thread. */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -50,7 +50,7 @@ typedef struct Gap {
         Cause cause;
         bool by_walk;                   /* what stood in the way is gone: the next walk ends it */
         bool reconciled;                /* the walk that covers it has ended */
-        uint32_t limit;                 /* then: closed when no request before this one is open; 0: not all digests
+        uint32_t limit;                 /* then: closed when none before this one is open; 0: not all digests
                                          * that the walk led to have been asked for */
 } Gap;
 
@@ -115,8 +115,8 @@ struct Intake {
 
         const char *degraded;           /* a literal; atomic */
 
-        /* The main thread's. Callbacks stay with it: the store thread knows them by tickets only, so that one whose
-         * caller is gone can be forgotten at once. */
+        /* The main thread's. Callbacks stay with it: the store thread knows them by tickets only, so that
+         * one whose caller is gone can be forgotten at once. */
         struct Callback *callbacks;
         uint64_t next_ticket;
         IntakeCommitFn commit_fn;
@@ -159,7 +159,7 @@ Done *intake_hold(Intake *i, void (*run)(Intake *i, const Done *d));    /* NULL:
 void intake_finish(Intake *i, uint64_t ticket, const IntakeResult *result);
 uint64_t intake_ticket(Intake *i, void (*fn)(void), void *userdata);   /* main thread; 0: out of memory */
 int intake_queue(Intake *i, Work *w);
-void intake_request(Intake *i, const FeedMessage *m);                   /* m's bytes are copied (one run at most) */
+void intake_request(Intake *i, const FeedMessage *m);   /* m's bytes are copied (one run at most) */
 int intake_append(Intake *i, Event *e);                                 /* fills boot and dataset_uuid */
 void intake_fail(Intake *i, int error);
 
@@ -175,7 +175,7 @@ Dataset *dataset_of_token(Intake *i, uint32_t token);
 void datasets_hello(Intake *i);                 /* a watcher is there: watch all */
 void datasets_lost(Intake *i, Cause why);       /* it is gone */
 void datasets_tick(Intake *i, int64_t now);
-void dataset_walk(Intake *i, Dataset *d);       /* asks for a reconciling walk, now or after the present one */
+void dataset_walk(Intake *i, Dataset *d); /* asks for a reconciling walk, now or after this one */
 void observe_root(Intake *i, const Feed_ROOT *m);
 void observe_walk_end(Intake *i, const Feed_WALK_END *m);
 void observe_head(Intake *i, const Feed_HEAD *m);
@@ -188,17 +188,17 @@ int gaps_load(Intake *i);
 bool gap_on(const Intake *i, int64_t dataset, int64_t node, Cause cause);
 bool gap_on_dataset(const Intake *i, const Dataset *d);
 void gap_open(Intake *i, Dataset *d, int64_t node, Cause cause, int64_t from);
-void gaps_reconciled(Intake *i, Dataset *d);    /* its walk has ended: they close when its requests are answered */
+void gaps_reconciled(Intake *i, Dataset *d); /* its walk has ended: they close with its last request */
 void gaps_settle(Intake *i);                    /* closes what can be closed */
 void gaps_resolve(Intake *i, int64_t node);     /* a file can be read again */
-bool gaps_reopened(Intake *i, int64_t node);    /* a directory can: whether it had a gap, which a walk ends now */
+bool gaps_reopened(Intake *i, int64_t node); /* a directory can be: had it a gap, which a walk ends? */
 void observe_gap(Intake *i, const Feed_GAP *m);
 
 /* requests.c */
 void request_digest(Intake *i, int64_t parent, Bytes name, int64_t node, uint64_t inode, int64_t btime,
                     uint8_t origin);
 void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin, bool list);
-Request *request_answered(Intake *i, uint32_t id);              /* ends it; the caller frees it; NULL: not open */
+Request *request_answered(Intake *i, uint32_t id);      /* ends it; the caller frees it; NULL: not open */
 bool requests_open_before(const Intake *i, uint32_t limit);
 void requests_pump(Intake *i);
 void requests_clear(Intake *i);

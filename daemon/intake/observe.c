@@ -6,8 +6,9 @@
 #include "daemon/intake/internal.h"
 #include "lib/log.h"
 
-/* observe: is it news? Compares what the watcher says with the record and makes events of what differs. The order of
- * observations is the kernel's; where several looks and notices tell the same thing, the second finds no difference. */
+/* observe: is it news? Compares what the watcher says with the record and makes events of what differs. The
+ * order of observations is the kernel's; where several looks and notices tell the same thing,
+ * the second finds no difference. */
 
 enum { PAGE = 64 };                     /* links read at once when a subtree goes */
 
@@ -85,10 +86,10 @@ static void remember_ctime(Intake *i, int64_t node, int64_t known, int64_t ctime
 
 /* Names that go. */
 
-static int unlink_one(Intake *i, Dataset *d, int64_t parent, Bytes name, int64_t node, uint8_t origin, int64_t first,
-                      int64_t last, int64_t count) {
-        Event e = { .kind = KIND_UNLINK, .origin = origin, .dataset = d->row.id, .first = first, .last = last,
-                    .count = count, .node = node, .parent = parent, .name = name };
+static int unlink_one(Intake *i, Dataset *d, int64_t parent, Bytes name, int64_t node, uint8_t origin,
+                      int64_t first, int64_t last, int64_t count) {
+        Event e = { .kind = KIND_UNLINK, .origin = origin, .dataset = d->row.id, .first = first,
+                    .last = last, .count = count, .node = node, .parent = parent, .name = name };
         uint64_t dir;
 
         if (map_get(&i->dirs, (uint64_t) node, &dir)) { /* if it comes back, it is announced anew */
@@ -99,14 +100,16 @@ static int unlink_one(Intake *i, Dataset *d, int64_t parent, Bytes name, int64_t
         return intake_append(i, &e);
 }
 
-/* What was written through a name that went before it was looked at is still there under the node's other names. */
+/* What was written through a name that went before it was looked at is still there under
+ * the node's other names. */
 static void look_elsewhere(Intake *i, int64_t node, uint8_t origin) {
         StoreLink other;
         StoreNode n = { 0 };
 
-        if (i->error == 0 && store_links_of_node(i->store, node, &other, 1) == 1 && other.type == TYPE_FILE &&
-            store_node_get(i->store, node, &n) == 0)
-                request_digest(i, other.parent, BYTES(other.name, other.name_size), node, n.inode, n.btime, origin);
+        if (i->error == 0 && store_links_of_node(i->store, node, &other, 1) == 1 &&
+            other.type == TYPE_FILE && store_node_get(i->store, node, &n) == 0)
+                request_digest(i, other.parent, BYTES(other.name, other.name_size), node, n.inode, n.btime,
+                               origin);
         store_node_done(&n);
 }
 
@@ -118,8 +121,8 @@ static void look_after_former(Intake *i, int64_t parent, Bytes name, int64_t exc
                 look_elsewhere(i, former.node, origin);
 }
 
-/* All that is recorded below a directory, children before parents, without recursion: each round takes the first
- * child, and goes up when there is none. */
+/* All that is recorded below a directory, children before parents, without recursion: each round takes the
+ * first child, and goes up when there is none. */
 static int unlink_below(Intake *i, Dataset *d, int64_t top, uint8_t origin, int64_t time) {
         int64_t at = top;
 
@@ -139,8 +142,8 @@ static int unlink_below(Intake *i, Dataset *d, int64_t top, uint8_t origin, int6
                                         break;
                                 }
                         }
-                        r = unlink_one(i, d, at, BYTES(children[c].name, children[c].name_size), children[c].node, origin,
-                                       time, time, 0);
+                        r = unlink_one(i, d, at, BYTES(children[c].name, children[c].name_size),
+                                       children[c].node, origin, time, time, 0);
                         if (r == 0 && children[c].type == TYPE_FILE)
                                 look_elsewhere(i, children[c].node, origin);
                 }
@@ -158,15 +161,15 @@ static int unlink_below(Intake *i, Dataset *d, int64_t top, uint8_t origin, int6
         }
 }
 
-static int unlink_name(Intake *i, Dataset *d, const StoreLink *link, uint8_t origin, int64_t first, int64_t last,
-                       int64_t count) {
+static int unlink_name(Intake *i, Dataset *d, const StoreLink *link, uint8_t origin, int64_t first,
+                       int64_t last, int64_t count) {
         int r = 0;
 
         if (link->type == TYPE_DIRECTORY)
                 r = unlink_below(i, d, link->node, origin, last);
         if (r == 0)
-                r = unlink_one(i, d, link->parent, BYTES(link->name, link->name_size), link->node, origin, first,
-                               last, count);
+                r = unlink_one(i, d, link->parent, BYTES(link->name, link->name_size), link->node, origin,
+                               first, last, count);
         if (r != 0)
                 intake_fail(i, r);
         return r;
@@ -198,8 +201,9 @@ static void observe_gone(Intake *i, const Feed_GONE *m) {
                 look_after_former(i, parent, m->name, 0, m->origin);
         }
         if (r == STORE_E_NONE && m->count > 0 && !found_gone(i, d, parent, m)) {
-                Event e = { .kind = KIND_TRANSIENT, .origin = m->origin, .dataset = d->row.id, .first = m->first,
-                            .last = m->last, .count = m->count, .parent = parent, .name = m->name };
+                Event e = { .kind = KIND_TRANSIENT, .origin = m->origin, .dataset = d->row.id,
+                            .first = m->first, .last = m->last, .count = m->count, .parent = parent,
+                            .name = m->name };
 
                 (void) intake_append(i, &e);
         } else if (r < 0) {
@@ -225,7 +229,8 @@ static void observe_moved(Intake *i, const Feed_MOVED *m) {
         if (over) {
                 if (victim.node == link.node)
                         return;         /* two names of one node: the kernel does nothing then */
-                if (victim.type == TYPE_DIRECTORY && unlink_below(i, d, victim.node, ORIGIN_LIVE, m->last) != 0) {
+                if (victim.type == TYPE_DIRECTORY &&
+                    unlink_below(i, d, victim.node, ORIGIN_LIVE, m->last) != 0) {
                         intake_fail(i, -EIO);
                         return;
                 }
@@ -316,8 +321,9 @@ static void want(Intake *i, const Observed *o) {
         wanted(i, o->node.id);
 }
 
-/* A file that was only looked at. Live notices of content come with a digest, unless it is too large, still being
- * written, or cannot be read; a walk asks for one where anything differs; else only attributes are news. */
+/* A file that was only looked at. Live notices of content come with a digest, unless it is too large, still
+ * being written, or cannot be read; a walk asks for one where anything differs;
+ * else only attributes are news. */
 static void compare_look(Intake *i, const Observed *o) {
         const StoreNode *n = &o->node;
         const Feed_STATE *m = o->m;
@@ -400,12 +406,13 @@ static void meet_known(Intake *i, Observed *o) {
                 return;
         if (!moved && (unsigned) n + 1 > o->m->nlink)   /* some other name of it is gone: find out which */
                 for (int l = 0; l < n; l++)
-                        request_check(i, old[l].parent, BYTES(old[l].name, old[l].name_size), o->m->origin, false);
+                        request_check(i, old[l].parent, BYTES(old[l].name, old[l].name_size), o->m->origin,
+                                      false);
         if (o->has_link)
                 look_elsewhere(i, o->link.node, o->m->origin);
         o->counted = true;
         if (n == 0 && o->type == TYPE_DIRECTORY && !(o->m->flags & (FEED_FLAG_ADOPTED | FEED_FLAG_LISTED)))
-                request_check(i, o->parent, o->m->name, o->m->origin, true);    /* none of its names is recorded now */
+                request_check(i, o->parent, o->m->name, o->m->origin, true); /* none of its names is left */
         compare(i, o);
 }
 
@@ -446,12 +453,13 @@ static void observe_dir(Intake *i, const Feed_DIR *m) {
                 return;
         if (m->parent == 0)
                 node = d->row.root_node;
-        else if (parent && store_link_find(i->store, parent, m->name, &link) == 0 && link.type == TYPE_DIRECTORY)
+        else if (parent && store_link_find(i->store, parent, m->name, &link) == 0 &&
+                 link.type == TYPE_DIRECTORY)
                 node = link.node;
         if (node == 0)
-                return;                 /* what is in it cannot be placed; its parent's listing comes again */
-        if (map_put(&i->nodes, m->dir, (uint64_t) node) < 0 || map_put(&i->dirs, (uint64_t) node, m->dir) < 0 ||
-            map_put(&i->roots, m->dir, m->root) < 0)
+                return;                 /* it cannot be placed; its parent's listing comes again */
+        if (map_put(&i->nodes, m->dir, (uint64_t) node) < 0 ||
+            map_put(&i->dirs, (uint64_t) node, m->dir) < 0 || map_put(&i->roots, m->dir, m->root) < 0)
                 intake_fail(i, -ENOMEM);
         if (i->n_gaps > 0 && gaps_reopened(i, node) && d->walk == 0)
                 dataset_walk(i, d);

@@ -2,8 +2,8 @@
 #ifndef SCITRACE_DAEMON_INTAKE_OBSERVE_H
 #define SCITRACE_DAEMON_INTAKE_OBSERVE_H
 
-/* observe: the side of intake that daemon/watchers uses: feeds in, requests out, and what people ask of datasets.
- * Main thread; only queues. */
+/* observe: the side of intake that daemon/watchers uses: feeds in, requests out, and what people ask of
+ * datasets. Main thread; only queues. */
 
 #include "daemon/intake/intake.h"
 #include "lib/feed.h"
@@ -45,8 +45,8 @@ int intake_remove(Intake *i, const char *name, IntakeDoneFn fn, void *userdata);
 int intake_scan(Intake *i, const char *name, IntakeDoneFn fn, void *userdata);
 /** intake_settle() - dataset NULL: all. deadline: µs of CLOCK_MONOTONIC, checked at each intake_tick(). */
 int intake_settle(Intake *i, const char *dataset, int64_t deadline, IntakeDoneFn fn, void *userdata);
-/** intake_tick() - once a second: settles past their deadline end, roots that were away are tried again; when
- *  canary, a mark is sent through the feed whose return moves covered_until. */
+/** intake_tick() - once a second: settles past their deadline end, roots that were away are tried again;
+ *  when canary, a mark is sent through the feed whose return moves covered_until. */
 int intake_tick(Intake *i, bool canary);
 
 /** intake_feed_frame() - one frame of the watcher; data is malloc'd and becomes intake's.

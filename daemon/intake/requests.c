@@ -4,9 +4,9 @@
 
 #include "daemon/intake/internal.h"
 
-/* requests: what intake asks of the watcher, a bounded number at a time. Digests that are still to be read are not
- * kept here: the store knows them (node.wanted), and the pump takes the next ones from there, so that they survive a
- * restart and cost no memory, however many there are. */
+/* requests: what intake asks of the watcher, a bounded number at a time. Digests that are still to be read
+ * are not kept here: the store knows them (node.wanted), and the pump takes the next ones from there, so
+ * that they survive a restart and cost no memory, however many there are. */
 
 enum { PUMP_PAGE = 64 };
 
@@ -72,8 +72,8 @@ static void add(Intake *i, Bytes name, const Request *fields) {
 
 void request_digest(Intake *i, int64_t parent, Bytes name, int64_t node, uint64_t inode, int64_t btime,
                     uint8_t origin) {
-        add(i, name, &(Request) { .digest = true, .parent = parent, .node = node, .inode = inode, .btime = btime,
-                                  .origin = origin });
+        add(i, name, &(Request) { .digest = true, .parent = parent, .node = node, .inode = inode,
+                                  .btime = btime, .origin = origin });
 }
 
 void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin, bool list) {
@@ -138,7 +138,8 @@ static bool walking(const Intake *i) {
         return i->addings;
 }
 
-/* How the digest's event knows it: gaps stay open until the digests that their walk found wanting are there. */
+/* How the digest's event knows it: gaps stay open until the digests that their walk found
+ * wanting are there. */
 static uint8_t digest_origin(Intake *i, int64_t dataset) {
         const Dataset *d = dataset_find(i, dataset);
 
@@ -152,7 +153,8 @@ static void ask_digest(Intake *i, const StoreLink *link) {
 
         if (map_get(&i->asked, (uint64_t) link->node, NULL))
                 return;                 /* the cursor went back past it */
-        if (store_node_get(i->store, link->node, &node) == 0 && map_get(&i->dirs, (uint64_t) link->parent, NULL))
+        if (store_node_get(i->store, link->node, &node) == 0 &&
+            map_get(&i->dirs, (uint64_t) link->parent, NULL))
                 request_digest(i, link->parent, BYTES(link->name, link->name_size), link->node, node.inode,
                                node.btime, digest_origin(i, link->dataset));
         store_node_done(&node);

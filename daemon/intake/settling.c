@@ -3,10 +3,11 @@
 
 #include "daemon/intake/internal.h"
 
-/* settling: answers when everything before the question is recorded. In four stages: the walks under way end; a
- * barrier passes through the watcher's queues; the digests that its observations led to are asked for; those requests
- * are answered. The answer is given with the commit of the transaction in which the last stage ends. One barrier is
- * under way at a time: who comes meanwhile waits for the next one, and shares it. */
+/* settling: answers when everything before the question is recorded. In four stages: the walks under way
+ * end; a barrier passes through the watcher's queues; the digests that its observations led to are asked
+ * for; those requests are answered. The answer is given with the commit of the transaction in which the last
+ * stage ends. One barrier is under way at a time: who comes meanwhile waits for the next one,
+ * and shares it. */
 
 static void ask_barrier(Intake *i, uint64_t barrier, bool flush) {
         FeedMessage m = { .type = FEED_BARRIER, .BARRIER = { .barrier = barrier, .flush = flush } };
@@ -29,12 +30,14 @@ void settling_add(Intake *i, Work *w) {
                 if (!i->datasets[n].row.removed && strcmp(i->datasets[n].row.name, w->name) == 0)
                         d = &i->datasets[n];
         if (w->name && !d) {
-                intake_finish(i, w->ticket, &(IntakeResult) { .outcome = INTAKE_E_NO_DATASET, .dataset = w->name });
+                intake_finish(i, w->ticket, &(IntakeResult) { .outcome = INTAKE_E_NO_DATASET,
+                                                              .dataset = w->name });
                 return;
         }
         s = calloc(1, sizeof(*s));
         if (!s) {
-                intake_finish(i, w->ticket, &(IntakeResult) { .outcome = INTAKE_E_FAILED, .error = -ENOMEM });
+                intake_finish(i, w->ticket, &(IntakeResult) { .outcome = INTAKE_E_FAILED,
+                                                              .error = -ENOMEM });
                 return;
         }
         *s = (Settling) { .next = i->settlings, .dataset = d ? d->row.id : 0, .deadline = w->number,

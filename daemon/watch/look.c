@@ -12,8 +12,8 @@
 enum {
         BATCH = 64,                     /* names of one directory looked at with one opening of it */
         TRIES = 8,                      /* for a name whose place moved, before it is given up as gone */
-        TRIES_OPEN = 3,                 /* for a file that changes under the look, before it is a version `open` */
-        TRIES_GONE = 1,                 /* for a name that is not there: the notice of it may still be on its way */
+        TRIES_OPEN = 3,                 /* a file that changes under the look: then it is a version `open` */
+        TRIES_GONE = 1,                 /* a name that is not there: its notice may still be on its way */
 };
 
 typedef struct Sight {                  /* what one look found */
@@ -40,7 +40,8 @@ static void look_at_content(Watch *w, const Spot *p, const SettleJob *job, Sight
 
         if (!(job->change.flags & SETTLE_CONTENT) || (!asked && ret->state.size > w->digest_max))
                 return;
-        r = identify_file(p->fd, job->name, asked ? 0 : w->digest_max, pause_look, w, &ret->state, ret->digest);
+        r = identify_file(p->fd, job->name, asked ? 0 : w->digest_max, pause_look, w, &ret->state,
+                          ret->digest);
         switch (r) {
         case 0:
         case IDENTIFY_E_RACY:           /* what comes later in the same tick is noticed by itself */
@@ -72,8 +73,8 @@ static void look_at_name(Watch *w, const Spot *p, const SettleJob *job, Sight *r
         ret->what = SIGHT_STATE;
         if (r == -ENOENT) {
                 /* Who asks after a walk asks for what is; a notice may still be on its way. */
-                ret->what = job->change.origin == ORIGIN_LIVE && job->change.tries < TRIES_GONE ? SIGHT_AGAIN :
-                                                                                                  SIGHT_GONE;
+                ret->what = job->change.origin == ORIGIN_LIVE && job->change.tries < TRIES_GONE
+                            ? SIGHT_AGAIN : SIGHT_GONE;
                 return;
         }
         if (r < 0) {
@@ -107,17 +108,19 @@ static void report_state(Watch *w, const SettleJob *job, const Sight *sight) {
         m.STATE.first = c->first;
         m.STATE.last = c->last;
         m.STATE.count = c->count;
-        m.STATE.flags = (uint16_t) (((c->flags & SETTLE_NEW) && !(c->flags & SETTLE_OVER) ? FEED_FLAG_CREATED : 0) |
-                                    (c->flags & SETTLE_ARRIVED ? FEED_FLAG_ARRIVED : 0) |
-                                    (c->flags & SETTLE_CONTENT ? FEED_FLAG_CONTENT : 0) |
-                                    (sight->open ? FEED_FLAG_OPEN : 0));
+        m.STATE.flags =
+                (uint16_t) (((c->flags & SETTLE_NEW) && !(c->flags & SETTLE_OVER) ? FEED_FLAG_CREATED : 0) |
+                            (c->flags & SETTLE_ARRIVED ? FEED_FLAG_ARRIVED : 0) |
+                            (c->flags & SETTLE_CONTENT ? FEED_FLAG_CONTENT : 0) |
+                            (sight->open ? FEED_FLAG_OPEN : 0));
         m.STATE.digest = sight->has_digest ? BYTES(sight->digest, sizeof(sight->digest)) : BYTES_NONE;
         m.STATE.digest_source = sight->has_digest ? DIGEST_SOURCE_READ : 0;
         m.STATE.target = sight->target ? BYTES(sight->target, sight->target_size) : BYTES_NONE;
         state_emit(w, &m, true);
         if (sight->error != 0)
                 state_gap(w, 0, job->dir, BYTES(job->name, job->name_size),
-                          sight->error == EACCES || sight->error == EPERM ? CAUSE_PERMISSION : CAUSE_READ_ERROR,
+                          sight->error == EACCES || sight->error == EPERM ? CAUSE_PERMISSION
+                                                                          : CAUSE_READ_ERROR,
                           sight->error);
 }
 
@@ -184,7 +187,8 @@ static void conclude(Watch *w, const Spot *p, const SettleJob *job, const Sight 
                         break;
                 case SIGHT_DIRECTORY:
                         child = table_child(w->table, d, BYTES(job->name, job->name_size));
-                        if (child && child->inode == sight->state.inode && child->btime == sight->state.btime) {
+                        if (child && child->inode == sight->state.inode &&
+                            child->btime == sight->state.btime) {
                                 report_state(w, job, sight);
                                 state_announce(w, child);
                         } else {
@@ -217,7 +221,7 @@ static void conclude_unreachable(Watch *w, const SettleJob *jobs, size_t n, uint
                 bool known = table_find(w->table, (int) jobs[i].dir) && !lost;
                 bool again = known && jobs[i].change.tries < TRIES;
 
-                if (!again && known && root != 0)       /* it should have been there: say that we do not know */
+                if (!again && known && root != 0)       /* it should be there: say that we do not know */
                         state_gap(w, 0, jobs[i].dir, BYTES_NONE,
                                   error == -EACCES ? CAUSE_PERMISSION : CAUSE_READ_ERROR, -error);
                 state_done(w, &jobs[i], again, false);

@@ -11,8 +11,8 @@
 #include "daemon/watch/notify.h"
 
 /* Not IN_EXCL_UNLINK: what is written through a name that went may have other names. */
-#define WATCH_MASK                                                                                                  \
-        (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB |             \
+#define WATCH_MASK                                                                                          \
+        (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB |     \
          IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 
 struct Notify {
@@ -70,7 +70,8 @@ int notify_new(Notify **ret) {
         }
         n->fd = find_descriptor();
         n->marker = n->fd < 0 ? -EIO : add(n, n->marker_fd, IN_ATTRIB);
-        if (n->marker < 0 || fcntl(n->fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(n->fd, F_SETFL, O_NONBLOCK) < 0) {
+        if (n->marker < 0 || fcntl(n->fd, F_SETFD, FD_CLOEXEC) < 0 ||
+            fcntl(n->fd, F_SETFL, O_NONBLOCK) < 0) {
                 int r = n->marker < 0 ? n->marker : -errno;
 
                 inotifytools_cleanup();

@@ -13,19 +13,20 @@ typedef struct Outbox Outbox;
 
 enum {
         OUTBOX_ROOM = 32,               /* frames (64 KiB each) up to which walks and looks may add */
-        OUTBOX_MAX = 128,               /* frames up to which notices may add; beyond, they are lost and a gap */
+        OUTBOX_MAX = 128,               /* frames up to which notices may add; beyond: lost, and a gap */
         OUTBOX_E_FULL = 1,
 };
 
 int outbox_new(Outbox **ret);
 Outbox *outbox_free(Outbox *o);
 
-/** outbox_add() - must: even beyond OUTBOX_MAX (answers; they are bounded by the requests). 0, OUTBOX_E_FULL,
- *  -ENOMEM, -EMSGSIZE. */
+/** outbox_add() - must: even beyond OUTBOX_MAX (answers; they are bounded by the requests).
+ *  0, OUTBOX_E_FULL, -ENOMEM, -EMSGSIZE. */
 int outbox_add(Outbox *o, const FeedMessage *m, bool must);
 /** outbox_frames() - frames waiting, the one being filled included. */
 size_t outbox_frames(const Outbox *o);
-/** outbox_take() - hands the oldest frame over (malloc'd); NULL: none. outbox_return() - puts it back in front. */
+/** outbox_take() - hands the oldest frame over (malloc'd); NULL: none.
+ *  outbox_return() - puts it back in front. */
 uint8_t *outbox_take(Outbox *o, size_t *ret_size);
 void outbox_return(Outbox *o, uint8_t *frame, size_t size);
 

@@ -68,7 +68,7 @@ Watch *watch_free(Watch *w) {
         if (!w)
                 return NULL;
         pthread_mutex_lock(&w->lock);
-        __atomic_store_n(&w->stop, true, __ATOMIC_RELAXED);     /* a read of a large file looks without the lock */
+        __atomic_store_n(&w->stop, true, __ATOMIC_RELAXED);     /* who reads a large file looks without it */
         pthread_cond_broadcast(&w->look);
         pthread_cond_broadcast(&w->walk);
         pthread_cond_broadcast(&w->room);
@@ -173,7 +173,8 @@ static int on_unwatch(Watch *w, const Feed_UNWATCH *m) {
 }
 
 static int on_ask(Watch *w, uint32_t request, uint32_t dir, Bytes name, uint8_t origin, uint16_t flags) {
-        SettleNotice notice = { .dir = dir, .name = name, .flags = flags, .origin = origin, .request = request };
+        SettleNotice notice = { .dir = dir, .name = name, .flags = flags, .origin = origin,
+                                .request = request };
 
         if (name.size > 255)
                 return -EBADMSG;
@@ -195,7 +196,7 @@ int watch_request(Watch *w, const FeedMessage *m) {
         int r;
 
         assert(w && m);
-        if (m->type == FEED_EXCLUDE)    /* opens a folder: before any thread runs into it, and without the lock */
+        if (m->type == FEED_EXCLUDE)    /* opens a folder: before any thread does, without the lock */
                 return on_exclude(w, &m->EXCLUDE);
         pthread_mutex_lock(&w->lock);
         switch (m->type) {

@@ -20,7 +20,7 @@ typedef struct Node {                   /* of a doubly linked list with a sentin
 
 struct Entry {
         Entry *chain;
-        Node by_touch;                  /* in quiet, ready_files or ready_directories; self-linked: in none */
+        Node by_touch;                  /* in one of the lists below; self-linked: in none */
         Node by_age;                    /* in aged */
         Node by_glance;                 /* in glances */
         uint32_t dir;
@@ -42,7 +42,7 @@ struct Settle {
         uint32_t epoch;                 /* the present one, from 1 */
         uint32_t lowest;                /* no change of a lower one is left */
         uint32_t open[EPOCHS];          /* changes of each epoch, by epoch % EPOCHS */
-        bool flush_again;               /* there was no epoch left for a flush: the next one to be had is its end */
+        bool flush_again;               /* no epoch was left for a flush: the next to be had is its end */
         uint32_t displaced[DISPLACED];
         size_t n_displaced;
 };
@@ -126,7 +126,8 @@ static size_t bucket(const Settle *s, uint32_t dir, Bytes name) {
 static Entry *find(const Settle *s, uint32_t dir, Bytes name) {
         Entry *e = s->buckets[bucket(s, dir, name)];
 
-        while (e && (e->dir != dir || e->name_size != name.size || memcmp(e->name, name.data, name.size) != 0))
+        while (e &&
+               (e->dir != dir || e->name_size != name.size || memcmp(e->name, name.data, name.size) != 0))
                 e = e->chain;
         return e;
 }
@@ -273,9 +274,9 @@ static void set_pending(Settle *s, Entry *e, const SettleChange *change) {
         place(s, e);
 }
 
-/* What a name has that waits or is being looked at: the creation that a listing found may be the same operation as
- * one that was noticed, whichever came first. Counted once; a notice of other things, before the listing found it,
- * means that nobody noticed the creation. */
+/* What a name has that waits or is being looked at: the creation that a listing found may be the same
+ * operation as one that was noticed, whichever came first. Counted once; a notice of other things, before
+ * the listing found it, means that nobody noticed the creation. */
 static void merge_found(SettleChange *known, SettleChange *change) {
         if (change->flags & SETTLE_FOUND) {
                 if (known->flags & (SETTLE_NEW | SETTLE_ARRIVED)) {
@@ -295,7 +296,8 @@ int settle_touch(Settle *s, const SettleNotice *n, Moment now) {
                 .count = n->count, .flags = n->flags, .origin = n->origin, .request = n->request,
                 .epoch = n->epoch ? MAX_OF(n->epoch, s->lowest) : s->epoch,
         };
-        bool made = (n->flags & (SETTLE_NEW | SETTLE_FOUND | SETTLE_DIRECTORY | SETTLE_ARRIVED)) == SETTLE_NEW;
+        bool made =
+                (n->flags & (SETTLE_NEW | SETTLE_FOUND | SETTLE_DIRECTORY | SETTLE_ARRIVED)) == SETTLE_NEW;
         Entry *e;
 
         assert(s && n && n->name.size <= 255);
@@ -390,8 +392,8 @@ static void cover(Settle *s, SettleChange *change, const SettleChange *victim) {
 }
 
 /* The source was not recorded yet: its first name comes to nothing. */
-static int move_new(Settle *s, const SettleChange *source, uint32_t dir, Bytes name, const SettleChange *victim,
-                    Moment now) {
+static int move_new(Settle *s, const SettleChange *source, uint32_t dir, Bytes name,
+                    const SettleChange *victim, Moment now) {
         bool fresh = victim && (victim->flags & SETTLE_NEW) && !(victim->flags & SETTLE_OVER);
         SettleChange change = *source;
 
@@ -404,8 +406,8 @@ static int move_new(Settle *s, const SettleChange *source, uint32_t dir, Bytes n
         return put(s, dir, name, &change) < 0 ? -ENOMEM : SETTLE_E_FOLDED;
 }
 
-/* The move is reported with all the operations so far; what was pending for the content follows, and the new name is
- * looked at once more. */
+/* The move is reported with all the operations so far; what was pending for the content follows, and the new
+ * name is looked at once more. */
 static int move_recorded(Settle *s, const SettleChange *source, uint32_t dir, Bytes name, bool directory,
                          const SettleChange *victim, Moment now, SettleChange *ret) {
         SettleChange change = source ? *source : change_now(s, now);
@@ -429,8 +431,8 @@ static int move_recorded(Settle *s, const SettleChange *source, uint32_t dir, By
         return put(s, dir, name, &change);
 }
 
-int settle_move(Settle *s, uint32_t old_dir, Bytes old_name, uint32_t dir, Bytes name, bool directory, Moment now,
-                SettleChange *ret, bool *ret_over) {
+int settle_move(Settle *s, uint32_t old_dir, Bytes old_name, uint32_t dir, Bytes name, bool directory,
+                Moment now, SettleChange *ret, bool *ret_over) {
         SettleChange source, victim;
         bool moved, covered;
         int r;
@@ -444,14 +446,14 @@ int settle_move(Settle *s, uint32_t old_dir, Bytes old_name, uint32_t dir, Bytes
         if (moved && source.flags & SETTLE_NEW)
                 r = move_new(s, &source, dir, name, covered ? &victim : NULL, now);
         else
-                r = move_recorded(s, moved ? &source : NULL, dir, name, directory, covered ? &victim : NULL, now,
-                                  ret);
+                r = move_recorded(s, moved ? &source : NULL, dir, name, directory, covered ? &victim : NULL,
+                                  now, ret);
         epochs_advance(s);
         return r;
 }
 
-int settle_swap(Settle *s, uint32_t dir1, Bytes name1, uint32_t dir2, Bytes name2, Moment now, SettleChange *ret,
-                int *ret_moved) {
+int settle_swap(Settle *s, uint32_t dir1, Bytes name1, uint32_t dir2, Bytes name2, Moment now,
+                SettleChange *ret, int *ret_moved) {
         SettleChange first, second, none = change_now(s, now);
         bool pending1, pending2, new1, new2;
         int r;
@@ -476,7 +478,7 @@ int settle_swap(Settle *s, uint32_t dir1, Bytes name1, uint32_t dir2, Bytes name
         if (new2 && !new1)
                 second.flags |= SETTLE_OVER;
         if (new1 && new2)
-                first.count++;          /* nothing is reported: the exchange counts where one of them appears */
+                first.count++;          /* nothing is reported: it counts where one of them appears */
         first.flags |= SETTLE_ARRIVED;
         second.flags |= SETTLE_ARRIVED;
         if (!pending1 && !pending2 && s->count >= s->max)

@@ -66,8 +66,8 @@ Root *state_root(Watch *w, uint32_t id) {
 
 void state_gap(Watch *w, uint32_t root, uint32_t dir, Bytes name, Cause cause, int error) {
         FeedMessage m = { .type = FEED_GAP,
-                          .GAP = { .root = root, .dir = dir, .name = name, .cause = cause, .from = w->drained,
-                                   .error = (uint32_t) error } };
+                          .GAP = { .root = root, .dir = dir, .name = name, .cause = cause,
+                                   .from = w->drained, .error = (uint32_t) error } };
 
         state_emit(w, &m, true);
 }
@@ -98,7 +98,8 @@ void state_announce(Watch *w, const Directory *d) {
         FeedMessage m = { .type = FEED_DIR,
                           .DIR = { .dir = (uint32_t) d->wd, .root = d->root,
                                    .parent = d->parent ? (uint32_t) d->parent->wd : 0,
-                                   .name = BYTES(d->name, d->name_size), .inode = d->inode, .btime = d->btime } };
+                                   .name = BYTES(d->name, d->name_size), .inode = d->inode,
+                                   .btime = d->btime } };
 
         state_emit(w, &m, true);
 }
@@ -111,8 +112,8 @@ void state_counts(Watch *w) {
         state_emit(w, &m, true);
 }
 
-/* What was lost is said before a flush is over. One that flushes nothing waits for no other: it shows that we live,
- * however long a file takes to be read. */
+/* What was lost is said before a flush is over. One that flushes nothing waits for no other: it shows that
+ * we live, however long a file takes to be read. */
 static bool is_through(const Watch *w, const Barrier *b) {
         return b->stage == BARRIER_REACHED &&
                (!b->flush || (w->lost_since == 0 && settle_flushed(w->settle, b->epoch)));

@@ -2,9 +2,10 @@
 #ifndef SCITRACE_DAEMON_WATCH_STATE_H
 #define SCITRACE_DAEMON_WATCH_STATE_H
 
-/* state: what the three kinds of threads of a watcher share, inside daemon/watch only. One lock guards all of it;
- * nobody holds it across a system call that can wait for a disk, a mount or the feed. What is emitted under the lock
- * goes out in that order: this is what makes the order of the feed the order of the kernel. */
+/* state: what the three kinds of threads of a watcher share, inside daemon/watch only. One lock guards all
+ * of it; nobody holds it across a system call that can wait for a disk, a mount or the feed. What is emitted
+ * under the lock goes out in that order: this is what makes the order of the feed the
+ * order of the kernel. */
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -89,8 +90,8 @@ static inline Moment moment_now(void) {
 void state_lost(Watch *w);              /* notices were dropped by us: a gap, as soon as there is room */
 void state_emit(Watch *w, const FeedMessage *m, bool must);
 void state_touch(Watch *w, const SettleNotice *n, Moment now);
-/* state_done() - ends the flight of a job, and wakes who can go on. answered: its result was reported; when it was
- * not, and it does not go back (again), a request that it carried has failed.
+/* state_done() - ends the flight of a job, and wakes who can go on. answered: its result was reported; when
+ * it was not, and it does not go back (again), a request that it carried has failed.
  * state_displaced() - answers the requests that settle_displaced() hands out. */
 void state_done(Watch *w, const SettleJob *job, bool again, bool answered);
 void state_displaced(Watch *w);
@@ -98,8 +99,8 @@ void state_failed(Watch *w, uint32_t request, int error);       /* request 0: no
 void state_barriers(Watch *w);          /* answers the barriers that are through */
 void state_mark(Watch *w);              /* a mark for those that wait for one, unless one is under way */
 void state_mark_lost(Watch *w);
-/* While a directory is listed, and until a mark has passed behind the listing, a notice of a name in it may be older
- * than what the listing found: then it says no more than that the name is to be looked at. */
+/* While a directory is listed, and until a mark has passed behind the listing, a notice of a name in it may
+ * be older than what the listing found: then it says no more than that the name is to be looked at. */
 bool state_blurred(const Watch *w, const Directory *d);
 void state_listed(Watch *w, Directory *d);      /* its listing has ended */
 void state_marked(Watch *w);            /* the mark has come */
@@ -121,7 +122,8 @@ typedef struct Spot {
         int64_t btime;
 } Spot;
 /** spot_find() (under the lock) - fills all but fd. 0, -ENOENT (not in the tree any more), -ENOMEM.
- *  spot_open() (without) - 0; -ESTALE: another directory is there; -errno. *ret_root: it was the root that failed. */
+ *  spot_open() (without) - 0; -ESTALE: another directory is there; -errno.
+ *  *ret_root: it was the root that failed. */
 int spot_find(Watch *w, uint32_t dir, Spot *ret);
 int spot_open(Spot *p, bool *ret_root);
 void spot_done(Spot *p);

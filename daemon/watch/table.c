@@ -195,7 +195,8 @@ Directory *table_find(const Table *t, int wd) {
 Directory *table_child(const Table *t, const Directory *parent, Bytes name) {
         Directory *d = t->by_name[name_bucket(t, parent, name)];
 
-        while (d && (d->parent != parent || d->name_size != name.size || memcmp(d->name, name.data, name.size) != 0))
+        while (d && (d->parent != parent || d->name_size != name.size ||
+                     memcmp(d->name, name.data, name.size) != 0))
                 d = d->next_name;
         return d;
 }

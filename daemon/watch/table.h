@@ -2,8 +2,8 @@
 #ifndef SCITRACE_DAEMON_WATCH_TABLE_H
 #define SCITRACE_DAEMON_WATCH_TABLE_H
 
-/* table: the watched directories: wd -> directory, (parent, name) -> directory. No path strings in it: renaming a
- * directory is O(1). A directory's id on the feed is its wd. Pure; the caller locks.
+/* table: the watched directories: wd -> directory, (parent, name) -> directory. No path strings in it:
+ * renaming a directory is O(1). A directory's id on the feed is its wd. Pure; the caller locks.
  * About 110 bytes a directory, plus its name.
  * May use: lib.  May not use: anything else in daemon/. */
 
@@ -35,26 +35,28 @@ int table_new(Table **ret);
 Table *table_free(Table *t);
 size_t table_count(const Table *t);
 
-/** table_add() - a new directory below parent (NULL: a root, name ""). A directory that stood at that name is
- *  detached first. 0, -ENOMEM; -EEXIST: the wd is taken. */
+/** table_add() - a new directory below parent (NULL: a root, name ""). A directory that stood at that name
+ *  is detached first. 0, -ENOMEM; -EEXIST: the wd is taken. */
 int table_add(Table *t, int wd, uint32_t root, Directory *parent, Bytes name, uint64_t inode, int64_t btime,
               Directory **ret);
 Directory *table_find(const Table *t, int wd);
 Directory *table_child(const Table *t, const Directory *parent, Bytes name);
 
-/** table_move() - d is now `name` in parent; what stood there is detached. The root id of d's subtree follows.
- *  Frees and replaces d: use *ret. 0, -ENOMEM; -ELOOP: parent is d or below it, as far as is known (what is known of
- *  parent's place is old then); nothing has changed. */
+/** table_move() - d is now `name` in parent; what stood there is detached. The root id of d's subtree
+ *  follows. Frees and replaces d: use *ret. 0, -ENOMEM; -ELOOP: parent is d or below it, as far as is known
+ *  (what is known of parent's place is old then); nothing has changed. */
 int table_move(Table *t, Directory *d, Directory *parent, Bytes name, Directory **ret);
 
 /** table_detach() - takes d out of its parent; it and what is below stay known by wd. */
 void table_detach(Table *t, Directory *d);
-/** table_vacate() - detaches what stands at a name, if anything: where it is found again, it is listed again. */
+/** table_vacate() - detaches what stands at a name, if anything: where it is found again,
+ *  it is listed again. */
 void table_vacate(Table *t, Directory *parent, Bytes name);
 /** table_remove() - forgets one directory; children are detached. */
 void table_remove(Table *t, Directory *d);
 
-/** table_subtree() - calls fn for d and all below it, children before parents; fn may remove the directory. */
+/** table_subtree() - calls fn for d and all below it, children before parents;
+ *  fn may remove the directory. */
 void table_subtree(Directory *d, void (*fn)(void *userdata, Directory *d), void *userdata);
 
 /** table_path() - path relative to the root, malloc'd, "" for the root; NULL: out of memory.

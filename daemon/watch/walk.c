@@ -7,8 +7,8 @@
 
 #include "daemon/watch/state.h"
 
-/* walk: watches directories and lists them: those that appear, at once; whole trees when asked to. First the watch,
- * then the listing: what is made in between is noticed, what both report is one. */
+/* walk: watches directories and lists them: those that appear, at once; whole trees when asked to. First the
+ * watch, then the listing: what is made in between is noticed, what both report is one. */
 
 enum {
         TRIES = 8,                      /* for a directory whose place moved */
@@ -47,8 +47,8 @@ static bool foreign(const Root *root, const IdentifyState *state) {
         return state->device != root->device || state->mount_root;
 }
 
-/* Under the lock. Watches an open directory as `name` in parent. Returns its wd, or -errno. When the kernel says that
- * it is watched already, it was moved here and the notice of that is still on its way. */
+/* Under the lock. Watches an open directory as `name` in parent. Returns its wd, or -errno. When the kernel
+ * says that it is watched already, it was moved here and the notice of that is still on its way. */
 static int watch_directory(Watch *w, uint32_t root, Directory *parent, Bytes name, int fd,
                            const IdentifyState *state) {
         int wd = notify_add(w->notify, fd);
@@ -68,7 +68,8 @@ static int watch_directory(Watch *w, uint32_t root, Directory *parent, Bytes nam
         if (d && d->parent == parent && bytes_equal(BYTES(d->name, d->name_size), name))
                 return wd;
         if (d && parent) {
-                /* What else happened to the two names in between is on its way as well, and older than this. */
+                /* What else happened to the two names in between is on its way as well,
+                 * and older than this. */
                 if (d->parent)
                         state_listed(w, d->parent);
                 state_listed(w, parent);
@@ -105,9 +106,10 @@ static void report_directory(Watch *w, const SettleJob *job, const IdentifyState
         m.STATE.dir = job->dir;
         m.STATE.name = BYTES(job->name, job->name_size);
         m.STATE.request = c->request;
-        m.STATE.flags = (uint16_t) (((c->flags & SETTLE_NEW) && !(c->flags & SETTLE_OVER) ? FEED_FLAG_CREATED : 0) |
-                                    (c->flags & SETTLE_ARRIVED ? FEED_FLAG_ARRIVED : 0) |
-                                    (adopted ? FEED_FLAG_ADOPTED : 0));
+        m.STATE.flags =
+                (uint16_t) (((c->flags & SETTLE_NEW) && !(c->flags & SETTLE_OVER) ? FEED_FLAG_CREATED : 0) |
+                            (c->flags & SETTLE_ARRIVED ? FEED_FLAG_ARRIVED : 0) |
+                            (adopted ? FEED_FLAG_ADOPTED : 0));
         m.STATE.origin = c->origin;
         m.STATE.first = c->first;
         m.STATE.last = c->last;
@@ -183,7 +185,8 @@ static void open_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeare
                 ret->error = -identify_stat(ret->fd, "", &ret->state);
 }
 
-/* Under the lock. What appeared is reported, watched and announced in one go; returns the wd to list, or 0. */
+/* Under the lock. What appeared is reported, watched and announced in one go; returns the wd to list,
+ * or 0. */
 static int admit_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeared *a, bool *ret_answered) {
         Directory *parent = table_find(w->table, (int) job->dir), *d;
         Bytes name = BYTES(job->name, job->name_size);
@@ -194,10 +197,10 @@ static int admit_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeare
         if (!parent || !table_attached(parent) || !settle_fresh(w->settle, job))
                 return 0;
         if (a->error == ENOENT || a->error == ENOTDIR || (a->error == 0 && !S_ISDIR(a->state.mode))) {
+                uint16_t flags = (uint16_t) ((job->change.flags & ~SETTLE_DIRECTORY) | SETTLE_CONTENT);
                 SettleNotice n = { .dir = job->dir, .name = name, .origin = job->change.origin,
-                                   .flags = (uint16_t) ((job->change.flags & ~SETTLE_DIRECTORY) | SETTLE_CONTENT),
-                                   .count = job->change.count, .request = job->change.request,
-                                   .epoch = job->change.epoch, .anew = true };
+                                   .flags = flags, .count = job->change.count, .anew = true,
+                                   .request = job->change.request, .epoch = job->change.epoch };
 
                 state_touch(w, &n, moment_now());       /* not a directory any more: let it be looked at */
                 *ret_answered = true;
@@ -249,8 +252,8 @@ static void adopt(Watch *w, const SettleJob *job) {
                 pthread_mutex_lock(&w->lock);
                 if (r == 0)
                         wd = admit_appeared(w, &spot, job, &a, &answered);
-                if (r < 0 || wd == -ELOOP)      /* its place moved; the looking threads try again, or find the
-                                                 * root lost */
+                /* Its place moved: the looking threads try again, or find the root lost. */
+                if (r < 0 || wd == -ELOOP)
                         again = job->change.tries < TRIES;
         }
         if (wd > 0) {
@@ -351,8 +354,8 @@ static void report_listed(Walk *k, Directory *d, const Listed *l) {
         }
 }
 
-/* Under the lock. A name that went between its examination and this would be reported after its going: then the slice
- * is examined once more, name by name, so that the window is a few microseconds. */
+/* Under the lock. A name that went between its examination and this would be reported after its going: then
+ * the slice is examined once more, name by name, so that the window is a few microseconds. */
 static bool report_slice(Walk *k, int wd, uint32_t removals, Listed *slice, size_t n) {
         Directory *d = table_find(k->w->table, wd);
 
@@ -446,8 +449,8 @@ static bool place_moved(int error) {
         return error == -ENOENT || error == -ESTALE || error == -ENOTDIR || error == -ELOOP;
 }
 
-/* Its place may move between being asked for and being opened: the notice of that is on its way, and another try
- * knows better. -ENOENT: it is in no tree any more. */
+/* Its place may move between being asked for and being opened: the notice of that is on its way, and another
+ * try knows better. -ENOENT: it is in no tree any more. */
 static int open_listed(Walk *k, int wd, Spot *p, bool *ret_root) {
         int r = -ENOENT;
 
@@ -482,8 +485,8 @@ static void explain_unlisted(Walk *k, int wd, bool root_failed, int error) {
                 explain_unwatched(k->w, (uint32_t) d->parent->wd, BYTES(d->name, d->name_size), -error);
 }
 
-/* By this walk already, before it moved; or, at a first look, when it appeared: nothing of it is recorded that might
- * be gone, and its notices tell the rest. */
+/* By this walk already, before it moved; or, at a first look, when it appeared: nothing of it is recorded
+ * that might be gone, and its notices tell the rest. */
 static bool is_listed(Walk *k, int wd) {
         const Directory *d;
         bool listed;
@@ -530,7 +533,8 @@ static void list_directory(Walk *k, int wd) {
 }
 
 /* Opens a root for WATCH; fills the answer. Returns its descriptor or -errno. */
-static int open_root(const char *path, FeedMessage *m, IdentifyState *state, uint8_t uuid[16], int64_t *ret_btime) {
+static int open_root(const char *path, FeedMessage *m, IdentifyState *state, uint8_t uuid[16],
+                     int64_t *ret_btime) {
         const char *type = "";
         bool network = false, has_uuid = false;
         int fd = identify_root(path), r;

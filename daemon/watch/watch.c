@@ -9,7 +9,7 @@
 
 enum {
         BATCH = 1024,                   /* notices gathered */
-        BATCH_READ = 960,               /* of these, read before any is looked at; the rest is for second halves */
+        BATCH_READ = 960,               /* of these, read before any is looked at; then come second halves */
         LOCK_SLICE = 128,               /* notices handled in one hold of the lock */
         PAIR_WAIT_USEC = 3000,          /* for the second half of a rename */
         BACK_WAIT_USEC = 300,           /* for the way back, when it is an exchange */
@@ -109,18 +109,20 @@ static void report_left(Watch *w, Directory *d, Bytes name, Moment now) {
         state_emit(w, &m, false);
 }
 
-static void report_moved(Watch *w, Directory *from, Bytes old_name, Directory *to, Bytes name, bool directory,
-                         const SettleChange *change) {
+static void report_moved(Watch *w, Directory *from, Bytes old_name, Directory *to, Bytes name,
+                         bool directory, const SettleChange *change) {
         FeedMessage m = { .type = FEED_MOVED,
                           .MOVED = { .old_dir = (uint32_t) from->wd, .old_name = old_name,
                                      .dir = (uint32_t) to->wd, .name = name,
                                      .flags = directory ? FEED_FLAG_DIRECTORY : 0,
-                                     .first = change->first, .last = change->last, .count = change->count } };
+                                     .first = change->first, .last = change->last,
+                                     .count = change->count } };
 
         state_emit(w, &m, false);
 }
 
-static void on_moved(Watch *w, Directory *from, const Notice *old, Directory *to, const Notice *new, Moment now) {
+static void on_moved(Watch *w, Directory *from, const Notice *old, Directory *to, const Notice *new,
+                     Moment now) {
         SettleChange change = { .first = now.real, .last = now.real };
         bool over = false;
         int r = settle_move(w->settle, (uint32_t) from->wd, name_of(old), (uint32_t) to->wd, name_of(new),
@@ -142,7 +144,8 @@ static void on_moved(Watch *w, Directory *from, const Notice *old, Directory *to
 }
 
 /* Both directories of an exchange keep their watches; only their names change places. */
-static void swap_directories(Watch *w, Directory *a, const Notice *name1, Directory *b, const Notice *name2) {
+static void swap_directories(Watch *w, Directory *a, const Notice *name1, Directory *b,
+                             const Notice *name2) {
         Directory *first = table_child(w->table, a, name_of(name1));
         Directory *second = table_child(w->table, b, name_of(name2));
         uint32_t root_a = a->root, root_b = b->root;
@@ -161,11 +164,12 @@ static void swap_directories(Watch *w, Directory *a, const Notice *name1, Direct
                 table_subtree(second, announce, w);
 }
 
-static void on_exchanged(Watch *w, Directory *a, const Notice *name1, Directory *b, const Notice *name2, Moment now) {
+static void on_exchanged(Watch *w, Directory *a, const Notice *name1, Directory *b, const Notice *name2,
+                         Moment now) {
         SettleChange change;
         int moved = 0;
-        int r = settle_swap(w->settle, (uint32_t) a->wd, name_of(name1), (uint32_t) b->wd, name_of(name2), now,
-                            &change, &moved);
+        int r = settle_swap(w->settle, (uint32_t) a->wd, name_of(name1), (uint32_t) b->wd, name_of(name2),
+                            now, &change, &moved);
 
         a->removals++;
         b->removals++;
@@ -242,8 +246,8 @@ static Notice *other_half(Batch *b, size_t from) {
 }
 
 /* Without the lock. The halves of a rename that is still under way: the kernel queues the second one within
- * microseconds, and the way back of an exchange after it, but another processor's notices may come between. What
- * moves out of the tree has no second half. */
+ * microseconds, and the way back of an exchange after it, but another processor's notices may come between.
+ * What moves out of the tree has no second half. */
 static void await_half(Watch *w, Batch *b, size_t from) {
         int64_t until = now_usec(CLOCK_MONOTONIC) + PAIR_WAIT_USEC;
         struct pollfd pfd = { .fd = notify_fd(w->notify), .events = POLLIN };
@@ -258,7 +262,8 @@ static void await_half(Watch *w, Batch *b, size_t from) {
                 }
                 if (notify_next(w->notify, &b->notices[b->count]) == 1)
                         b->count++;
-                else if (now >= until || ppoll(&pfd, 1, &(struct timespec) { .tv_nsec = (until - now) * 1000 }, NULL) != 1)
+                else if (now >= until ||
+                         ppoll(&pfd, 1, &(struct timespec) { .tv_nsec = (until - now) * 1000 }, NULL) != 1)
                         return;
         }
 }
@@ -273,9 +278,9 @@ static bool is_about(const Notice *n, const Notice *other) {
         return n->wd == other->wd && bytes_equal(name_of(n), name_of(other));
 }
 
-/* RENAME_EXCHANGE shows as two renames, there and back, with nothing between them about either name; of other names,
- * and of the directories themselves (IN_MOVE_SELF), there may be. (A rename over a recorded name that is undone at
- * once shows so too; the look at both names that follows tells the difference.) */
+/* RENAME_EXCHANGE shows as two renames, there and back, with nothing between them about either name; of
+ * other names, and of the directories themselves (IN_MOVE_SELF), there may be. (A rename over a recorded
+ * name that is undone at once shows so too; the look at both names that follows tells the difference.) */
 static bool is_exchange(Batch *b, const Notice *old, const Notice *new) {
         for (size_t i = b->at; i < b->count; i++) {
                 Notice *back = &b->notices[i], *there;
@@ -293,8 +298,8 @@ static bool is_exchange(Batch *b, const Notice *old, const Notice *new) {
         return false;
 }
 
-/* One of the directories is being listed. Between two clear names it is a rename; into a blurred one too, since the
- * old name says what moved; else each name is looked at for itself. */
+/* One of the directories is being listed. Between two clear names it is a rename; into a blurred one too,
+ * since the old name says what moved; else each name is looked at for itself. */
 static void on_moved_blurred(Watch *w, Directory *from, const Notice *old, Directory *to, const Notice *new,
                              bool exchange, Moment now) {
         if (exchange || state_blurred(w, from)) {

@@ -2,9 +2,9 @@
 #ifndef SCITRACE_DAEMON_WATCH_WATCH_H
 #define SCITRACE_DAEMON_WATCH_WATCH_H
 
-/* watch: what moved, and where could I have missed something? The watcher as a whole: one inotify instance, the table
- * of directories, what settles, and the threads: watch (drains the kernel's queue, maps, posts; never waits for a
- * disk or the feed), walk (watches and lists directories), look (asks what a name is now).
+/* watch: what moved, and where could I have missed something? The watcher as a whole: one inotify instance,
+ * the table of directories, what settles, and the threads: watch (drains the kernel's queue, maps, posts;
+ * never waits for a disk or the feed), walk (watches and lists directories), look (asks what a name is now).
  * May use: lib policy daemon/identify.  May not use: anything else in daemon/. */
 
 #include <stdint.h>
@@ -13,7 +13,8 @@
 
 typedef struct Watch Watch;
 
-/** watch_new() - makes the inotify instance; call it before the process opens much. lookers: threads that look. */
+/** watch_new() - makes the inotify instance; call it before the process opens much.
+ *  lookers: threads that look. */
 int watch_new(unsigned lookers, Watch **ret);
 /** watch_start() - starts the threads. watch_free() ends them. */
 int watch_start(Watch *w);
