@@ -192,7 +192,10 @@ static void conclude(Watch *w, const Spot *p, const SettleJob *job, const Sight 
                                 report_state(w, job, sight);
                                 state_announce(w, child);
                         } else {
-                                touch_more(w, job->dir, job, job->change.flags | SETTLE_DIRECTORY, true);
+                                touch_more(w, job->dir, job,
+                                           (uint16_t) (job->change.flags | SETTLE_DIRECTORY |
+                                                       (job->change.tries > 0 ? SETTLE_EARLY : 0)),
+                                           true);
                         }
                         break;
                 case SIGHT_AGAIN:

@@ -47,10 +47,11 @@ static bool foreign(const Root *root, const IdentifyState *state) {
         return state->device != root->device || state->mount_root;
 }
 
-/* Under the lock. Watches an open directory as `name` in parent. Returns its wd, or -errno. When the kernel
- * says that it is watched already, it was moved here and the notice of that is still on its way. */
+/* Under the lock. Watches an open directory as `name` in parent. Returns its wd, or -errno. When it is watched already
+ * at another place, or another one is at this place, notices of moves are still on their way: unless early, -ELOOP asks
+ * to come back when they are here, so that each is taken for what it was. */
 static int watch_directory(Watch *w, uint32_t root, Directory *parent, Bytes name, int fd,
-                           const IdentifyState *state) {
+                           const IdentifyState *state, bool early) {
         int wd = notify_add(w->notify, fd);
         Directory *d;
         int r;
@@ -67,6 +68,11 @@ static int watch_directory(Watch *w, uint32_t root, Directory *parent, Bytes nam
         }
         if (d && d->parent == parent && bytes_equal(BYTES(d->name, d->name_size), name))
                 return wd;
+        if (!early && parent && ((d && d->parent) || table_child(w->table, parent, name))) {
+                if (!d)
+                        notify_remove(w->notify, wd);
+                return -ELOOP;
+        }
         if (d && parent) {
                 /* What else happened to the two names in between is on its way as well,
                  * and older than this. */
@@ -209,7 +215,8 @@ static int admit_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeare
         if (a->ignored)
                 return 0;
         wd = a->fd >= 0 && a->error == 0 ?
-                     watch_directory(w, p->root.id, parent, name, a->fd, &a->state) : 0;
+                     watch_directory(w, p->root.id, parent, name, a->fd, &a->state,
+                                     job->change.flags & SETTLE_EARLY) : 0;
         if (wd == -ELOOP)
                 return wd;
         *ret_answered = true;
@@ -330,7 +337,7 @@ static void report_listed(Walk *k, Directory *d, const Listed *l) {
         if (l->gone || l->ignored)
                 return;
         if (l->fd >= 0)
-                wd = watch_directory(k->w, k->root, d, name, l->fd, &l->state);
+                wd = watch_directory(k->w, k->root, d, name, l->fd, &l->state, true);
         if (wd == -ELOOP) {
                 state_lost(k->w);
                 return;
@@ -565,7 +572,7 @@ static int open_root(const char *path, FeedMessage *m, IdentifyState *state, uin
 
 /* Under the lock: the root's directory joins the table. */
 static int watch_root(Watch *w, Root *root, int fd, const IdentifyState *state) {
-        int wd = watch_directory(w, root->id, NULL, BYTES("", 0), fd, state);
+        int wd = watch_directory(w, root->id, NULL, BYTES("", 0), fd, state, true);
         const Directory *d = wd > 0 ? table_find(w->table, wd) : NULL;
 
         if (d && (d->parent || d->root != root->id))
