@@ -200,8 +200,10 @@ static int admit_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeare
         int wd;
 
         *ret_answered = false;
-        if (!parent || !table_attached(parent) || !settle_fresh(w->settle, job))
+        if (!settle_fresh(w->settle, job))
                 return 0;
+        if (!parent || !table_attached(parent))
+                return -ELOOP;          /* it moves, and may be found elsewhere with what is in it */
         if (a->error == ENOENT || a->error == ENOTDIR || (a->error == 0 && !S_ISDIR(a->state.mode))) {
                 uint16_t flags = (uint16_t) ((job->change.flags & ~SETTLE_DIRECTORY) | SETTLE_CONTENT);
                 SettleNotice n = { .dir = job->dir, .name = name, .origin = job->change.origin,

@@ -185,12 +185,17 @@ class Writer:
             file.write(self.bytes())
 
     def op_mmap(self):
-        with open(self.file(), 'r+b') as file:
-            size = os.fstat(file.fileno()).st_size
-            if size:
-                with mmap.mmap(file.fileno(), size) as memory:
-                    file.close()        # the mapping alone keeps it open
-                    memory[self.random.randrange(size)] = self.random.randrange(256)
+        path, place, value = self.file(), self.random.random(), self.random.randrange(256)
+        pid = os.fork()         # another writer may cut the file short, and that kills whoever has it mapped
+        if pid == 0:
+            with contextlib.suppress(BaseException):
+                with open(path, 'r+b') as file:
+                    size = os.fstat(file.fileno()).st_size
+                    with mmap.mmap(file.fileno(), size) as memory:
+                        file.close()    # the mapping alone keeps it open
+                        memory[int(place * size)] = value
+            os._exit(0)
+        os.waitpid(pid, 0)
 
     def op_same_size_and_mtime(self):
         path = self.file()

@@ -11,6 +11,7 @@ from operations import HOLDS, LINKS, MOVES, populate, start_writers
 
 OPS = int(os.environ.get('OPS', '500'))
 WRITERS = int(os.environ.get('WRITERS', '3'))
+FIRST_WRITERS = int(os.environ.get('WRITERS', '1'))     # beside the first look
 SEEDS = os.environ.get('SEEDS') or f'1,2,{random.SystemRandom().randrange(1 << 32)}'
 
 
@@ -58,7 +59,7 @@ def random_work_on_a_watched_tree(seed):
 def random_work_during_the_first_look(seed):
     with Stage() as (daemon, tree, outside):
         populate(tree, seed, directories=60)
-        finish = start_writers(tree, outside, seed, WRITERS, OPS, MOVES)
+        finish = start_writers(tree, outside, seed, FIRST_WRITERS, OPS, MOVES)
         daemon.add(tree, 't')
         finish()
         status = daemon.at_rest('t', tree)
