@@ -24,7 +24,7 @@ enum {                                  /* what is known of a change */
         SETTLE_CONTENT = 8,             /* content may have changed */
         SETTLE_FOUND = 16,              /* by listing: a creation noticed later is the same operation */
         SETTLE_DIRECTORY = 32,          /* a directory to be watched and listed: due at once */
-        SETTLE_EARLY = 128,             /* a directory that is taken for what it is now, whatever notices are on their way */
+        SETTLE_EARLY = 128,             /* a directory to be taken for what it is, whatever is on its way */
         SETTLE_READ = 64,               /* asked for: read whatever its size */
 };
 
