@@ -48,8 +48,8 @@ static bool foreign(const Root *root, const IdentifyState *state) {
 }
 
 /* Under the lock. Watches an open directory as `name` in parent. Returns its wd, or -errno. When it is
- * watched already at another place, or another one is at this place, notices of moves are on their way: unless
- * early, -ELOOP asks to come back when they are here, so that each is taken for what it was. */
+ * watched already at another place, or another one is at this place, notices of moves are on their way:
+ * unless early, -ELOOP asks to come back when they are here, so that each is taken for what it was. */
 static int watch_directory(Watch *w, uint32_t root, Directory *parent, Bytes name, int fd,
                            const IdentifyState *state, bool early) {
         int wd = notify_add(w->notify, fd);
