@@ -56,7 +56,10 @@ static Status connect_daemon(Ctl *c) {
                 socket = found;
         }
         r = varlink_client_open(socket, &c->client);
-        return r < 0 ? say_unreachable(c, socket, r) : STATUS_OK;
+        if (r < 0)
+                return say_unreachable(c, socket, r);
+        varlink_client_answers_to(c->client, STDOUT_FILENO);
+        return STATUS_OK;
 }
 
 static void disconnect(Ctl *c) {
@@ -67,6 +70,8 @@ static Status lost(Ctl *c, int error) {
         disconnect(c);
         if (error == -EINTR && interrupted)
                 return STATUS_INTERRUPTED;
+        if (error == -ECANCELED)
+                return STATUS_OK;       /* 'log -f | head' has seen enough */
         if (c->hush)
                 return STATUS_FAILED;
         if (error == -ECONNRESET || error == -EPIPE)

@@ -85,8 +85,7 @@ static Status show_now(Ctl *c, char **names) {
         if (status != STATUS_OK || v.rows > 0)
                 return status;
         if (*names)
-                return complain(STATUS_NOT_FOUND,
-                                "no series is called so, or begins so; 'scitracectl metrics' lists them");
+                return say_no_series(c, *names);
         note(c, "No sample has been taken yet.");
         return STATUS_OK;
 }

@@ -4,6 +4,7 @@
 #include "ctl/path.h"
 #include "ctl/row.h"
 #include "ctl/say.h"
+#include "lib/text.h"
 #include "lib/time.h"
 
 /* In a sentence, {word} is the error's member of that name: names escaped, numbers as they are; {word~} is a
@@ -134,17 +135,22 @@ static Status say_no_dataset(Ctl *c, const json_t *parameters) {
                         shown);
 }
 
-static Status say_no_series(Ctl *c, const json_t *parameters) {
-        CLEANUP(freep) char *name = row_name(parameters, "name");
+Status say_no_series(Ctl *c, const char *name) {
+        CLEANUP(freep) char *shown = NULL;
         Nearest nearest;
 
-        nearest_init(&nearest, row_text(parameters, "name"));
+        if (text_escape(BYTES_STR(name), &shown) < 0)
+                return complain_memory();
+        nearest_init(&nearest, name);
         (void) ask_rows_quietly(c, "org.scitrace.Metrics.Sample", NULL, "point", offer_name, &nearest);
         if (nearest_word(&nearest))
-                return complain(STATUS_NOT_FOUND, "no series is called %s; did you mean %s?",
-                                name ? name : "?", nearest_word(&nearest));
-        return complain(STATUS_NOT_FOUND, "no series is called %s; 'scitracectl metrics' lists them",
-                        name ? name : "?");
+                return complain(STATUS_NOT_FOUND, "no series is called %s; did you mean %s?", shown,
+                                nearest_word(&nearest));
+        return complain(STATUS_NOT_FOUND, "no series is called %s; 'scitracectl metrics' lists them", shown);
+}
+
+static Status say_no_such_series(Ctl *c, const json_t *parameters) {
+        return say_no_series(c, row_text(parameters, "name"));
 }
 
 static Status say_not_settled(Ctl *c, const json_t *parameters) {
@@ -210,7 +216,7 @@ static const Sentence errors[] = {
           "the daemon does not know {interface}: it is of another version; restart it", NULL },
         { "org.scitrace.Datasets.NoSuchDataset", STATUS_NOT_FOUND, NULL, say_no_dataset },
         { "org.scitrace.Datasets.CannotWatch", STATUS_FAILED, NULL, say_cannot_watch },
-        { "org.scitrace.Metrics.NoSuchSeries", STATUS_NOT_FOUND, NULL, say_no_series },
+        { "org.scitrace.Metrics.NoSuchSeries", STATUS_NOT_FOUND, NULL, say_no_such_series },
         { "org.scitrace.Service.NotSettled", STATUS_FAILED, NULL, say_not_settled },
         { "org.varlink.service.PermissionDenied", STATUS_DENIED, NULL, say_denied },
         { NULL, STATUS_FAILED, NULL, NULL },

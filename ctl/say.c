@@ -4,28 +4,44 @@
 
 #include "ctl/say.h"
 
+/* What somebody typed may hold what a terminal obeys. */
+static void print_harmless(const char *text) {
+        for (; *text; text++)
+                if ((unsigned char) *text < ' ' || *text == 0x7f)
+                        fprintf(stderr, "\\x%02x", (unsigned char) *text);
+                else
+                        fputc(*text, stderr);
+}
+
+static void say_line(const char *before, const char *format, va_list arguments, const char *after) {
+        CLEANUP(freep) char *text = NULL;
+
+        fflush(stdout);
+        if (vasprintf(&text, format, arguments) < 0)
+                text = NULL;
+        fputs(before, stderr);
+        print_harmless(text ? text : "out of memory");
+        fprintf(stderr, "%s\n", after);
+}
+
 Status complain(Status status, const char *format, ...) {
         va_list arguments;
 
-        fflush(stdout);
-        fputs("scitracectl: ", stderr);
         va_start(arguments, format);
-        vfprintf(stderr, format, arguments);
+        say_line("scitracectl: ", format, arguments, "");
         va_end(arguments);
-        fputc('\n', stderr);
         return status;
 }
 
 Status complain_errno(int error, const char *format, ...) {
         va_list arguments;
+        char reason[128];
 
         error = error < 0 ? -error : error;
-        fflush(stdout);
-        fputs("scitracectl: ", stderr);
+        snprintf(reason, sizeof(reason), ": %s", strerror(error));
         va_start(arguments, format);
-        vfprintf(stderr, format, arguments);
+        say_line("scitracectl: ", format, arguments, reason);
         va_end(arguments);
-        fprintf(stderr, ": %s\n", strerror(error));
         return error == EACCES || error == EPERM ? STATUS_DENIED : STATUS_FAILED;
 }
 
@@ -38,9 +54,7 @@ void note(const Ctl *c, const char *format, ...) {
 
         if (c->options.quiet)
                 return;
-        fflush(stdout);
         va_start(arguments, format);
-        vfprintf(stderr, format, arguments);
+        say_line("", format, arguments, "");
         va_end(arguments);
-        fputc('\n', stderr);
 }

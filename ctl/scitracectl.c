@@ -100,7 +100,9 @@ static Status run(Ctl *c, const Cmd *cmd, char **arguments) {
         int n = 0;
 
         while (arguments[n])
-                n++;
+                if (*arguments[n++] == '\0')
+                        return complain(STATUS_USAGE, "an empty word names nothing; it is '%s %s'", cmd->name,
+                                        cmd->arguments);
         status = options_allowed(&c->options, cmd);
         if (status != STATUS_OK)
                 return status;

@@ -56,7 +56,7 @@ static void help(void) {
         printf("scitraced [OPTIONS...]\n\n"
                "Records what happens in the watched directories, and answers scitracectl.\n\n"
                "  --system             System mode: /var/lib/scitrace, /run/scitrace, /etc/scitrace\n"
-               "  --user               User mode: no privileges, everything in your own folders\n"
+               "  --user               User mode: no privileges, your own folders\n"
                "  --state DIR          Keep the record in DIR\n"
                "  --socket PATH        Answer on this socket\n"
                "  --log-level LEVEL    Least important level that is logged (err ... debug)\n"

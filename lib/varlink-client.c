@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -9,6 +10,7 @@
 
 struct VarlinkClient {
         int fd;
+        int reader;                     /* varlink_client_answers_to(), or -1 */
         VarlinkInput input;
 };
 
@@ -23,6 +25,7 @@ int varlink_client_open(const char *path, VarlinkClient **ret) {
         if (!c)
                 return -ENOMEM;
         c->input.max = VARLINK_REPLY_MAX;
+        c->reader = -1;
         c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (c->fd < 0)
                 return -errno;
@@ -93,6 +96,19 @@ int varlink_client_send(VarlinkClient *c, const char *method, json_t *parameters
         return 0;
 }
 
+void varlink_client_answers_to(VarlinkClient *c, int fd) {
+        c->reader = fd;
+}
+
+/* Until there is something to be received. */
+static int wait_for_server(const VarlinkClient *c) {
+        struct pollfd fds[] = { { .fd = c->fd, .events = POLLIN }, { .fd = c->reader } };
+
+        if (poll(fds, ELEMENTS(fds), -1) < 0)
+                return -errno;
+        return fds[0].revents == 0 && (fds[1].revents & (POLLERR | POLLHUP)) ? -ECANCELED : 0;
+}
+
 int varlink_client_next(VarlinkClient *c, VarlinkReply *ret) {
         Bytes text;
         int r;
@@ -109,6 +125,9 @@ int varlink_client_next(VarlinkClient *c, VarlinkReply *ret) {
                 if (r > 0)
                         return varlink_reply_parse(text, ret);
                 r = varlink_input_room(&c->input, &data, &room);
+                if (r < 0)
+                        return r;
+                r = wait_for_server(c);
                 if (r < 0)
                         return r;
                 n = recv(c->fd, data, room, 0);

@@ -281,7 +281,7 @@ def a_follower_shows_what_comes_and_ends_by_ctrl_c():
 
 def a_reader_that_leaves_is_no_error():
     with Stage() as stage:
-        for arguments in (['log', '--all'], ['files', '-o', 'json'], ['metrics']):
+        for arguments in (['log', '--all'], ['files', '-o', 'json'], ['metrics'], ['log', '-f']):
             command = [harness.program('scitracectl'), '--state', stage.daemon.state, *arguments]
             done = subprocess.run(['sh', '-c', '{ "$@"; echo "= $?" >&2; } | head -n 1 >/dev/null', 'sh', *command],
                                   env=stage.daemon.env, stdin=subprocess.DEVNULL, capture_output=True, check=False)
@@ -316,6 +316,7 @@ def words_that_the_daemon_knows_are_corrected():
     with Stage() as stage:
         for arguments, wanted in ((['files', 'lbb'], 'did you mean lab?'), (['coverage', 'la'], 'did you mean lab?'),
                                   (['metrics', 'node_laod1', '-S', '-1h'], 'node_load1'),
+                                  (['metrics', 'node_laod1'], 'node_load1'),
                                   (['remove', 'zzz'], 'datasets'), (['settle', 'labb'], 'lab'),
                                   (['coverage', stage.tree], 'did you mean lab?'), (['log', '--dataset', 'lb'], 'lab')):
             done = stage.daemon.ctl_run(*arguments)

@@ -128,6 +128,8 @@ def wrong_words_say_what_was_meant():
                           (['log', '--full=x'], '--full takes no value'), (['log', '-S', 'yesteryear'], 'yesterday'),
                           (['log', '--kind', 'creat'], 'create'), (['files', '-f'], 'help files'),
                           (['log', '-f', '-r'], '--reverse'), (['--user', '--system', 'status'], 'ask one'),
+                          (['log', '--kind', '\x1b[31m'], '"\\x1b[31m"'), (['help', '\x1b'], '"\\x1b"'),
+                          (['show', ''], "'show FILE'"), (['log', 'x', ''], "'log [PATH...]'"),
                           (['status', '-o', 'xml'], 'json-pretty'), (['settle', '--timeout', 'soon'], '"soon"')):
         code, text, said = ctl(*NOWHERE, *words)
         if wanted == '':                # a beginning of an option that is one of ours is that option

@@ -30,6 +30,7 @@ def help_is_given():
         done = script(name, '--help')
         equal((done.returncode, done.stderr), (0, b''), f'{name} --help')
         check(f'Usage: ./{name}'.encode() in done.stdout, f'{name} --help says {done.stdout!r}')
+        check(max(map(len, done.stdout.splitlines())) <= 80, f'{name} --help has a line of more than 80 columns')
     equal(script('check', '--hlep').returncode, 2, 'exit code of a wrong option')
 
 
