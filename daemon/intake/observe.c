@@ -411,7 +411,7 @@ static void meet_known(Intake *i, Observed *o) {
         if (o->has_link)
                 look_elsewhere(i, o->link.node, o->m->origin);
         o->counted = true;
-        if (n == 0 && o->type == TYPE_DIRECTORY && !(o->m->flags & (FEED_FLAG_ADOPTED | FEED_FLAG_LISTED)))
+        if (n == 0 && o->type == TYPE_DIRECTORY && !(o->m->flags & FEED_FLAG_ADOPTED))
                 request_check(i, o->parent, o->m->name, o->m->origin, true); /* none of its names is left */
         compare(i, o);
 }

@@ -331,6 +331,13 @@ static void examine(Walk *k, const Spot *p, Listed *l) {
                 l->error = -identify_stat(l->fd, "", &l->state);
 }
 
+/* In a first look, what was met before, by this walk or as it appeared, has been watched since. */
+static bool will_list(const Walk *k, int wd) {
+        const Directory *d = table_find(k->w->table, wd);
+
+        return d && !(d->listed && k->origin == ORIGIN_SCAN);
+}
+
 static void report_listed(Walk *k, Directory *d, const Listed *l) {
         FeedMessage m = { .type = FEED_STATE };
         Bytes name = BYTES_STR(l->name);
@@ -347,7 +354,7 @@ static void report_listed(Walk *k, Directory *d, const Listed *l) {
         state_describe(&m, &l->state);
         m.STATE.dir = (uint32_t) d->wd;
         m.STATE.name = name;
-        m.STATE.flags = FEED_FLAG_LISTED;
+        m.STATE.flags = FEED_FLAG_LISTED | (wd > 0 && will_list(k, wd) ? FEED_FLAG_ADOPTED : 0);
         m.STATE.origin = k->origin;
         m.STATE.first = m.STATE.last = now_usec(CLOCK_REALTIME);
         m.STATE.target = l->target ? BYTES(l->target, l->target_size) : BYTES_NONE;
@@ -517,9 +524,7 @@ static void list_directory(Walk *k, int wd) {
         int r = open_listed(k, wd, &spot, &root_failed);
 
         pthread_mutex_lock(&k->w->lock);
-        d = table_find(k->w->table, wd);
-        if (d && d->listed && k->origin == ORIGIN_SCAN)
-                d = NULL;               /* met before, by this walk or as it appeared, and watched since */
+        d = will_list(k, wd) ? table_find(k->w->table, wd) : NULL;
         if (d && r == 0) {
                 k->w->walked_twice += d->listed;
                 d->listed = d->listing = true;
