@@ -40,7 +40,8 @@ static void print_file(const Ctl *c, const json_t *file) {
         text_line(c, "dataset", file, "dataset");
         text_line(c, "type", file, "type");
         text_line(c, "target", file, "target");
-        if (strcmp(row_text(file, "path"), ".") == 0) {         /* of a dataset's root nothing more is recorded */
+        if (strcmp(row_text(file, "path"), ".") == 0) {
+                /* Of a dataset's root nothing more is recorded. */
                 line(c, "see also", "scitracectl files, scitracectl coverage");
                 return;
         }

@@ -101,8 +101,8 @@ static Status run(Ctl *c, const Cmd *cmd, char **arguments) {
 
         while (arguments[n])
                 if (*arguments[n++] == '\0')
-                        return complain(STATUS_USAGE, "an empty word names nothing; it is '%s %s'", cmd->name,
-                                        cmd->arguments);
+                        return complain(STATUS_USAGE, "an empty word names nothing; it is '%s %s'",
+                                        cmd->name, cmd->arguments);
         status = options_allowed(&c->options, cmd);
         if (status != STATUS_OK)
                 return status;

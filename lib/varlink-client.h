@@ -37,8 +37,8 @@ int varlink_client_fd(const VarlinkClient *c);
  *  with it, or -1; stays the caller's. parameters: object or NULL; stay the caller's. What a server
  *  said before it hung up is left for _next. */
 int varlink_client_send(VarlinkClient *c, const char *method, json_t *parameters, unsigned flags, int fd);
-/** varlink_client_answers_to() - where the answers go on to: when nobody reads from fd (a pipe or socket) any more,
- *  _next stops waiting, with -ECANCELED. */
+/** varlink_client_answers_to() - where the answers go on to: when nobody reads from fd (a pipe or socket)
+ *  any more, _next stops waiting, with -ECANCELED. */
 void varlink_client_answers_to(VarlinkClient *c, int fd);
 /** varlink_client_next() - the next reply; varlink_reply_done() it. 0; -ECONNRESET: the server hung up;
  *  -EBADMSG: not a reply; -EMSGSIZE: more than VARLINK_REPLY_MAX. */

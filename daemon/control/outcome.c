@@ -89,6 +89,7 @@ void outcome_no_dataset(Call *c, const char *name) {
 
 void outcome_error(Call *c, const IntakeResult *result, Bytes path, const char *name) {
         const char *dataset = result->dataset ? result->dataset : name ? name : "";
+        const char *degraded = intake_degraded(c->service->config->intake);
 
         for (size_t i = 0; i < ELEMENTS(reasons); i++)
                 if (reasons[i].outcome == result->outcome) {
@@ -104,6 +105,9 @@ void outcome_error(Call *c, const IntakeResult *result, Bytes path, const char *
                 name_error(c, "org.scitrace.Datasets.InvalidName", dataset,
                            " cannot be the name of a dataset; use letters, digits, '.', '_' and '-', a "
                            "letter or digit first.");
+        else if (degraded)
+                call_failed(c, "At present nothing can be recorded (%s): %s.", strerror(-result->error),
+                            degraded);
         else
                 call_failed(c, "Cannot carry out %s: %s.", c->method->name, strerror(-result->error));
 }

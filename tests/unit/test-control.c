@@ -267,6 +267,7 @@ static void every_outcome_of_add_has_its_error_and_a_sentence(void **state) {
         };
         Server *s = *state;
         Talk t = talk(s);
+        VarlinkReply refused;
 
         for (size_t i = 0; i < ELEMENTS(cases); i++) {
                 VarlinkReply r;
@@ -292,6 +293,16 @@ static void every_outcome_of_add_has_its_error_and_a_sentence(void **state) {
         }
         call(&t, "org.scitrace.Datasets.Add", 0, NULL);
         expect_refusal(&t, "org.varlink.service.InvalidParameter");
+
+        asked.degraded = "free some space";
+        call(&t, "org.scitrace.Service.Settle", 0, NULL);
+        run(s);
+        answer(s, (IntakeResult){ .outcome = INTAKE_E_FAILED, .error = -ENOSPC });
+        asked.degraded = NULL;
+        refused = expect_error(&t, "org.scitrace.Service.Failed");
+        assert_string_equal(json_string_value(json_object_get(refused.parameters, "message")),
+                            "At present nothing can be recorded (No space left on device): free some space.");
+        varlink_reply_done(&refused);
         hang_up(&t);
 }
 
