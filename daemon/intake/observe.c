@@ -242,21 +242,36 @@ static void observe_moved(Intake *i, const Feed_MOVED *m) {
                 look_elsewhere(i, victim.node, ORIGIN_LIVE);
 }
 
+/* Where only one of the names is recorded, its node moved to the other one; a look tells what the first has. */
 static void observe_exchanged(Intake *i, const Feed_EXCHANGED *m) {
-        Dataset *d = dataset_of_dir(i, m->dir);
+        Dataset *d = dataset_of_dir(i, m->dir), *old_d = dataset_of_dir(i, m->old_dir);
         int64_t old_parent = node_of_dir(i, m->old_dir), parent = node_of_dir(i, m->dir);
         Event e = { .kind = KIND_EXCHANGE, .origin = ORIGIN_LIVE, .first = m->first, .last = m->last,
                     .count = m->count, .parent = parent, .name = m->name, .old_parent = old_parent,
                     .old_name = m->old_name };
         StoreLink first, second;
+        bool has_first, has_second;
 
-        if (!d || old_parent == 0 || parent == 0 ||
-            store_link_find(i->store, old_parent, m->old_name, &first) != 0 ||
-            store_link_find(i->store, parent, m->name, &second) != 0 || first.node == second.node)
-                return;                 /* the looks at both names tell */
-        e.dataset = d->row.id;
-        e.node = first.node;
-        e.replaces = seq_of_node(i, second.node);
+        if (!d || !old_d || old_parent == 0 || parent == 0)
+                return;
+        has_first = store_link_find(i->store, old_parent, m->old_name, &first) == 0;
+        has_second = store_link_find(i->store, parent, m->name, &second) == 0;
+        if ((!has_first && !has_second) || (has_first && has_second && first.node == second.node))
+                return;
+        e.dataset = has_first ? d->row.id : old_d->row.id;
+        e.node = has_first ? first.node : second.node;
+        if (has_first && has_second) {
+                e.replaces = seq_of_node(i, second.node);
+        } else {
+                e.kind = KIND_RENAME;
+                if (!has_first) {
+                        e.parent = old_parent;
+                        e.name = m->old_name;
+                        e.old_parent = parent;
+                        e.old_name = m->name;
+                }
+                e.replaces = replaced_seq(i, e.parent, e.name, e.node);
+        }
         (void) intake_append(i, &e);
 }
 

@@ -167,6 +167,7 @@ static void swap_directories(Watch *w, Directory *a, const Notice *name1, Direct
 static void on_exchanged(Watch *w, Directory *a, const Notice *name1, Directory *b, const Notice *name2,
                          Moment now) {
         SettleChange change;
+        FeedMessage m = { .type = FEED_EXCHANGED };
         int moved = 0;
         int r = settle_swap(w->settle, (uint32_t) a->wd, name_of(name1), (uint32_t) b->wd, name_of(name2),
                             now, &change, &moved);
@@ -176,19 +177,15 @@ static void on_exchanged(Watch *w, Directory *a, const Notice *name1, Directory 
         state_displaced(w);
         if (r < 0 || r == SETTLE_E_FULL)
                 state_lost(w);
-        if (r == 0 || r == SETTLE_E_FULL) {
-                FeedMessage m = { .type = FEED_EXCHANGED,
-                                  .EXCHANGED = { .old_dir = (uint32_t) a->wd, .old_name = name_of(name1),
-                                                 .dir = (uint32_t) b->wd, .name = name_of(name2),
-                                                 .first = change.first, .last = change.last,
-                                                 .count = change.count } };
-
-                state_emit(w, &m, false);
-        } else if (moved == 1) {
-                report_moved(w, a, name_of(name1), b, name_of(name2), false, &change);
-        } else if (moved == 2) {
-                report_moved(w, b, name_of(name2), a, name_of(name1), false, &change);
-        }
+        m.EXCHANGED.old_dir = (uint32_t) a->wd;
+        m.EXCHANGED.old_name = name_of(name1);
+        m.EXCHANGED.dir = (uint32_t) b->wd;
+        m.EXCHANGED.name = name_of(name2);
+        m.EXCHANGED.first = change.first;
+        m.EXCHANGED.last = change.last;
+        /* Of two new names it counts where they appear; the record knows them if a look was faster. */
+        m.EXCHANGED.count = r == SETTLE_E_FOLDED && moved == 0 ? 0 : change.count;
+        state_emit(w, &m, false);
         swap_directories(w, a, name1, b, name2);
         pthread_cond_signal(&w->look);
         pthread_cond_signal(&w->walk);
