@@ -20,6 +20,11 @@ static void offer_datasets(Ctl *c, const char *begun) {
                                 (void *) begun);
 }
 
+/* A name stands there once for each of its labels; who completes drops what is the same. */
+static void offer_series(Ctl *c, const char *begun) {
+        (void) ask_rows_quietly(c, "org.scitrace.Metrics.Sample", NULL, "point", offer_name, (void *) begun);
+}
+
 /* The option whose value is begun: the word before the last is one, and takes a value. */
 static const Option *open_option(int n, char **words) {
         const char *before = n > 1 ? words[n - 2] : "";
@@ -111,6 +116,8 @@ Status complete(Ctl *c, int n_words, char **words) {
                 complete_command(plain, n_plain, begun);
         else if (strstr(cmd->arguments, "DATASET") && n_plain == n)
                 offer_datasets(c, begun);
+        else if (strstr(cmd->arguments, "NAME"))
+                offer_series(c, begun);
         else if (strstr(cmd->arguments, "COMMAND"))
                 complete_command(plain + n, n_plain - n, begun);
         return STATUS_OK;

@@ -337,11 +337,14 @@ def confirmations_are_said_unless_quiet():
         equal(sorted(names), ['lab', 'raw', 'third'], 'datasets --all')
 
 
-def completion_offers_the_datasets():
+def completion_offers_the_datasets_and_the_series():
     with Stage() as stage:
         command = [harness.program('scitracectl'), '--complete', '--state', stage.daemon.state, 'files', '']
         done = subprocess.run(command, env=stage.daemon.env, capture_output=True, check=False)
         equal((done.returncode, sorted(done.stdout.split())), (0, [b'lab', b'raw']), 'candidates')
+        done = subprocess.run(command[:-2] + ['metrics', 'node_loa'], env=stage.daemon.env, capture_output=True,
+                              check=False)
+        equal(done.stdout.split(), [b'node_load1', b'node_load5', b'node_load15'], 'series')
 
 
 def metrics_of_now_and_then():
@@ -363,4 +366,4 @@ harness.run([json_is_the_rows_of_the_interface, json_is_harmless_on_a_terminal,
              tables_fit_eighty_columns, colours_and_a_pager_are_for_terminals,
              a_follower_shows_what_comes_and_ends_by_ctrl_c, a_reader_that_leaves_is_no_error,
              a_backup_overwrites_nothing_and_leaves_no_half, words_that_the_daemon_knows_are_corrected,
-             confirmations_are_said_unless_quiet, completion_offers_the_datasets, metrics_of_now_and_then])
+             confirmations_are_said_unless_quiet, completion_offers_the_datasets_and_the_series, metrics_of_now_and_then])
