@@ -103,3 +103,82 @@ int intake_feed_end(Intake *i, Cause why) {
         w->number = why;
         return intake_queue(i, w);
 }
+
+/* A snapshot is not made within a transaction: what came before is committed first. */
+void work_backup(Intake *i, Work *w) {
+        int64_t bytes = 0, seq = 0;
+        int r = store_commit(i->store);
+
+        if (r != 0)
+                intake_fail(i, r);
+        else
+                r = store_backup(i->store, w->fd, &bytes, &seq);
+        if (i->error == 0 && intake_begin(i) != 0)
+                intake_fail(i, STORE_E_FAILED);
+        intake_backed_up(i, w->ticket, r > 0 ? -EIO : r, bytes, seq);
+}
+
+int intake_backup(Intake *i, int fd, IntakeBackupFn fn, void *userdata) {
+        Work *w = calloc(1, sizeof(*w));
+
+        if (!w)
+                return -ENOMEM;
+        w->run = work_backup;
+        w->fd = fd;
+        w->ticket = intake_ticket(i, (void (*)(void)) fn, userdata);
+        return intake_queue(i, w);
+}
+
+static void run_chunks(Intake *i, Work *w) {
+        const IntakeChunk *chunks = (const IntakeChunk *) w->data;
+
+        for (size_t n = 0; n < w->size; n++) {
+                int64_t series;
+                int r = store_series(i->store, chunks[n].name, chunks[n].labels, chunks[n].unit, &series);
+
+                if (r == 0)
+                        r = store_chunk_put(i->store, series, chunks[n].from, chunks[n].until,
+                                            chunks[n].points, chunks[n].data);
+                if (r != 0)
+                        intake_fail(i, r);
+        }
+}
+
+static uint8_t *append_bytes(uint8_t **at, const void *data, size_t size) {
+        uint8_t *copy = *at;
+
+        if (size > 0)
+                memcpy(copy, data, size);
+        *at += size;
+        return copy;
+}
+
+/* One allocation holds the table and all that it points to. */
+int intake_chunks(Intake *i, const IntakeChunk *chunks, size_t n) {
+        Work *w = calloc(1, sizeof(*w));
+        size_t size = n * sizeof(*chunks);
+        IntakeChunk *copies;
+        uint8_t *at;
+
+        for (size_t c = 0; c < n; c++)
+                size += strlen(chunks[c].name) + strlen(chunks[c].labels) + strlen(chunks[c].unit) + 3 +
+                        chunks[c].data.size;
+        if (!w || !(w->data = malloc(MAX_OF(size, 1u)))) {
+                free(w);
+                return -ENOMEM;
+        }
+        copies = (IntakeChunk *) w->data;
+        at = w->data + n * sizeof(*chunks);
+        for (size_t c = 0; c < n; c++) {
+                const IntakeChunk *o = &chunks[c];
+
+                copies[c] = *o;
+                copies[c].name = (const char *) append_bytes(&at, o->name, strlen(o->name) + 1);
+                copies[c].labels = (const char *) append_bytes(&at, o->labels, strlen(o->labels) + 1);
+                copies[c].unit = (const char *) append_bytes(&at, o->unit, strlen(o->unit) + 1);
+                copies[c].data.data = append_bytes(&at, o->data.data, o->data.size);
+        }
+        w->size = n;
+        w->run = run_chunks;
+        return intake_queue(i, w);
+}

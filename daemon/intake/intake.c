@@ -7,6 +7,9 @@
 #include "daemon/intake/internal.h"
 #include "lib/log.h"
 
+/* The store thread: its transactions, what happens when the store refuses; and the beginning and end of it
+ * all. */
+
 enum { RETRY_SECONDS = 1 };             /* between attempts to write to a store that refused */
 
 static int read_boot_id(uint8_t ret[EVENT_ID_SIZE]) {
@@ -29,127 +32,6 @@ static int read_boot_id(uint8_t ret[EVENT_ID_SIZE]) {
         return 0;
 }
 
-/* Results for the main thread. */
-
-Done *intake_hold(Intake *i, void (*run)(Intake *i, const Done *d)) {
-        Done *d = calloc(1, sizeof(*d));
-
-        if (!d) {
-                intake_fail(i, -ENOMEM);
-                return NULL;
-        }
-        d->run = run;
-        *i->held_tail = d;
-        i->held_tail = &d->next;
-        return d;
-}
-
-static void done_free(Done *d) {
-        free(d->dataset);
-        free(d->data);
-        free(d);
-}
-
-/* Callbacks, on the main thread. */
-
-typedef struct Callback {
-        struct Callback *next;
-        uint64_t ticket;
-        void (*fn)(void);
-        void *userdata;
-} Callback;
-
-uint64_t intake_ticket(Intake *i, void (*fn)(void), void *userdata) {
-        Callback *c = calloc(1, sizeof(*c));
-
-        if (!c)
-                return 0;
-        *c = (Callback) { .next = i->callbacks, .ticket = ++i->next_ticket, .fn = fn, .userdata = userdata };
-        i->callbacks = c;
-        return c->ticket;
-}
-
-static Callback *take_callback(Intake *i, uint64_t ticket) {
-        for (Callback **p = &i->callbacks, *c; (c = *p); p = &c->next)
-                if (c->ticket == ticket) {
-                        *p = c->next;
-                        return c;
-                }
-        return NULL;
-}
-
-void intake_forget(Intake *i, void *userdata) {
-        for (Callback **p = &i->callbacks, *c; (c = *p);)
-                if (c->userdata == userdata) {
-                        *p = c->next;
-                        free(c);
-                } else {
-                        p = &c->next;
-                }
-}
-
-static void run_result(Intake *i, const Done *d) {
-        CLEANUP(freep) Callback *c = take_callback(i, d->ticket);
-        IntakeResult result = d->result;
-
-        result.dataset = d->dataset;
-        if (c)
-                ((IntakeDoneFn) c->fn)(c->userdata, &result);
-}
-
-void intake_finish(Intake *i, uint64_t ticket, const IntakeResult *result) {
-        Done *d;
-
-        if (ticket == 0)
-                return;
-        d = intake_hold(i, run_result);
-        if (!d)
-                return;
-        d->ticket = ticket;
-        d->result = *result;
-        d->dataset = result->dataset ? strdup(result->dataset) : NULL;
-}
-
-static void run_request(Intake *i, const Done *d) {
-        if (i->ops.request)
-                i->ops.request(i->ops_userdata, &d->message);
-}
-
-/* The run of bytes of a request, if it has one. */
-static Bytes *bytes_of(FeedMessage *m) {
-        switch (m->type) {
-        case FEED_WATCH:
-                return &m->WATCH.path;
-        case FEED_DIGEST:
-                return &m->DIGEST.name;
-        case FEED_CHECK:
-                return &m->CHECK.name;
-        default:
-                return NULL;
-        }
-}
-
-void intake_request(Intake *i, const FeedMessage *m) {
-        Done *d = intake_hold(i, run_request);
-        Bytes *bytes;
-
-        if (!d)
-                return;
-        d->message = *m;
-        bytes = bytes_of(&d->message);
-        if (!bytes || bytes->size == 0)
-                return;
-        d->data = malloc(bytes->size);
-        if (!d->data) {
-                intake_fail(i, -ENOMEM);
-                d->message.type = FEED_CREDIT;  /* of none: harmless */
-                d->message.CREDIT.frames = 0;
-                return;
-        }
-        memcpy(d->data, bytes->data, bytes->size);
-        bytes->data = d->data;
-}
-
 void intake_fail(Intake *i, int error) {
         if (i->error == 0)
                 i->error = error;
@@ -170,8 +52,6 @@ int intake_append(Intake *i, Event *e) {
                 i->appended++;
         return r;
 }
-
-/* The store thread. */
 
 static void publish_status(Intake *i, int64_t wanted_count) {
         bool scanning = false;
@@ -212,65 +92,17 @@ static void deliver(Intake *i) {
         publish_status(i, MAX_OF(wanted_count, 0));
         if (i->store)
                 i->committed = store_last_seq(i->store);
-        if (i->held) {
-                *i->dones_tail = i->held;
-                i->dones_tail = i->held_tail;
-        }
+        answers_release(i);
         pthread_mutex_unlock(&i->lock);
-        i->held = NULL;
-        i->held_tail = &i->held;
         eventfd_write(i->event_fd, 1);
-}
-
-static void run_consumed(Intake *i, const Done *d) {
-        if (i->ops.consumed)
-                i->ops.consumed(i->ops_userdata, (unsigned) d->number);
-}
-
-static void run_reset(Intake *i, const Done *d) {
-        (void) d;
-        if (i->ops.reset)
-                i->ops.reset(i->ops_userdata);
 }
 
 static void set_degraded(Intake *i, const char *sentence) {
         __atomic_store_n(&i->degraded, sentence, __ATOMIC_RELEASE);
 }
 
-static int begin(Intake *i) {
+int intake_begin(Intake *i) {
         return store_begin(i->store, now_usec(CLOCK_REALTIME), now_usec(CLOCK_BOOTTIME), i->boot);
-}
-
-static void run_backup_done(Intake *i, const Done *d) {
-        CLEANUP(freep) Callback *c = take_callback(i, d->ticket);
-
-        if (c)
-                ((IntakeBackupFn) c->fn)(c->userdata, d->error, d->number, d->number2);
-}
-
-static void hold_backup(Intake *i, uint64_t ticket, int error, int64_t bytes, int64_t seq) {
-        Done *d = intake_hold(i, run_backup_done);
-
-        if (!d)
-                return;
-        d->ticket = ticket;
-        d->error = error;
-        d->number = bytes;
-        d->number2 = seq;
-}
-
-/* A snapshot is not made within a transaction: what came before is committed first. */
-static void run_backup(Intake *i, Work *w) {
-        int64_t bytes = 0, seq = 0;
-        int r = store_commit(i->store);
-
-        if (r != 0)
-                intake_fail(i, r);
-        else
-                r = store_backup(i->store, w->fd, &bytes, &seq);
-        if (i->error == 0 && begin(i) != 0)
-                intake_fail(i, STORE_E_FAILED);
-        hold_backup(i, w->ticket, r > 0 ? -EIO : r, bytes, seq);
 }
 
 static void work_free(Work *w) {
@@ -281,29 +113,9 @@ static void work_free(Work *w) {
         free(w);
 }
 
-/* What the transaction promised falls with it; callers get the error, requests are not sent. */
-static void drop_held(Intake *i, int error) {
-        Done *kept = NULL, **tail = &kept;
-
-        for (Done *d = i->held, *next; d; d = next) {
-                next = d->next;
-                d->next = NULL;
-                if (d->run != run_result && d->run != run_backup_done) {
-                        done_free(d);
-                        continue;
-                }
-                if (d->run == run_result)       /* a snapshot is what it is */
-                        d->result = (IntakeResult) { .outcome = INTAKE_E_FAILED, .error = error };
-                *tail = d;
-                tail = &d->next;
-        }
-        i->held = kept;
-        i->held_tail = kept ? tail : &i->held;
-}
-
 static void refuse(Intake *i, Work *w, int error) {
-        if (w->run == run_backup)
-                hold_backup(i, w->ticket, error, 0, 0);
+        if (w->run == work_backup)
+                intake_backed_up(i, w->ticket, error, 0, 0);
         else
                 intake_finish(i, w->ticket, &(IntakeResult) { .outcome = INTAKE_E_FAILED, .error = error });
 }
@@ -366,7 +178,7 @@ static void recover(Intake *i) {
                 set_degraded(i, full ? "the store's volume is full: free some space" :
                                        "the store cannot be written");
         }
-        drop_held(i, full ? -ENOSPC : -EIO);
+        answers_drop(i, full ? -ENOSPC : -EIO);
         if (r == STORE_E_FAILED && open_anew(i) != 0)
                 return;
         do {
@@ -375,19 +187,20 @@ static void recover(Intake *i) {
                 datasets_free(i);
                 i->addings = addings;
                 requests_clear(i);
-                if (begin(i) == 0 && datasets_load(i, false, true) == 0) { /* no crash: no gap of its own */
+                /* No crash: no gap of its own. */
+                if (intake_begin(i) == 0 && datasets_load(i, false, true) == 0) {
                         datasets_lost(i, cause);
                         r = i->error ? i->error : store_commit(i->store);
                         if (r == 0)
                                 break;
                 }
                 store_rollback(i->store);
-                drop_held(i, full ? -ENOSPC : -EIO);
+                answers_drop(i, full ? -ENOSPC : -EIO);
                 wait_refusing(i, full ? -ENOSPC : -EIO);
         } while (!__atomic_load_n(&i->stop, __ATOMIC_RELAXED));
         i->error = 0;
         set_degraded(i, NULL);
-        intake_hold(i, run_reset);
+        answers_reset(i);
         deliver(i);
 }
 
@@ -406,10 +219,7 @@ static void finish_transaction(Intake *i) {
                 if (!i->store)
                         return;         /* we are ending, and it cannot be opened */
         } else if (i->frames > 0) {
-                Done *d = intake_hold(i, run_consumed);
-
-                if (d)
-                        d->number = i->frames;
+                answers_consumed(i, i->frames);
                 i->frames = 0;
         }
         i->appended = 0;
@@ -425,7 +235,7 @@ static void run_works(Intake *i, Work *works) {
                         work_free(w);
                         continue;
                 }
-                if (!open && begin(i) != 0)
+                if (!open && intake_begin(i) != 0)
                         intake_fail(i, STORE_E_FAILED);
                 open = true;
                 if (i->error == 0)
@@ -482,7 +292,7 @@ static int load(Intake *i) {
         int r = store_run_start(i->store, &clean, &first);
 
         if (r == 0)
-                r = begin(i);
+                r = intake_begin(i);
         if (r != 0)
                 return r < 0 ? r : -EIO;
         r = datasets_load(i, clean, first);
@@ -544,14 +354,7 @@ Intake *intake_free(Intake *i, bool clean) {
         requests_clear(i);
         settlings_free(i);
         store_close(i->store);
-        for (Done *d = i->dones, *next; d; d = next) {
-                next = d->next;
-                done_free(d);
-        }
-        for (Done *d = i->held, *next; d; d = next) {
-                next = d->next;
-                done_free(d);
-        }
+        answers_free(i);
         map_done(&i->status_of);
         map_done(&i->nodes);
         map_done(&i->dirs);
@@ -559,10 +362,6 @@ Intake *intake_free(Intake *i, bool clean) {
         map_done(&i->listed);
         map_done(&i->requests);
         map_done(&i->asked);
-        for (Callback *c = i->callbacks, *next; c; c = next) {
-                next = c->next;
-                free(c);
-        }
         if (i->event_fd >= 0)
                 close(i->event_fd);
         pthread_cond_destroy(&i->wake);
@@ -573,108 +372,6 @@ Intake *intake_free(Intake *i, bool clean) {
 
 int intake_fd(const Intake *i) {
         return i->event_fd;
-}
-
-void intake_dispatch(Intake *i) {
-        eventfd_t value;
-        Done *dones;
-        int64_t committed;
-
-        (void) eventfd_read(i->event_fd, &value);
-        pthread_mutex_lock(&i->lock);
-        dones = i->dones;
-        i->dones = NULL;
-        i->dones_tail = &i->dones;
-        committed = i->committed;
-        pthread_mutex_unlock(&i->lock);
-        for (Done *d = dones, *next; d; d = next) {
-                next = d->next;
-                d->run(i, d);
-                done_free(d);
-        }
-        if (committed != i->commit_told && i->commit_fn) {
-                i->commit_told = committed;
-                i->commit_fn(i->commit_userdata, committed);
-        }
-}
-
-void intake_on_commit(Intake *i, IntakeCommitFn fn, void *userdata) {
-        i->commit_fn = fn;
-        i->commit_userdata = userdata;
-}
-
-void intake_feed(Intake *i, const IntakeFeedOps *ops, void *userdata) {
-        i->ops = ops ? *ops : (IntakeFeedOps) { 0 };
-        i->ops_userdata = userdata;
-}
-
-int intake_backup(Intake *i, int fd, IntakeBackupFn fn, void *userdata) {
-        Work *w = calloc(1, sizeof(*w));
-
-        if (!w)
-                return -ENOMEM;
-        w->run = run_backup;
-        w->fd = fd;
-        w->ticket = intake_ticket(i, (void (*)(void)) fn, userdata);
-        return intake_queue(i, w);
-}
-
-static void run_chunks(Intake *i, Work *w) {
-        const IntakeChunk *chunks = (const IntakeChunk *) w->data;
-
-        for (size_t n = 0; n < w->size; n++) {
-                int64_t series;
-                int r = store_series(i->store, chunks[n].name, chunks[n].labels, chunks[n].unit, &series);
-
-                if (r == 0)
-                        r = store_chunk_put(i->store, series, chunks[n].from, chunks[n].until,
-                                            chunks[n].points, chunks[n].data);
-                if (r != 0)
-                        intake_fail(i, r);
-        }
-}
-
-static uint8_t *append_bytes(uint8_t **at, const void *data, size_t size) {
-        uint8_t *copy = *at;
-
-        if (size > 0)
-                memcpy(copy, data, size);
-        *at += size;
-        return copy;
-}
-
-/* One allocation holds the table and all that it points to. */
-int intake_chunks(Intake *i, const IntakeChunk *chunks, size_t n) {
-        Work *w = calloc(1, sizeof(*w));
-        size_t size = n * sizeof(*chunks);
-        IntakeChunk *copies;
-        uint8_t *at;
-
-        for (size_t c = 0; c < n; c++)
-                size += strlen(chunks[c].name) + strlen(chunks[c].labels) + strlen(chunks[c].unit) + 3 +
-                        chunks[c].data.size;
-        if (!w || !(w->data = malloc(MAX_OF(size, 1u)))) {
-                free(w);
-                return -ENOMEM;
-        }
-        copies = (IntakeChunk *) w->data;
-        at = w->data + n * sizeof(*chunks);
-        for (size_t c = 0; c < n; c++) {
-                const IntakeChunk *o = &chunks[c];
-
-                copies[c] = *o;
-                copies[c].name = (const char *) append_bytes(&at, o->name, strlen(o->name) + 1);
-                copies[c].labels = (const char *) append_bytes(&at, o->labels, strlen(o->labels) + 1);
-                copies[c].unit = (const char *) append_bytes(&at, o->unit, strlen(o->unit) + 1);
-                copies[c].data.data = append_bytes(&at, o->data.data, o->data.size);
-        }
-        w->size = n;
-        w->run = run_chunks;
-        return intake_queue(i, w);
-}
-
-bool intake_waiting(const Intake *i) {
-        return i->callbacks;
 }
 
 const char *intake_degraded(const Intake *i) {

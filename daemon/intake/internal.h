@@ -3,7 +3,8 @@
 #define SCITRACE_DAEMON_INTAKE_INTERNAL_H
 
 /* internal: what the files of daemon/intake share. But for the two queues and the status, all of it belongs
- * to the store thread. */
+ * to the store thread. intake.c: that thread; answers.c, asks.c: from it and to it; observe.c: what the
+ * watcher saw; datasets.c, gaps.c, requests.c, settling.c: what follows. */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -155,13 +156,25 @@ struct Intake {
 };
 
 /* intake.c */
-Done *intake_hold(Intake *i, void (*run)(Intake *i, const Done *d));    /* NULL: out of memory, noted */
+int intake_queue(Intake *i, Work *w);           /* takes w over; NULL is -ENOMEM */
+int intake_begin(Intake *i);                    /* a transaction */
+int intake_append(Intake *i, Event *e);         /* fills boot and dataset_uuid */
+void intake_fail(Intake *i, int error);         /* it cannot be committed; the first error counts */
+
+/* answers.c: all but the ticket is held until answers_release() */
+uint64_t intake_ticket(Intake *i, void (*fn)(void), void *userdata);    /* main thread; 0: out of memory */
 void intake_finish(Intake *i, uint64_t ticket, const IntakeResult *result);
-uint64_t intake_ticket(Intake *i, void (*fn)(void), void *userdata);   /* main thread; 0: out of memory */
-int intake_queue(Intake *i, Work *w);
+void intake_backed_up(Intake *i, uint64_t ticket, int error, int64_t bytes, int64_t seq);
 void intake_request(Intake *i, const FeedMessage *m);   /* m's bytes are copied (one run at most) */
-int intake_append(Intake *i, Event *e);                                 /* fills boot and dataset_uuid */
-void intake_fail(Intake *i, int error);
+void answers_consumed(Intake *i, unsigned frames);
+void answers_reset(Intake *i);
+void answers_drop(Intake *i, int error);        /* what a transaction promised falls with it: callers get the
+                                                 * error, requests are not sent */
+void answers_release(Intake *i);                /* under the lock: what is held is the main thread's now */
+void answers_free(Intake *i);
+
+/* asks.c */
+void work_backup(Intake *i, Work *w);
 
 /* observe.c */
 void observe_frame(Intake *i, Work *w);

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <sys/eventfd.h>
+
+#include "daemon/intake/internal.h"
+
+/* answers: what goes back from the store thread to the main thread: results for callbacks, requests and
+ * credit for the feed. All of it is held until the transaction that it depends on is committed. The store
+ * thread knows callbacks by their tickets; they are the main thread's, and run there. */
+
+typedef struct Callback {
+        struct Callback *next;
+        uint64_t ticket;
+        void (*fn)(void);
+        void *userdata;
+} Callback;
+
+static Done *hold(Intake *i, void (*run)(Intake *i, const Done *d)) {
+        Done *d = calloc(1, sizeof(*d));
+
+        if (!d) {
+                intake_fail(i, -ENOMEM);
+                return NULL;
+        }
+        d->run = run;
+        *i->held_tail = d;
+        i->held_tail = &d->next;
+        return d;
+}
+
+static void done_free(Done *d) {
+        free(d->dataset);
+        free(d->data);
+        free(d);
+}
+
+uint64_t intake_ticket(Intake *i, void (*fn)(void), void *userdata) {
+        Callback *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return 0;
+        *c = (Callback) { .next = i->callbacks, .ticket = ++i->next_ticket, .fn = fn, .userdata = userdata };
+        i->callbacks = c;
+        return c->ticket;
+}
+
+static Callback *take_callback(Intake *i, uint64_t ticket) {
+        for (Callback **p = &i->callbacks, *c; (c = *p); p = &c->next)
+                if (c->ticket == ticket) {
+                        *p = c->next;
+                        return c;
+                }
+        return NULL;
+}
+
+void intake_forget(Intake *i, void *userdata) {
+        for (Callback **p = &i->callbacks, *c; (c = *p);)
+                if (c->userdata == userdata) {
+                        *p = c->next;
+                        free(c);
+                } else {
+                        p = &c->next;
+                }
+}
+
+static void run_result(Intake *i, const Done *d) {
+        CLEANUP(freep) Callback *c = take_callback(i, d->ticket);
+        IntakeResult result = d->result;
+
+        result.dataset = d->dataset;
+        if (c)
+                ((IntakeDoneFn) c->fn)(c->userdata, &result);
+}
+
+void intake_finish(Intake *i, uint64_t ticket, const IntakeResult *result) {
+        Done *d;
+
+        if (ticket == 0)
+                return;
+        d = hold(i, run_result);
+        if (!d)
+                return;
+        d->ticket = ticket;
+        d->result = *result;
+        d->dataset = result->dataset ? strdup(result->dataset) : NULL;
+}
+
+static void run_request(Intake *i, const Done *d) {
+        if (i->ops.request)
+                i->ops.request(i->ops_userdata, &d->message);
+}
+
+/* The run of bytes of a request, if it has one. */
+static Bytes *bytes_of(FeedMessage *m) {
+        switch (m->type) {
+        case FEED_WATCH:
+                return &m->WATCH.path;
+        case FEED_DIGEST:
+                return &m->DIGEST.name;
+        case FEED_CHECK:
+                return &m->CHECK.name;
+        default:
+                return NULL;
+        }
+}
+
+void intake_request(Intake *i, const FeedMessage *m) {
+        Done *d = hold(i, run_request);
+        Bytes *bytes;
+
+        if (!d)
+                return;
+        d->message = *m;
+        bytes = bytes_of(&d->message);
+        if (!bytes || bytes->size == 0)
+                return;
+        d->data = malloc(bytes->size);
+        if (!d->data) {
+                intake_fail(i, -ENOMEM);
+                d->message.type = FEED_CREDIT;  /* of none: harmless */
+                d->message.CREDIT.frames = 0;
+                return;
+        }
+        memcpy(d->data, bytes->data, bytes->size);
+        bytes->data = d->data;
+}
+
+static void run_backup_done(Intake *i, const Done *d) {
+        CLEANUP(freep) Callback *c = take_callback(i, d->ticket);
+
+        if (c)
+                ((IntakeBackupFn) c->fn)(c->userdata, d->error, d->number, d->number2);
+}
+
+void intake_backed_up(Intake *i, uint64_t ticket, int error, int64_t bytes, int64_t seq) {
+        Done *d = hold(i, run_backup_done);
+
+        if (!d)
+                return;
+        d->ticket = ticket;
+        d->error = error;
+        d->number = bytes;
+        d->number2 = seq;
+}
+
+static void run_consumed(Intake *i, const Done *d) {
+        if (i->ops.consumed)
+                i->ops.consumed(i->ops_userdata, (unsigned) d->number);
+}
+
+void answers_consumed(Intake *i, unsigned frames) {
+        Done *d = hold(i, run_consumed);
+
+        if (d)
+                d->number = frames;
+}
+
+static void run_reset(Intake *i, const Done *d) {
+        (void) d;
+        if (i->ops.reset)
+                i->ops.reset(i->ops_userdata);
+}
+
+void answers_reset(Intake *i) {
+        (void) hold(i, run_reset);
+}
+
+void answers_drop(Intake *i, int error) {
+        Done *kept = NULL, **tail = &kept;
+
+        for (Done *d = i->held, *next; d; d = next) {
+                next = d->next;
+                d->next = NULL;
+                if (d->run != run_result && d->run != run_backup_done) {
+                        done_free(d);
+                        continue;
+                }
+                if (d->run == run_result)       /* a snapshot is what it is */
+                        d->result = (IntakeResult) { .outcome = INTAKE_E_FAILED, .error = error };
+                *tail = d;
+                tail = &d->next;
+        }
+        i->held = kept;
+        i->held_tail = kept ? tail : &i->held;
+}
+
+void answers_release(Intake *i) {
+        if (i->held) {
+                *i->dones_tail = i->held;
+                i->dones_tail = i->held_tail;
+        }
+        i->held = NULL;
+        i->held_tail = &i->held;
+}
+
+static void free_dones(Done *dones) {
+        for (Done *d = dones, *next; d; d = next) {
+                next = d->next;
+                done_free(d);
+        }
+}
+
+void answers_free(Intake *i) {
+        free_dones(i->dones);
+        free_dones(i->held);
+        for (Callback *c = i->callbacks, *next; c; c = next) {
+                next = c->next;
+                free(c);
+        }
+}
+
+void intake_dispatch(Intake *i) {
+        eventfd_t value;
+        Done *dones;
+        int64_t committed;
+
+        (void) eventfd_read(i->event_fd, &value);
+        pthread_mutex_lock(&i->lock);
+        dones = i->dones;
+        i->dones = NULL;
+        i->dones_tail = &i->dones;
+        committed = i->committed;
+        pthread_mutex_unlock(&i->lock);
+        for (Done *d = dones, *next; d; d = next) {
+                next = d->next;
+                d->run(i, d);
+                done_free(d);
+        }
+        if (committed != i->commit_told && i->commit_fn) {
+                i->commit_told = committed;
+                i->commit_fn(i->commit_userdata, committed);
+        }
+}
+
+void intake_on_commit(Intake *i, IntakeCommitFn fn, void *userdata) {
+        i->commit_fn = fn;
+        i->commit_userdata = userdata;
+}
+
+void intake_feed(Intake *i, const IntakeFeedOps *ops, void *userdata) {
+        i->ops = ops ? *ops : (IntakeFeedOps) { 0 };
+        i->ops_userdata = userdata;
+}
+
+bool intake_waiting(const Intake *i) {
+        return i->callbacks;
+}
