@@ -242,7 +242,7 @@ static void observe_moved(Intake *i, const Feed_MOVED *m) {
                 look_elsewhere(i, victim.node, ORIGIN_LIVE);
 }
 
-/* Where only one of the names is recorded, its node moved to the other one; a look tells what the first has. */
+/* Where only one of the names is recorded, its node moved to the other one; a look tells the rest. */
 static void observe_exchanged(Intake *i, const Feed_EXCHANGED *m) {
         Dataset *d = dataset_of_dir(i, m->dir), *old_d = dataset_of_dir(i, m->old_dir);
         int64_t old_parent = node_of_dir(i, m->old_dir), parent = node_of_dir(i, m->dir);
