@@ -2,72 +2,10 @@
 #include <assert.h>
 #include <errno.h>
 
-#include "daemon/watch/settle.h"
+#include "daemon/watch/settle-entries.h"
 #include "lib/names.h"
 
-enum {
-        FIRST_BUCKETS = 256,
-        EPOCHS = 64,                    /* epochs that may be open at once */
-        DISPLACED = 16,                 /* requests that one call may displace, and more */
-};
-
-typedef struct Entry Entry;
-
-typedef struct Node {                   /* of a doubly linked list with a sentinel */
-        struct Node *next, *previous;
-        Entry *entry;
-} Node;
-
-struct Entry {
-        Entry *chain;
-        Node by_touch;                  /* in one of the lists below; self-linked: in none */
-        Node by_age;                    /* in aged */
-        Node by_glance;                 /* in glances */
-        uint32_t dir;
-        bool pending, flying, stale, due;       /* due: came due while in flight */
-        SettleChange now;               /* while pending */
-        SettleChange flight;            /* while flying */
-        uint8_t name_size;
-        char name[];
-};
-
-struct Settle {
-        Entry **buckets;
-        size_t n_buckets, count, max;
-        int64_t quiet_time, oldest_time;
-        Node quiet;                     /* by the last notice */
-        Node aged;                      /* by the first notice */
-        Node ready_files, ready_directories;
-        Node glances;                   /* made, and nothing noticed since */
-        uint32_t epoch;                 /* the present one, from 1 */
-        uint32_t lowest;                /* no change of a lower one is left */
-        uint32_t open[EPOCHS];          /* changes of each epoch, by epoch % EPOCHS */
-        bool flush_again;               /* no epoch was left for a flush: the next to be had is its end */
-        uint32_t displaced[DISPLACED];
-        size_t n_displaced;
-};
-
-static void list_init(Node *n) {
-        n->next = n->previous = n;
-}
-
-static void list_remove(Node *n) {
-        n->next->previous = n->previous;
-        n->previous->next = n->next;
-        list_init(n);
-}
-
-static void list_append(Node *head, Node *n) {
-        list_remove(n);
-        n->previous = head->previous;
-        n->next = head;
-        head->previous->next = n;
-        head->previous = n;
-}
-
-static bool list_empty(const Node *head) {
-        return head->next == head;
-}
+/* settle: the rules: what a notice, a move, an exchange, an end make of what waits; what is due when. */
 
 int settle_new(int64_t quiet, int64_t oldest, size_t max_changes, Settle **ret) {
         Settle *s;
@@ -78,20 +16,12 @@ int settle_new(int64_t quiet, int64_t oldest, size_t max_changes, Settle **ret) 
         s = calloc(1, sizeof(*s));
         if (!s)
                 return -ENOMEM;
-        s->n_buckets = FIRST_BUCKETS;
-        s->buckets = calloc(s->n_buckets, sizeof(*s->buckets));
-        if (!s->buckets) {
+        if (entries_init(s) < 0) {
                 free(s);
                 return -ENOMEM;
         }
         settle_times(s, quiet, oldest);
         s->max = max_changes;
-        s->epoch = s->lowest = 1;
-        list_init(&s->quiet);
-        list_init(&s->aged);
-        list_init(&s->ready_files);
-        list_init(&s->ready_directories);
-        list_init(&s->glances);
         *ret = s;
         return 0;
 }
@@ -99,179 +29,18 @@ int settle_new(int64_t quiet, int64_t oldest, size_t max_changes, Settle **ret) 
 Settle *settle_free(Settle *s) {
         if (!s)
                 return NULL;
-        for (size_t i = 0; i < s->n_buckets; i++)
-                for (Entry *e = s->buckets[i], *next; e; e = next) {
-                        next = e->chain;
-                        free(e);
-                }
-        free(s->buckets);
+        entries_done(s);
         free(s);
         return NULL;
-}
-
-void settle_times(Settle *s, int64_t quiet, int64_t oldest) {
-        s->quiet_time = quiet;
-        s->oldest_time = oldest;
-}
-
-/* FNV-1a. */
-static size_t bucket(const Settle *s, uint32_t dir, Bytes name) {
-        uint64_t h = UINT64_C(0xcbf29ce484222325) ^ (dir * UINT64_C(0x9e3779b97f4a7c15));
-
-        for (size_t i = 0; i < name.size; i++)
-                h = (h ^ name.data[i]) * UINT64_C(0x100000001b3);
-        return (h ^ (h >> 32)) & (s->n_buckets - 1);
-}
-
-static Entry *find(const Settle *s, uint32_t dir, Bytes name) {
-        Entry *e = s->buckets[bucket(s, dir, name)];
-
-        while (e &&
-               (e->dir != dir || e->name_size != name.size || memcmp(e->name, name.data, name.size) != 0))
-                e = e->chain;
-        return e;
-}
-
-static void grow(Settle *s) {
-        size_t old = s->n_buckets;
-        Entry **old_buckets = s->buckets, **buckets = calloc(old * 2, sizeof(*buckets));
-
-        if (!buckets)
-                return;                 /* chains get longer, nothing worse */
-        s->buckets = buckets;
-        s->n_buckets = old * 2;
-        for (size_t i = 0; i < old; i++)
-                for (Entry *e = old_buckets[i], *next; e; e = next) {
-                        size_t b = bucket(s, e->dir, BYTES(e->name, e->name_size));
-
-                        next = e->chain;
-                        e->chain = s->buckets[b];
-                        s->buckets[b] = e;
-                }
-        free(old_buckets);
-}
-
-static Entry *entry_new(Settle *s, uint32_t dir, Bytes name) {
-        Entry *e = calloc(1, sizeof(*e) + name.size + 1);
-        size_t b;
-
-        if (!e)
-                return NULL;
-        if (s->count >= s->n_buckets)
-                grow(s);
-        e->dir = dir;
-        e->name_size = (uint8_t) name.size;
-        if (name.size > 0)
-                memcpy(e->name, name.data, name.size);
-        e->by_touch.entry = e->by_age.entry = e->by_glance.entry = e;
-        list_init(&e->by_touch);
-        list_init(&e->by_age);
-        list_init(&e->by_glance);
-        b = bucket(s, dir, name);
-        e->chain = s->buckets[b];
-        s->buckets[b] = e;
-        s->count++;
-        return e;
-}
-
-static void entry_release(Settle *s, Entry *e) {
-        Entry **p;
-
-        if (e->pending || e->flying)
-                return;
-        p = &s->buckets[bucket(s, e->dir, BYTES(e->name, e->name_size))];
-        while (*p != e)
-                p = &(*p)->chain;
-        *p = e->chain;
-        list_remove(&e->by_touch);
-        list_remove(&e->by_age);
-        list_remove(&e->by_glance);
-        free(e);
-        s->count--;
-}
-
-static void epoch_add(Settle *s, uint32_t epoch) {
-        s->open[epoch % EPOCHS]++;
-}
-
-/* Not the place to move `lowest`: what leaves an epoch here may come back to it in the same call. */
-static void epoch_remove(Settle *s, uint32_t epoch) {
-        s->open[epoch % EPOCHS]--;
-}
-
-static void epochs_advance(Settle *s) {
-        while (s->lowest < s->epoch && s->open[s->lowest % EPOCHS] == 0)
-                s->lowest++;
-        if (s->flush_again && s->epoch - s->lowest < EPOCHS - 1) {
-                s->flush_again = false;
-                s->epoch++;
-        }
-}
-
-static void displace(Settle *s, uint32_t request) {
-        assert(s->n_displaced < DISPLACED);
-        s->displaced[s->n_displaced++] = request;
 }
 
 uint32_t settle_displaced(Settle *s) {
         return s->n_displaced > 0 ? s->displaced[--s->n_displaced] : 0;
 }
 
-/* Puts a pending entry where it waits for its time. */
-static void place(Settle *s, Entry *e) {
-        bool flushed = e->now.epoch < s->epoch && e->now.tries == 0;
-
-        if (e->now.flags & SETTLE_DIRECTORY && e->now.tries == 0) {
-                list_append(&s->ready_directories, &e->by_touch);
-        } else if ((flushed || e->now.request != 0) && e->now.tries == 0) {
-                list_append(&s->ready_files, &e->by_touch);
-        } else {
-                list_append(&s->quiet, &e->by_touch);
-                if (list_empty(&e->by_age))
-                        list_append(&s->aged, &e->by_age);
-        }
-}
-
-static void drop_pending(Settle *s, Entry *e) {
-        if (!e->pending)
-                return;
-        e->pending = e->due = false;
-        list_remove(&e->by_touch);
-        list_remove(&e->by_age);
-        list_remove(&e->by_glance);
-        epoch_remove(s, e->now.epoch);
-}
-
-/* Joins an earlier change into a later one of the same name. */
-static void join(Settle *s, SettleChange *into, const SettleChange *earlier) {
-        into->first = MIN_OF(into->first, earlier->first);
-        into->since = MIN_OF(into->since, earlier->since);
-        into->last = MAX_OF(into->last, earlier->last);
-        into->touched = MAX_OF(into->touched, earlier->touched);
-        into->count += earlier->count;
-        into->flags |= earlier->flags;
-        into->epoch = MIN_OF(into->epoch, earlier->epoch);
-        if (into->request == 0)
-                into->request = earlier->request;
-        else if (earlier->request != 0)
-                displace(s, earlier->request);
-        if (earlier->origin == ORIGIN_LIVE)
-                into->origin = ORIGIN_LIVE;
-}
-
-static void set_pending(Settle *s, Entry *e, const SettleChange *change) {
-        if (e->pending) {
-                SettleChange joined = *change;
-
-                join(s, &joined, &e->now);
-                epoch_remove(s, e->now.epoch);
-                e->now = joined;
-        } else {
-                e->now = *change;
-                e->pending = true;
-        }
-        epoch_add(s, e->now.epoch);
-        place(s, e);
+void settle_times(Settle *s, int64_t quiet, int64_t oldest) {
+        s->quiet_time = quiet;
+        s->oldest_time = oldest;
 }
 
 /* What a name has that waits or is being looked at: the creation that a listing found may be the same
@@ -301,7 +70,7 @@ int settle_touch(Settle *s, const SettleNotice *n, Moment now) {
         Entry *e;
 
         assert(s && n && n->name.size <= 255);
-        e = find(s, n->dir, n->name);
+        e = entry_find(s, n->dir, n->name);
         if (!e) {
                 if (s->count >= s->max)
                         return SETTLE_E_FULL;
@@ -316,54 +85,15 @@ int settle_touch(Settle *s, const SettleNotice *n, Moment now) {
                 merge_found(&e->now, &change);
         else if (e->flying && !e->stale && !n->anew)
                 merge_found(&e->flight, &change);
-        set_pending(s, e, &change);
+        entry_wait(s, e, &change);
         epochs_advance(s);
         return 0;
-}
-
-/* All that waits for a name, in flight or not; the flight is stale from now on. */
-static bool take(Settle *s, Entry *e, SettleChange *ret) {
-        bool any = false;
-
-        memset(ret, 0, sizeof(*ret));
-        if (!e)
-                return false;
-        if (e->pending) {
-                *ret = e->now;
-                drop_pending(s, e);
-                any = true;
-        }
-        if (e->flying && !e->stale) {
-                if (any)
-                        join(s, ret, &e->flight);
-                else
-                        *ret = e->flight;
-                e->stale = true;
-                any = true;
-        }
-        entry_release(s, e);
-        return any;
 }
 
 void settle_gone(Settle *s, uint32_t dir, Bytes name, SettleChange *ret) {
         assert(s && ret);
-        take(s, find(s, dir, name), ret);
+        entry_take(s, entry_find(s, dir, name), ret);
         epochs_advance(s);
-}
-
-/* The change goes to a name that it takes over; what left another name has room even when it is full. */
-static int put(Settle *s, uint32_t dir, Bytes name, const SettleChange *change) {
-        Entry *e = find(s, dir, name);
-
-        if (!e)
-                e = entry_new(s, dir, name);
-        if (!e) {
-                if (change->request)
-                        displace(s, change->request);
-                return -ENOMEM;
-        }
-        set_pending(s, e, change);
-        return 0;
 }
 
 static SettleChange change_now(const Settle *s, Moment now) {
@@ -388,7 +118,7 @@ static void cover(Settle *s, SettleChange *change, const SettleChange *victim) {
         if (change->request == 0)
                 change->request = victim->request;
         else if (victim->request != 0)
-                displace(s, victim->request);
+                entries_displace(s, victim->request);
 }
 
 /* The source was not recorded yet: its first name comes to nothing. */
@@ -403,7 +133,7 @@ static int move_new(Settle *s, const SettleChange *source, uint32_t dir, Bytes n
                                    (fresh ? 0 : SETTLE_OVER));
         if (victim)
                 cover(s, &change, victim);
-        return put(s, dir, name, &change) < 0 ? -ENOMEM : SETTLE_E_FOLDED;
+        return entry_put(s, dir, name, &change) < 0 ? -ENOMEM : SETTLE_E_FOLDED;
 }
 
 /* The move is reported with all the operations so far; what was pending for the content follows, and the new
@@ -426,9 +156,9 @@ static int move_recorded(Settle *s, const SettleChange *source, uint32_t dir, By
         if (victim && victim->count > 0)
                 ret->first = MIN_OF(ret->first, victim->first);
         change.count = 0;
-        if (!source && !victim && s->count >= s->max && !find(s, dir, name))
+        if (!source && !victim && s->count >= s->max && !entry_find(s, dir, name))
                 return SETTLE_E_FULL;
-        return put(s, dir, name, &change);
+        return entry_put(s, dir, name, &change);
 }
 
 int settle_move(Settle *s, uint32_t old_dir, Bytes old_name, uint32_t dir, Bytes name, bool directory,
@@ -438,8 +168,8 @@ int settle_move(Settle *s, uint32_t old_dir, Bytes old_name, uint32_t dir, Bytes
         int r;
 
         assert(s && ret && ret_over);
-        moved = take(s, find(s, old_dir, old_name), &source);
-        covered = take(s, find(s, dir, name), &victim);
+        moved = entry_take(s, entry_find(s, old_dir, old_name), &source);
+        covered = entry_take(s, entry_find(s, dir, name), &victim);
         if (covered && victim.flags & SETTLE_FOUND && victim.count > 0)
                 victim.count--;         /* the listing was faster than the notice of this very move */
         *ret_over = moved && (source.flags & (SETTLE_NEW | SETTLE_OVER)) == (SETTLE_NEW | SETTLE_OVER);
@@ -459,8 +189,8 @@ int settle_swap(Settle *s, uint32_t dir1, Bytes name1, uint32_t dir2, Bytes name
         int r;
 
         assert(s && ret && ret_moved);
-        pending1 = take(s, find(s, dir1, name1), &first);
-        pending2 = take(s, find(s, dir2, name2), &second);
+        pending1 = entry_take(s, entry_find(s, dir1, name1), &first);
+        pending2 = entry_take(s, entry_find(s, dir2, name2), &second);
         new1 = pending1 && first.flags & SETTLE_NEW;
         new2 = pending2 && second.flags & SETTLE_NEW;
         if (!pending1)
@@ -483,8 +213,8 @@ int settle_swap(Settle *s, uint32_t dir1, Bytes name1, uint32_t dir2, Bytes name
         second.flags |= SETTLE_ARRIVED;
         if (!pending1 && !pending2 && s->count >= s->max)
                 return SETTLE_E_FULL;
-        r = put(s, dir2, name2, &first);
-        if (put(s, dir1, name1, &second) < 0)
+        r = entry_put(s, dir2, name2, &first);
+        if (entry_put(s, dir1, name1, &second) < 0)
                 r = -ENOMEM;
         epochs_advance(s);
         if (r < 0)
@@ -566,7 +296,7 @@ int settle_glance(Settle *s, int64_t now, SettleGlance *ret) {
 }
 
 void settle_hasten(Settle *s, uint32_t dir, Bytes name) {
-        Entry *e = find(s, dir, name);
+        Entry *e = entry_find(s, dir, name);
 
         if (e && e->pending && !(e->now.flags & SETTLE_DIRECTORY))
                 list_append(&s->ready_files, &e->by_touch);
@@ -589,13 +319,13 @@ int64_t settle_due(const Settle *s, bool directories) {
 }
 
 bool settle_fresh(const Settle *s, const SettleJob *job) {
-        const Entry *e = find(s, job->dir, BYTES(job->name, job->name_size));
+        const Entry *e = entry_find(s, job->dir, BYTES(job->name, job->name_size));
 
         return e && e->flying && !e->stale;
 }
 
 void settle_reported(Settle *s, const SettleJob *job) {
-        Entry *e = find(s, job->dir, BYTES(job->name, job->name_size));
+        Entry *e = entry_find(s, job->dir, BYTES(job->name, job->name_size));
 
         assert(e && e->flying);
         e->flight.flags = 0;
@@ -603,7 +333,7 @@ void settle_reported(Settle *s, const SettleJob *job) {
 }
 
 void settle_done(Settle *s, const SettleJob *job, bool again, int64_t now) {
-        Entry *e = find(s, job->dir, BYTES(job->name, job->name_size));
+        Entry *e = entry_find(s, job->dir, BYTES(job->name, job->name_size));
 
         assert(e && e->flying);
         e->flying = false;
@@ -613,7 +343,7 @@ void settle_done(Settle *s, const SettleJob *job, bool again, int64_t now) {
                 change.tries++;
                 change.touched = now;
                 change.since = MAX_OF(change.since, now - s->oldest_time + s->quiet_time);
-                set_pending(s, e, &change);
+                entry_wait(s, e, &change);
         } else if (e->pending && e->due) {
                 e->due = false;
                 list_append(e->now.flags & SETTLE_DIRECTORY ? &s->ready_directories : &s->ready_files,
