@@ -347,8 +347,10 @@ static void report_listed(Walk *k, Directory *d, const Listed *l) {
                 return;
         if (l->fd >= 0)
                 wd = watch_directory(k->w, k->root, d, name, l->fd, &l->state, true);
-        if (wd == -ELOOP) {
-                state_lost(k->w);
+        if (wd == -ELOOP) {             /* notices of moves are on their way: looked at once they are here */
+                SettleNotice n = { .dir = (uint32_t) d->wd, .name = name, .origin = k->origin };
+
+                state_touch(k->w, &n, moment_now());
                 return;
         }
         state_describe(&m, &l->state);
