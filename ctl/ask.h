@@ -20,6 +20,7 @@ void ask_quietly(Ctl *c, const char *method, json_t *parameters, json_t **ret);
  *  connection, and the next question makes a new one. */
 Status ask_rows(Ctl *c, const char *method, json_t *parameters, const char *key, AskRowFn fn,
                 void *userdata);
+/** ask_rows_quietly() - the same; an error is not told, only returned. */
 Status ask_rows_quietly(Ctl *c, const char *method, json_t *parameters, const char *key, AskRowFn fn,
                         void *userdata);
 

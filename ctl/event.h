@@ -9,6 +9,7 @@
 /** event_path() - "old → new" of a rename, "dir/", "path: cause" of a gap, and in brackets what is not
  *  plain: the origin unless it is live, and the count above 1. malloc'ed. */
 char *event_path(const Ctl *c, const json_t *event);
+/** event_style() - the escape sequence of an event's kind, "" when there are no colours. */
 const char *event_style(const Ctl *c, const json_t *event);
 
 /** git_length() - of a path that is beneath a directory called .git: the length of that directory's path,
@@ -25,6 +26,7 @@ typedef struct Fold {
  *  .git. path: escaped. */
 bool fold_same(const Fold *f, const char *dataset, const char *path);
 bool fold_begin(Fold *f, const char *dataset, const char *path);
+/** fold_add() - the row is part of the run. fold_done() - closes the run and frees what it holds. */
 void fold_add(Fold *f, const json_t *row);
 void fold_done(Fold *f);
 

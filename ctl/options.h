@@ -25,6 +25,7 @@ extern const char *const format_words[];        /* in the order of Format; ends 
 Status options_parse(Options *o, int argc, char **argv, char ***ret_words);
 /** options_mode() - whose daemon is asked. */
 PlaceMode options_mode(const Options *o);
+/** options_done() - frees what options_parse() made. */
 void options_done(Options *o);
 
 /** options_allowed() - the command takes every option that was given. */

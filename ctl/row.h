@@ -27,6 +27,7 @@ const char *mode_text(const json_t *row, char buf[static MODE_TEXT_MAX]);
 void cell_number(Table *t, const json_t *row, const char *key);
 void cell_size(Table *t, const json_t *row, const char *key);
 void cell_time(Table *t, const json_t *row, const char *key);
+/** cell_text() - a cell from a text, escaped; cell_name() - from a file name. "-" when it is not there. */
 void cell_text(Table *t, const json_t *row, const char *key, const char *style);
 void cell_name(Table *t, const json_t *row, const char *key);
 

@@ -11,6 +11,7 @@
 Status complain(Status status, const char *format, ...) PRINTF_LIKE(2, 3);
 /** complain_errno() - the same, with what the error means. error: negative or positive errno. */
 Status complain_errno(int error, const char *format, ...) PRINTF_LIKE(2, 3);
+/** complain_memory() - there is none left. STATUS_FAILED. */
 Status complain_memory(void);
 /** note() - a line of news, unless --quiet. */
 void note(const Ctl *c, const char *format, ...) PRINTF_LIKE(2, 3);

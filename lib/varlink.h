@@ -78,6 +78,7 @@ typedef struct VarlinkReply {
         bool continues;
 } VarlinkReply;
 
+/** varlink_reply_parse() - 0, or -EBADMSG: not a reply. parameters is an object even if there was none. */
 int varlink_reply_parse(Bytes text, VarlinkReply *ret);
 void varlink_reply_done(VarlinkReply *reply);
 /** varlink_reply_format() - error: NULL or its full name. parameters: object or NULL; stays the caller's. */

@@ -116,6 +116,7 @@ void call_run(Call *c);
 void call_reply(Call *c, json_t *parameters);
 /** call_error() - the same with an error's full name; parameters NULL: none. */
 void call_error(Call *c, const char *error, json_t *parameters);
+/** call_invalid() - org.varlink.service.InvalidParameter, and which. */
 void call_invalid(Call *c, const char *parameter);
 /** call_complete() - no more rows come. */
 void call_complete(Call *c);

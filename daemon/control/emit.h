@@ -24,6 +24,7 @@ void emit_raw(Emit *e, const char *text, size_t size);
 
 /* Members of an object. key is written as it is: a literal of letters. */
 void emit_key(Emit *e, const char *key);
+/** emit_int(), emit_bool() - a member with that value. */
 void emit_int(Emit *e, const char *key, int64_t value);
 void emit_bool(Emit *e, const char *key, bool value);
 /** emit_float() - the shortest digits that read back as the same number; one that is not finite: null. */

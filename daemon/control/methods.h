@@ -21,6 +21,7 @@ const Method *methods_find(const char *name, size_t *ret_index);
 
 /** Interfaces: the interface files, parsed. */
 typedef struct Interfaces Interfaces;
+/** interfaces_new() - 0, -ENOMEM, or -EBADMSG: a file that is no interface (a test parses them all). */
 int interfaces_new(Interfaces **ret);
 Interfaces *interfaces_free(Interfaces *i);
 /** interfaces_member() - INTERFACE.Name to its description. NULL: no such; *ret_idl: the interface, NULL

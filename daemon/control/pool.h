@@ -38,6 +38,8 @@ struct Job {
         int result;
 };
 
+/** pool_new() - store_path: of the store that this process writes; each thread opens it for itself. 0 or
+ *  negative errno. */
 int pool_new(sd_event *event, const char *store_path, Pool **ret);
 /** pool_free() - cancels what is left, waits for the threads, and runs what is left of news and done. */
 Pool *pool_free(Pool *p);
@@ -57,6 +59,7 @@ size_t pool_take(Job *job, char **ret);
 int job_write(Job *job, const char *data, size_t size);
 /** job_room() - job_write() would not wait now. */
 bool job_room(Job *job, size_t size);
+/** job_cancelled() - nobody waits for it any more. */
 bool job_cancelled(Job *job);
 
 #endif

@@ -8,6 +8,8 @@
 #include "daemon/control/emit.h"
 #include "daemon/query/query.h"
 
+/** rows_event(), rows_file(), rows_stretch() - the members of an Event, a File, a Stretch of the interfaces,
+ *  into an open object. */
 void rows_event(Emit *e, const QueryEvent *row);
 void rows_file(Emit *e, const QueryFile *row);
 void rows_stretch(Emit *e, const QueryStretch *row);

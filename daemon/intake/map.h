@@ -16,12 +16,14 @@ typedef struct Map {
         size_t allocated, count;
 } Map;                                  /* all zero: empty */
 
+/** map_done() - frees; it is empty then. map_clear() - empties, and keeps the memory. */
 void map_done(Map *m);
 void map_clear(Map *m);
 /** map_put() - key > 0; replaces. 0 or -ENOMEM. */
 int map_put(Map *m, uint64_t key, uint64_t value);
 /** map_get() - whether there is one; *ret untouched if not (may be NULL). */
 bool map_get(const Map *m, uint64_t key, uint64_t *ret);
+/** map_remove() - whether there was one. */
 bool map_remove(Map *m, uint64_t key);
 /** map_next() - iterates: start with *at = 0; whether there was one more. */
 bool map_next(const Map *m, size_t *at, uint64_t *ret_key, uint64_t *ret_value);

@@ -41,6 +41,8 @@ typedef void (*IntakeDoneFn)(void *userdata, const IntakeResult *result);
 
 /** intake_add() - name NULL: made from the last component of root. */
 int intake_add(Intake *i, Bytes root, const char *name, IntakeDoneFn fn, void *userdata);
+/** intake_remove() - stops watching; what is recorded stays.
+ *  intake_scan() - asks for a walk that compares the tree with the record. INTAKE_E_NO_DATASET. */
 int intake_remove(Intake *i, const char *name, IntakeDoneFn fn, void *userdata);
 int intake_scan(Intake *i, const char *name, IntakeDoneFn fn, void *userdata);
 /** intake_settle() - dataset NULL: all. deadline: µs of CLOCK_MONOTONIC, checked at each intake_tick(). */
@@ -62,6 +64,7 @@ typedef struct IntakeFeedOps {
         void (*consumed)(void *userdata, unsigned frames);
         void (*reset)(void *userdata);
 } IntakeFeedOps;
+/** intake_feed() - who sees to the feed; ops is copied, NULL: nobody. */
 void intake_feed(Intake *i, const IntakeFeedOps *ops, void *userdata);
 
 typedef struct IntakeStatus {

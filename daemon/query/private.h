@@ -103,6 +103,7 @@ typedef struct Buffer {
         uint8_t *data;
         size_t size, max;
 } Buffer;
+/** buffer_add() - appends; 0 or -ENOMEM. An all-zero Buffer is empty. */
 void buffer_done(Buffer *b);
 int buffer_add(Buffer *b, const void *data, size_t size);
 
@@ -150,10 +151,12 @@ struct Query {
 int call_begin(Query *q);               /* forgets what an earlier call left, and loads the datasets */
 int call_end(Query *q, int r);          /* the answer of a call from the result of its work */
 int call_check(Query *q);               /* -ECANCELED once the deadline has passed */
+/** query_stmt() - ready to be bound. query_step() - 1: a row, 0: no more; negative errno. */
 int query_stmt(Query *q, QueryStatement which, sqlite3_stmt **ret);
 int query_step(Query *q, sqlite3_stmt *stmt);
 /** query_one() - the first column of a bound statement's first row, 0 when there is none or it is NULL. */
 int query_one(Query *q, sqlite3_stmt *stmt, int64_t *ret);
+/** last_seq() - of the newest event, 0: there is none. */
 int last_seq(Query *q, int64_t *ret);
 int query_datasets_load(Query *q);            /* those made since the last load */
 Dataset *dataset_get(Query *q, int64_t id);

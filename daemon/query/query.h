@@ -107,6 +107,8 @@ typedef struct QueryDataset {
         const char *commit;
 } QueryDataset;
 typedef int (*QueryDatasetFn)(void *userdata, const QueryDataset *d);
+/** query_datasets() - one by name or UUID (QUERY_E_NO_DATASET), removed or not; or, name NULL, each that is
+ *  not removed, or all. */
 int query_datasets(Query *q, const char *name, bool all, QueryDatasetFn fn, void *userdata);
 
 typedef struct QueryStretch {
@@ -125,6 +127,7 @@ typedef struct QueryTotals {
         int64_t datasets, events, gaps_open, store_bytes, wal_bytes, wanted;
         int schema;
 } QueryTotals;
+/** query_totals() - sums over all datasets, and how large the store is. */
 int query_totals(Query *q, QueryTotals *ret);
 
 typedef struct QueryChunk {

@@ -133,6 +133,8 @@ struct Store {
 /* attr.c */
 int attrs_load(Store *s);
 void attrs_done(StoreAttrs *a);
+/** attrs_id() - the row id of an attr row, made when new. attrs_get() - the row of an id; NULL: there is
+ *  none. */
 int attrs_id(Store *s, const StoreAttr *attr, int64_t *ret);
 const StoreAttr *attrs_get(const Store *s, int64_t id);
 
@@ -147,6 +149,8 @@ typedef struct StoreTarget {
         uint64_t inode;
         int64_t btime;
 } StoreTarget;
+/** project_load() - the event's node as it is. project_apply() - the projections after e; attr, content: the
+ *  row ids of what it says. 0, -EINVAL (no such node, ...), other negative errno. */
 int project_load(Store *s, const Event *e, StoreTarget *ret);
 int project_apply(Store *s, const Event *e, StoreTarget *t, int64_t attr, int64_t content);
 

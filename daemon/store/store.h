@@ -50,6 +50,7 @@ int store_begin(Store *s, int64_t realtime, int64_t boottime, const uint8_t boot
 /** store_commit() - 0, STORE_E_FULL, STORE_E_FAILED (also when the database was unlinked or replaced, or
  *  when a write of this transaction had failed). Whatever it returns, no transaction is open afterwards. */
 int store_commit(Store *s);
+/** store_rollback() - forgets the transaction, if one is open. */
 void store_rollback(Store *s);
 
 /** store_append() - gives the event the next seq (also in *ret_seq, which may be NULL), its boot and
@@ -167,7 +168,10 @@ typedef int (*StoreDatasetFn)(void *userdata, const StoreDataset *d);   /* non-z
  *  append. Fills d->id and d->root_node. -EEXIST: the uuid, or the name of a dataset that is not removed. To
  *  resume a removed dataset, append a dataset-add event with its id. */
 int store_dataset_add(Store *s, StoreDataset *d, uint64_t root_inode, int64_t root_btime);
+/** store_datasets() - all, removed ones too; d is the callback's only until it returns. */
 int store_datasets(Store *s, StoreDatasetFn fn, void *userdata);
+/** store_dataset_covered() - changes were seen until usec (µs). store_dataset_kind() - it is of that kind
+ *  now. Neither is an event. */
 int store_dataset_covered(Store *s, int64_t dataset, int64_t usec);
 int store_dataset_kind(Store *s, int64_t dataset, DatasetKind kind);
 

@@ -44,6 +44,7 @@ int notify_next(Notify *n, Notice *ret);
 /** notify_add() - watches the directory that dir_fd (O_PATH is fine) refers to. Its wd (> 0; the same for
  *  the same inode), or -errno: -ENOSPC at the limit of watches. */
 int notify_add(Notify *n, int dir_fd);
+/** notify_remove() - ends a watch; notices of it may still come, the last one is IN_IGNORED. */
 void notify_remove(Notify *n, int wd);
 /** notify_mark() - puts a mark into the queue behind all that is in it now: a notice whose wd is
  *  notify_marker(), or, when the queue is full, its IN_Q_OVERFLOW. One mark at a time: two side by side

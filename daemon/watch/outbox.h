@@ -17,6 +17,7 @@ enum {
         OUTBOX_E_FULL = 1,
 };
 
+/** outbox_new() - 0 or -ENOMEM. */
 int outbox_new(Outbox **ret);
 Outbox *outbox_free(Outbox *o);
 

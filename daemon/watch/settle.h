@@ -63,6 +63,7 @@ typedef struct SettleJob {
 /** settle_new() - quiet, oldest: µs, > 0; max_changes: changes kept at once (about 220 bytes each). */
 int settle_new(int64_t quiet, int64_t oldest, size_t max_changes, Settle **ret);
 Settle *settle_free(Settle *s);
+/** settle_times() - other times from now on, for what waits already too. */
 void settle_times(Settle *s, int64_t quiet, int64_t oldest);
 
 /** settle_touch() - one notice. count: name operations it stands for. epoch: 0: the present one; else one
@@ -134,6 +135,7 @@ void settle_done(Settle *s, const SettleJob *job, bool again, int64_t now);
 uint32_t settle_flush(Settle *s);
 bool settle_flushed(const Settle *s, uint32_t epoch);
 
+/** settle_count() - names with a change, pending or in flight. */
 size_t settle_count(const Settle *s);
 /** settle_oldest() - first (real time) of the oldest change, pending or in flight; 0: none.
  *  Looks at all of them. */

@@ -89,6 +89,8 @@ static inline Moment moment_now(void) {
 /* Under the lock: */
 void state_lost(Watch *w);              /* notices were dropped by us: a gap, as soon as there is room */
 void state_emit(Watch *w, const FeedMessage *m, bool must);
+/** state_touch() - settle_touch(), and wakes who can go on; a notice for which there is no room is lost, and
+ *  a gap. */
 void state_touch(Watch *w, const SettleNotice *n, Moment now);
 /* state_done() - ends the flight of a job, and wakes who can go on. answered: its result was reported; when
  * it was not, and it does not go back (again), a request that it carried has failed.
@@ -105,11 +107,14 @@ bool state_blurred(const Watch *w, const Directory *d);
 void state_listed(Watch *w, Directory *d);      /* its listing has ended */
 void state_marked(Watch *w);            /* the mark has come */
 void state_counts(Watch *w);
+/** state_root() - by the id of the feed (> 0); NULL: not watched. */
 Root *state_root(Watch *w, uint32_t id);
 /* A root is not where it was, or its file system went: says so, and watches nothing of it any more. */
 void state_root_lost(Watch *w, Root *root, Cause cause);
 void state_unwatch(Watch *w, Directory *d);     /* d and all below: no watches, not in the table */
 void state_announce(Watch *w, const Directory *d);
+/** state_gap() - says that changes may have gone unseen since the queue was last empty: in root (0: all),
+ *  beneath dir (0: all of it), at name (BYTES_NONE: all). error: positive errno or 0. */
 void state_gap(Watch *w, uint32_t root, uint32_t dir, Bytes name, Cause cause, int error);
 
 /** Spot: a directory opened for looking, beneath its root, and proved to be the one meant. */
@@ -132,6 +137,7 @@ void spot_done(Spot *p);
 bool state_ignored(const Watch *w, const char *dir_path, const char *name, bool directory);
 void state_describe(FeedMessage *m, const IdentifyState *state);        /* fills m->STATE */
 
+/** The threads; userdata: the Watch. */
 void *watch_thread(void *userdata);
 void *walk_thread(void *userdata);
 void *look_thread(void *userdata);

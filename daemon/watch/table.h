@@ -31,6 +31,7 @@ typedef struct Directory {
 
 typedef struct Table Table;
 
+/** table_new() - 0 or -ENOMEM. table_count() - directories in it, detached ones too. */
 int table_new(Table **ret);
 Table *table_free(Table *t);
 size_t table_count(const Table *t);
@@ -39,6 +40,7 @@ size_t table_count(const Table *t);
  *  is detached first. 0, -ENOMEM; -EEXIST: the wd is taken. */
 int table_add(Table *t, int wd, uint32_t root, Directory *parent, Bytes name, uint64_t inode, int64_t btime,
               Directory **ret);
+/** table_find() - by wd; table_child() - by its place; NULL: there is none. */
 Directory *table_find(const Table *t, int wd);
 Directory *table_child(const Table *t, const Directory *parent, Bytes name);
 
@@ -63,6 +65,7 @@ void table_subtree(Directory *d, void (*fn)(void *userdata, Directory *d), void 
  *  table_attached() - whether d is still connected to a root. */
 char *table_path(const Directory *d);
 bool table_attached(const Directory *d);
+/** table_root() - the topmost directory above d, or d itself: a root only if d is attached. */
 const Directory *table_root(const Directory *d);
 
 #endif

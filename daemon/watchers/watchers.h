@@ -26,11 +26,14 @@ typedef struct WatchersConfig {
         char *const *exclude;           /* folders of our own that are never watched, NULL-terminated */
 } WatchersConfig;
 
+/** watchers_new() - starts or connects the first watcher, too. config is copied, but not what it points to.
+ *  0 or negative errno. */
 int watchers_new(sd_event *event, Intake *intake, const WatchersConfig *config, Watchers **ret);
 Watchers *watchers_free(Watchers *w);
 
 /** watchers_add() - name NULL: made from the last component of root. result.dataset: the name it got. */
 int watchers_add(Watchers *w, Bytes root, const char *name, IntakeDoneFn fn, void *userdata);
+/** watchers_remove(), watchers_scan() - as intake_remove() and intake_scan(). */
 int watchers_remove(Watchers *w, const char *name, IntakeDoneFn fn, void *userdata);
 int watchers_scan(Watchers *w, const char *name, IntakeDoneFn fn, void *userdata);
 /** watchers_settle() - dataset NULL: all. timeout µs. The callback runs once every change made before this
