@@ -46,6 +46,20 @@ static inline void fclosep(FILE **f) {
                 fclose(*f);
 }
 
+/** array_room() - an array of n members with room for one more: when all *max are taken it is made twice as
+ *  large, or `least` members. NULL: out of memory, and the array is as it was. */
+static inline void *array_room(void *array, size_t n, size_t *max, size_t least, size_t member_size) {
+        size_t larger = *max ? 2 * *max : least;
+        void *grown;
+
+        if (n < *max)
+                return array;
+        grown = reallocarray(array, larger, member_size);
+        if (grown)
+                *max = larger;
+        return grown;
+}
+
 /** now_usec() - microseconds of the given clock (clock_gettime(2)). */
 static inline int64_t now_usec(clockid_t clock) {
         struct timespec ts;

@@ -137,10 +137,16 @@ static bool member_take(const Member *m, json_t *value) {
         return true;
 }
 
-static int envelope_parse(json_t *json, const Member *members, size_t n) {
+/* What the members say is borrowed from *ret. */
+static int envelope_load(Bytes text, const Member *members, size_t n, json_t **ret) {
+        CLEANUP(json_decrefp) json_t *json = NULL;
         const char *key;
         json_t *value;
+        int r;
 
+        r = varlink_load(text, &json);
+        if (r < 0)
+                return r;
         json_object_foreach(json, key, value) {
                 const Member *m = members;
 
@@ -149,6 +155,7 @@ static int envelope_parse(json_t *json, const Member *members, size_t n) {
                 if (m == members + n || !member_take(m, value))
                         return -EBADMSG;
         }
+        *ret = STEAL(json);
         return 0;
 }
 
@@ -165,10 +172,7 @@ int varlink_call_parse(Bytes text, VarlinkCall *ret) {
         };
         int r;
 
-        r = varlink_load(text, &json);
-        if (r < 0)
-                return r;
-        r = envelope_parse(json, members, ELEMENTS(members));
+        r = envelope_load(text, members, ELEMENTS(members), &json);
         if (r < 0)
                 return r;
         if (!call.method || upgrade || (call.more && call.oneway))
@@ -207,10 +211,7 @@ int varlink_reply_parse(Bytes text, VarlinkReply *ret) {
         };
         int r;
 
-        r = varlink_load(text, &json);
-        if (r < 0)
-                return r;
-        r = envelope_parse(json, members, ELEMENTS(members));
+        r = envelope_load(text, members, ELEMENTS(members), &json);
         if (r < 0)
                 return r;
         if (!reply.parameters) {

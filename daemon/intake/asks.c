@@ -22,6 +22,12 @@ static Work *work_new(Intake *i, void (*run)(Intake *i, Work *w), const char *na
         return w;
 }
 
+static int queue_number(Intake *i, Work *w, int64_t number) {
+        if (w)
+                w->number = number;
+        return intake_queue(i, w);
+}
+
 int intake_add(Intake *i, Bytes root, const char *name, IntakeDoneFn fn, void *userdata) {
         Work *w = work_new(i, dataset_add, name, fn, userdata);
 
@@ -49,12 +55,7 @@ int intake_scan(Intake *i, const char *name, IntakeDoneFn fn, void *userdata) {
 }
 
 int intake_settle(Intake *i, const char *dataset, int64_t deadline, IntakeDoneFn fn, void *userdata) {
-        Work *w = work_new(i, settling_add, dataset, fn, userdata);
-
-        if (!w)
-                return -ENOMEM;
-        w->number = deadline;
-        return intake_queue(i, w);
+        return queue_number(i, work_new(i, settling_add, dataset, fn, userdata), deadline);
 }
 
 static void run_tick(Intake *i, Work *w) {
@@ -70,12 +71,7 @@ static void run_tick(Intake *i, Work *w) {
 }
 
 int intake_tick(Intake *i, bool canary) {
-        Work *w = work_new(i, run_tick, NULL, NULL, NULL);
-
-        if (!w)
-                return -ENOMEM;
-        w->number = canary;
-        return intake_queue(i, w);
+        return queue_number(i, work_new(i, run_tick, NULL, NULL, NULL), canary);
 }
 
 int intake_feed_frame(Intake *i, uint8_t *data, size_t size) {
@@ -96,12 +92,7 @@ static void run_feed_end(Intake *i, Work *w) {
 }
 
 int intake_feed_end(Intake *i, Cause why) {
-        Work *w = work_new(i, run_feed_end, NULL, NULL, NULL);
-
-        if (!w)
-                return -ENOMEM;
-        w->number = why;
-        return intake_queue(i, w);
+        return queue_number(i, work_new(i, run_feed_end, NULL, NULL, NULL), why);
 }
 
 /* A snapshot is not made within a transaction: what came before is committed first. */

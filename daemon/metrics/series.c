@@ -80,6 +80,7 @@ static int series_new(const Metric *metric, Bytes key, Series **ret) {
 
 static int add(SeriesTable *t, const Metric *metric, Bytes key) {
         CLEANUP(series_freep) Series *s = NULL;
+        Series **items;
         int r;
 
         if (t->n >= SERIES_MAX)
@@ -87,15 +88,10 @@ static int add(SeriesTable *t, const Metric *metric, Bytes key) {
         r = series_new(metric, key, &s);
         if (r != 0)
                 return r;
-        if (t->n == t->capacity) {
-                size_t capacity = t->capacity ? 2 * t->capacity : 256;
-                Series **grown = reallocarray(t->items, capacity, sizeof(*grown));
-
-                if (!grown)
-                        return -ENOMEM;
-                t->items = grown;
-                t->capacity = capacity;
-        }
+        items = array_room(t->items, t->n, &t->capacity, 256, sizeof(*items));
+        if (!items)
+                return -ENOMEM;
+        t->items = items;
         t->items[t->n++] = STEAL(s);
         return 0;
 }

@@ -221,11 +221,7 @@ static int answer_seq(Ask *a, int64_t seq) {
         CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
         int r;
 
-        r = query_stmt(a->q, QUERY_SQL_EVENT, &stmt);
-        if (r < 0)
-                return r;
-        sql_bind(stmt, 1, seq);
-        r = query_step(a->q, stmt);
+        r = query_row(a->q, QUERY_SQL_EVENT, seq, &stmt);
         if (r <= 0)
                 return r;
         if (!((a->kinds >> sql_column(stmt, 4)) & 1) || !((a->origins >> sql_column(stmt, 5)) & 1))
@@ -307,11 +303,7 @@ static int bound_since(Ask *a) {
         while (r >= 0 && lo < hi) {
                 int64_t middle = lo + (hi - lo) / 2 + 1;
 
-                r = query_stmt(a->q, QUERY_SQL_BATCH, &stmt);
-                if (r < 0)
-                        return r;
-                sql_bind(stmt, 1, middle);
-                r = query_step(a->q, stmt);
+                r = query_row(a->q, QUERY_SQL_BATCH, middle, &stmt);
                 if (r <= 0)
                         return r;
                 if (sql_column(stmt, 1) + sql_column(stmt, 2) < wanted)

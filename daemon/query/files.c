@@ -27,17 +27,14 @@ typedef struct List {
 } List;
 
 static int push(List *l, int64_t node) {
+        Level *levels;
+
         if (l->n == DEPTH_MAX)
                 return -ELOOP;
-        if (l->n == l->max) {
-                size_t max = l->max ? 2 * l->max : 16;
-                Level *levels = reallocarray(l->levels, max, sizeof(*levels));
-
-                if (!levels)
-                        return -ENOMEM;
-                l->levels = levels;
-                l->max = max;
-        }
+        levels = array_room(l->levels, l->n, &l->max, 16, sizeof(*levels));
+        if (!levels)
+                return -ENOMEM;
+        l->levels = levels;
         l->levels[l->n++] = (Level) { .node = node, .path_size = l->path.size };
         return 0;
 }
@@ -134,11 +131,7 @@ static int give_node(List *l, int64_t node, bool silent, Type *ret_type) {
         CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
         int r;
 
-        r = query_stmt(l->q, QUERY_SQL_FILE, &stmt);
-        if (r < 0)
-                return r;
-        sql_bind(stmt, 1, node);
-        r = query_step(l->q, stmt);
+        r = query_row(l->q, QUERY_SQL_FILE, node, &stmt);
         if (r <= 0)
                 return r < 0 ? r : -EBADMSG;
         *ret_type = (Type) sql_column(stmt, 1);

@@ -55,11 +55,7 @@ static int node_of(Walk *w, int64_t seq, int64_t *ret) {
         CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
         int r;
 
-        r = query_stmt(w->q, QUERY_SQL_EVENT, &stmt);
-        if (r < 0)
-                return r;
-        sql_bind(stmt, 1, seq);
-        r = query_step(w->q, stmt);
+        r = query_row(w->q, QUERY_SQL_EVENT, seq, &stmt);
         *ret = r > 0 ? sql_column(stmt, 7) : 0;
         return r < 0 ? r : 0;
 }
@@ -69,11 +65,7 @@ static int give(Walk *w, int64_t seq, Event *ret) {
         QueryEvent row;
         int r;
 
-        r = query_stmt(w->q, QUERY_SQL_EVENT, &stmt);
-        if (r < 0)
-                return r;
-        sql_bind(stmt, 1, seq);
-        r = query_step(w->q, stmt);
+        r = query_row(w->q, QUERY_SQL_EVENT, seq, &stmt);
         if (r <= 0)
                 return r < 0 ? r : -EBADMSG;
         r = row_event(w->q, stmt, ret);

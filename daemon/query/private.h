@@ -154,6 +154,9 @@ int call_check(Query *q);               /* -ECANCELED once the deadline has pass
 /** query_stmt() - ready to be bound. query_step() - 1: a row, 0: no more; negative errno. */
 int query_stmt(Query *q, QueryStatement which, sqlite3_stmt **ret);
 int query_step(Query *q, sqlite3_stmt *stmt);
+/** query_row() - the first row of a statement that takes one number; as query_step(). The caller resets
+ *  *ret, unless it is still what it was. */
+int query_row(Query *q, QueryStatement which, int64_t argument, sqlite3_stmt **ret);
 /** query_one() - the first column of a bound statement's first row, 0 when there is none or it is NULL. */
 int query_one(Query *q, sqlite3_stmt *stmt, int64_t *ret);
 /** last_seq() - of the newest event, 0: there is none. */

@@ -159,6 +159,16 @@ int query_step(Query *q, sqlite3_stmt *stmt) {
         return sql_step(&q->sql, stmt);
 }
 
+int query_row(Query *q, QueryStatement which, int64_t argument, sqlite3_stmt **ret) {
+        int r;
+
+        r = query_stmt(q, which, ret);
+        if (r < 0)
+                return r;
+        sql_bind(*ret, 1, argument);
+        return query_step(q, *ret);
+}
+
 int query_one(Query *q, sqlite3_stmt *stmt, int64_t *ret) {
         int r;
 

@@ -11,11 +11,7 @@ int batch_find(Query *q, int64_t seq) {
 
         if (q->batch_first != 0 && seq >= q->batch_first && seq <= q->batch_last)
                 return 0;
-        r = query_stmt(q, QUERY_SQL_BATCH, &stmt);
-        if (r < 0)
-                return r;
-        sql_bind(stmt, 1, seq);
-        r = query_step(q, stmt);
+        r = query_row(q, QUERY_SQL_BATCH, seq, &stmt);
         if (r <= 0)
                 return r < 0 ? r : -EBADMSG;
         boot = sql_column_bytes(stmt, 3);

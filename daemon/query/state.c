@@ -18,11 +18,7 @@ static int give_dataset(Query *q, const Dataset *d, QueryDatasetFn fn, void *use
         int r;
 
         memcpy(row.uuid, d->uuid, sizeof(row.uuid));
-        r = query_stmt(q, QUERY_SQL_COUNTERS, &stmt);
-        if (r < 0)
-                return r;
-        sql_bind(stmt, 1, d->id);
-        r = query_step(q, stmt);
+        r = query_row(q, QUERY_SQL_COUNTERS, d->id, &stmt);
         if (r < 0)
                 return r;
         row.files = sql_column(stmt, 0);
@@ -69,15 +65,11 @@ static void stretches_done(Stretches *s) {
 }
 
 static int add_stretch(Stretches *s, Stretch row) {
-        if (s->n == s->max) {
-                size_t max = s->max ? 2 * s->max : 16;
-                Stretch *rows = reallocarray(s->rows, max, sizeof(*rows));
+        Stretch *rows = array_room(s->rows, s->n, &s->max, 16, sizeof(*rows));
 
-                if (!rows)
-                        return -ENOMEM;
-                s->rows = rows;
-                s->max = max;
-        }
+        if (!rows)
+                return -ENOMEM;
+        s->rows = rows;
         s->rows[s->n++] = row;
         return 0;
 }
@@ -122,11 +114,7 @@ static int time_of(Query *q, int64_t seq, int64_t *ret) {
         Event e;
         int r;
 
-        r = query_stmt(q, QUERY_SQL_EVENT, &stmt);
-        if (r < 0)
-                return r;
-        sql_bind(stmt, 1, seq);
-        r = query_step(q, stmt);
+        r = query_row(q, QUERY_SQL_EVENT, seq, &stmt);
         if (r <= 0)
                 return r < 0 ? r : -EBADMSG;
         r = row_event(q, stmt, &e);

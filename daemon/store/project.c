@@ -28,15 +28,11 @@ static void todo_done(Todo *t) {
 }
 
 static int todo_add(Todo *t, int64_t node) {
-        if (t->n == t->max) {
-                size_t max = t->max ? 2 * t->max : 32;
-                int64_t *nodes = reallocarray(t->nodes, max, sizeof(*nodes));
+        int64_t *nodes = array_room(t->nodes, t->n, &t->max, 32, sizeof(*nodes));
 
-                if (!nodes)
-                        return -ENOMEM;
-                t->nodes = nodes;
-                t->max = max;
-        }
+        if (!nodes)
+                return -ENOMEM;
+        t->nodes = nodes;
         t->nodes[t->n++] = node;
         return 0;
 }
