@@ -317,6 +317,7 @@ int intake_new(Store *store, Intake **ret) {
         i->works_tail = &i->works;
         i->dones_tail = &i->dones;
         i->held_tail = &i->held;
+        i->digest_max = INT64_MAX;
         i->next_walk = i->next_request = 1;
         i->next_token = TOKEN_NEW;
         i->next_barrier = 1;
@@ -368,6 +369,10 @@ Intake *intake_free(Intake *i, bool clean) {
         pthread_mutex_destroy(&i->lock);
         free(i);
         return NULL;
+}
+
+void intake_digest_max(Intake *i, int64_t bytes) {
+        i->digest_max = bytes;
 }
 
 int intake_fd(const Intake *i) {

@@ -16,6 +16,7 @@ enum {
         WANTED_FEW = 1000,
         WANTED_EVERY_USEC = 500 * 1000,
         REQUESTS_SENT_MAX = 512,        /* requests under way to the watcher */
+        LARGE_MAX = 1,                  /* of them, for large files: the other looking threads go on */
         TRANSACTION_MAX = 10000,        /* events after which a transaction is committed */
         TOKEN_NEW = 0x40000000,         /* root tokens of datasets that are being added begin here */
 };
@@ -80,6 +81,7 @@ typedef struct Request {
         struct Request *next, *previous;
         uint32_t id;
         bool digest, list, sent;
+        bool large;                     /* a digest that nobody waits for */
         int64_t parent, node;           /* DIGEST: node; both: the directory's node */
         uint64_t inode;
         int64_t btime;
@@ -151,6 +153,9 @@ struct Intake {
         int64_t wanted_cursor;          /* digests of nodes up to here have been asked for */
         int64_t wanted_count, wanted_counted;   /* and how many, as of when (CLOCK_MONOTONIC) */
         bool wanted_done;               /* ... and there are no others */
+        _Atomic int64_t digest_max;     /* bytes; digests of larger files are read a few at a time */
+        unsigned n_large;               /* of these, asked for now */
+        bool large_left;                /* there are more */
         Settling *settlings;
         int64_t feed_pending;           /* what the watcher last said */
 };

@@ -327,7 +327,7 @@ static bool live_touch(const Observed *o) {
 
 /* What is seen live is asked for at once; of walks there may be any number, and the pump asks for those. */
 static void want(Intake *i, const Observed *o) {
-        if (o->m->origin == ORIGIN_LIVE) {
+        if (o->m->origin == ORIGIN_LIVE && o->m->size <= i->digest_max) {
                 request_digest(i, o->parent, o->m->name, o->node.id, o->m->inode, o->m->btime, ORIGIN_LIVE);
                 return;
         }
@@ -350,13 +350,13 @@ static void compare_look(Intake *i, const Observed *o) {
                         append_for(i, o, KIND_ATTRIBUTE, n->id);
                 else
                         remember_ctime(i, n->id, n->ctime, m->ctime);
-        } else if (m->flags & (FEED_FLAG_CONTENT | FEED_FLAG_OPEN)) {
+        } else if (m->flags & (FEED_FLAG_CONTENT | FEED_FLAG_OPEN) || m->size > i->digest_max) {
                 if (state_differs(n, o))
                         append_for(i, o, KIND_MODIFY, n->id);
                 if (!(m->flags & FEED_FLAG_OPEN))
                         want(i, o);
         } else {
-                want(i, o);         /* the answer says what is different */
+                want(i, o);             /* the answer says what is different */
         }
 }
 

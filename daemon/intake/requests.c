@@ -76,6 +76,31 @@ void request_digest(Intake *i, int64_t parent, Bytes name, int64_t node, uint64_
                                   .btime = btime, .origin = origin });
 }
 
+static void request_large(Intake *i, const StoreLink *link, const StoreNode *node, uint8_t origin) {
+        if (i->n_large >= LARGE_MAX) {
+                i->large_left = true;   /* it stays wanted: asked for when there is room */
+                return;
+        }
+        i->n_large++;
+        add(i, BYTES(link->name, link->name_size),
+            &(Request) { .digest = true, .large = true, .parent = link->parent, .node = node->id,
+                         .inode = node->inode, .btime = node->btime, .origin = origin });
+}
+
+void wanted(Intake *i, int64_t node) {
+        i->wanted_cursor = MIN_OF(i->wanted_cursor, node - 1);
+        i->wanted_done = false;
+}
+
+/* The next large one, if any, is looked for from the beginning. */
+static void large_answered(Intake *i) {
+        i->n_large--;
+        if (!i->large_left)
+                return;
+        i->large_left = false;
+        wanted(i, 1);
+}
+
 void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin, bool list) {
         add(i, name, &(Request) { .parent = parent, .origin = origin, .list = list });
 }
@@ -104,13 +129,19 @@ Request *request_answered(Intake *i, uint32_t id) {
         map_remove(&i->requests, id);
         if (r->digest)
                 map_remove(&i->asked, (uint64_t) r->node);
+        if (r->large)
+                large_answered(i);
         unlink_request(i, r);
         send_more(i);
         return r;
 }
 
 bool requests_open_before(const Intake *i, uint32_t limit) {
-        return i->first && i->first->id < limit;
+        const Request *r = i->first;
+
+        while (r && r->id < limit && r->large)
+                r = r->next;
+        return r && r->id < limit;
 }
 
 void requests_clear(Intake *i) {
@@ -119,15 +150,11 @@ void requests_clear(Intake *i) {
                 free(r);
         }
         i->first = i->last = i->unsent = NULL;
-        i->n_sent = 0;
+        i->n_sent = i->n_large = 0;
+        i->large_left = false;
         map_clear(&i->requests);
         map_clear(&i->asked);
         i->wanted_cursor = 0;
-        i->wanted_done = false;
-}
-
-void wanted(Intake *i, int64_t node) {
-        i->wanted_cursor = MIN_OF(i->wanted_cursor, node - 1);
         i->wanted_done = false;
 }
 
@@ -153,8 +180,14 @@ static void ask_digest(Intake *i, const StoreLink *link) {
 
         if (map_get(&i->asked, (uint64_t) link->node, NULL))
                 return;                 /* the cursor went back past it */
-        if (store_node_get(i->store, link->node, &node) == 0 &&
-            map_get(&i->dirs, (uint64_t) link->parent, NULL))
+        if (store_node_get(i->store, link->node, &node) != 0 ||
+            !map_get(&i->dirs, (uint64_t) link->parent, NULL)) {
+                store_node_done(&node); /* nobody watches it now */
+                return;
+        }
+        if (node.size > i->digest_max)
+                request_large(i, link, &node, digest_origin(i, link->dataset));
+        else
                 request_digest(i, link->parent, BYTES(link->name, link->name_size), link->node, node.inode,
                                node.btime, digest_origin(i, link->dataset));
         store_node_done(&node);
@@ -179,7 +212,7 @@ void requests_pump(Intake *i) {
                         i->wanted_cursor = links[n - 1].node;
                 i->wanted_done = n < PUMP_PAGE;
         }
-        for (size_t n = 0; i->wanted_done && i->asked.count == 0 && n < i->n_datasets; n++)
+        for (size_t n = 0; i->wanted_done && i->asked.count == i->n_large && n < i->n_datasets; n++)
                 i->datasets[n].first_look = false;
         gaps_settle(i);
 }

@@ -107,11 +107,17 @@ void entry_release(Settle *s, Entry *e) {
 }
 
 static void epoch_add(Settle *s, uint32_t epoch) {
-        s->open[epoch % EPOCHS]++;
+        if (epoch != 0)
+                s->open[epoch % EPOCHS]++;
 }
 
 void epoch_remove(Settle *s, uint32_t epoch) {
-        s->open[epoch % EPOCHS]--;
+        if (epoch != 0)
+                s->open[epoch % EPOCHS]--;
+}
+
+uint32_t epoch_earlier(uint32_t a, uint32_t b) {
+        return a == 0 || b == 0 ? MAX_OF(a, b) : MIN_OF(a, b);
 }
 
 void epochs_advance(Settle *s) {
@@ -161,7 +167,7 @@ static void join(Settle *s, SettleChange *into, const SettleChange *earlier) {
         into->touched = MAX_OF(into->touched, earlier->touched);
         into->count += earlier->count;
         into->flags |= earlier->flags;
-        into->epoch = MIN_OF(into->epoch, earlier->epoch);
+        into->epoch = epoch_earlier(into->epoch, earlier->epoch);
         if (into->request == 0)
                 into->request = earlier->request;
         else if (earlier->request != 0)

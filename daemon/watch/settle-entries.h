@@ -93,10 +93,12 @@ bool entry_take(Settle *s, Entry *e, SettleChange *ret);
 /** entries_displace() - a request that has to be answered by the caller (settle_displaced()). */
 void entries_displace(Settle *s, uint32_t request);
 
-/** epoch_remove() - a change of that epoch is done with.
+/** epoch_remove() - a change of that epoch is done with. Epoch 0 is none: no flush waits for it.
+ *  epoch_earlier() - of two changes that join.
  *  epochs_advance() - at the end of each call that removes some: what leaves an epoch may come back to it in
  *  the same call. */
 void epoch_remove(Settle *s, uint32_t epoch);
+uint32_t epoch_earlier(uint32_t a, uint32_t b);
 void epochs_advance(Settle *s);
 
 #endif

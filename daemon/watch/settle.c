@@ -70,6 +70,8 @@ int settle_touch(Settle *s, const SettleNotice *n, Moment now) {
         Entry *e;
 
         assert(s && n && n->name.size <= 255);
+        if ((n->flags & (SETTLE_READ | SETTLE_DIRECTORY)) == SETTLE_READ)
+                change.epoch = 0;       /* who asked waits for the answer, or does not; a flush never */
         e = entry_find(s, n->dir, n->name);
         if (!e) {
                 if (s->count >= s->max)
@@ -114,7 +116,7 @@ static void cover(Settle *s, SettleChange *change, const SettleChange *victim) {
         change->count += victim->count;
         if (victim->count > 0)
                 change->first = MIN_OF(change->first, victim->first);
-        change->epoch = MIN_OF(change->epoch, victim->epoch);
+        change->epoch = epoch_earlier(change->epoch, victim->epoch);
         if (change->request == 0)
                 change->request = victim->request;
         else if (victim->request != 0)
@@ -385,9 +387,9 @@ int64_t settle_oldest(const Settle *s) {
 
         for (size_t i = 0; i < s->n_buckets; i++)
                 for (const Entry *e = s->buckets[i]; e; e = e->chain) {
-                        if (e->pending)
+                        if (e->pending && e->now.epoch != 0)
                                 oldest = MIN_OF(oldest, e->now.first);
-                        if (e->flying && !e->stale)
+                        if (e->flying && !e->stale && e->flight.epoch != 0)
                                 oldest = MIN_OF(oldest, e->flight.first);
                 }
         return s->count > 0 && oldest < INT64_MAX ? oldest : 0;

@@ -40,7 +40,7 @@ typedef struct SettleChange {
         int64_t since, touched;         /* µs of a clock that is never set: the same */
         uint32_t count;                 /* name operations */
         uint32_t request;               /* a request that its result answers, or 0 */
-        uint32_t epoch;                 /* see settle_flush() */
+        uint32_t epoch;                 /* see settle_flush(); 0: none, as it is only asked for */
         uint16_t flags;
         uint8_t origin;                 /* Origin; LIVE wins over the others */
         uint8_t tries;                  /* times it was put back */

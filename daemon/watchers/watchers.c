@@ -355,6 +355,7 @@ int watchers_new(sd_event *event, Intake *intake, const WatchersConfig *config, 
         if (r >= 0)
                 r = sd_event_source_set_enabled(w->flush_source, SD_EVENT_OFF);
         if (r >= 0) {
+                intake_digest_max(intake, config->digest_max);
                 intake_feed(intake, &ops, w);
                 r = connect_watcher(w);
         }
