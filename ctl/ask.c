@@ -8,6 +8,8 @@
 #include "lib/text.h"
 #include "lib/utf8.h"
 
+enum { PATIENCE_MSEC = 10000 };
+
 static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int signal_number) {
@@ -83,6 +85,25 @@ static Status lost(Ctl *c, int error) {
         return complain_errno(error, "the connection to the daemon broke");
 }
 
+/* An answer may come late because what is asked for takes its time. */
+static bool takes_time(const char *method, const json_t *parameters) {
+        return strcmp(method, "org.scitrace.Service.Settle") == 0 ||
+               strcmp(method, "org.scitrace.Store.Backup") == 0 ||
+               json_is_true(json_object_get(parameters, "follow"));
+}
+
+static int next_reply(Ctl *c, VarlinkReply *ret) {
+        int r = varlink_client_next(c->client, ret);
+
+        if (r != -EAGAIN || c->hush)
+                return r;
+        (void) complain(STATUS_OK,
+                        "the daemon has not answered for %d s: it is stopped, or very busy; waiting on "
+                        "(Ctrl-C gives up)", PATIENCE_MSEC / 1000);
+        varlink_client_patience(c->client, -1);
+        return varlink_client_next(c->client, ret);
+}
+
 /* Sends, having connected. */
 static Status start(Ctl *c, const char *method, json_t *parameters, unsigned flags, int fd) {
         Status status = connect_daemon(c);
@@ -90,6 +111,7 @@ static Status start(Ctl *c, const char *method, json_t *parameters, unsigned fla
 
         if (status != STATUS_OK)
                 return status;
+        varlink_client_patience(c->client, takes_time(method, parameters) ? -1 : PATIENCE_MSEC);
         r = varlink_client_send(c->client, method, parameters, flags, fd);
         return r < 0 ? lost(c, r) : STATUS_OK;
 }
@@ -104,7 +126,7 @@ Status ask_with_fd(Ctl *c, const char *method, json_t *parameters, int fd, json_
         json_decref(parameters);
         if (status != STATUS_OK)
                 return status;
-        r = varlink_client_next(c->client, &reply);
+        r = next_reply(c, &reply);
         if (r < 0)
                 return lost(c, r);
         if (reply.error)
@@ -148,7 +170,7 @@ Status ask_rows(Ctl *c, const char *method, json_t *parameters, const char *key,
         json_decref(parameters);
         while (status == STATUS_OK && more && !stop) {
                 VarlinkReply reply = { 0 };
-                int r = varlink_client_next(c->client, &reply);
+                int r = next_reply(c, &reply);
 
                 if (r == -EINTR && !interrupted)
                         continue;

@@ -78,7 +78,8 @@ Status viewer_close(Ctl *c, Viewer *v, Status status) {
                 v->view->last(c, v->table, v->userdata);
         flushed = viewer_flush(v);
         v->table = table_free(v->table);
-        if (status == STATUS_OK && v->rows == 0 && c->options.format == FORMAT_TABLE && v->view->nothing)
+        if (status == STATUS_OK && v->rows == 0 && c->options.format == FORMAT_TABLE && v->view->nothing &&
+            !screen_broken())
                 note(c, "%s", v->view->nothing);
         return status != STATUS_OK ? status : flushed;
 }

@@ -11,6 +11,7 @@
 struct VarlinkClient {
         int fd;
         int reader;                     /* varlink_client_answers_to(), or -1 */
+        int patience;                   /* varlink_client_patience(), or -1 */
         VarlinkInput input;
 };
 
@@ -25,7 +26,7 @@ int varlink_client_open(const char *path, VarlinkClient **ret) {
         if (!c)
                 return -ENOMEM;
         c->input.max = VARLINK_REPLY_MAX;
-        c->reader = -1;
+        c->reader = c->patience = -1;
         c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (c->fd < 0)
                 return -errno;
@@ -100,12 +101,18 @@ void varlink_client_answers_to(VarlinkClient *c, int fd) {
         c->reader = fd;
 }
 
+void varlink_client_patience(VarlinkClient *c, int msec) {
+        c->patience = msec;
+}
+
 /* Until there is something to be received. */
 static int wait_for_server(const VarlinkClient *c) {
         struct pollfd fds[] = { { .fd = c->fd, .events = POLLIN }, { .fd = c->reader } };
 
-        if (poll(fds, ELEMENTS(fds), -1) < 0)
-                return -errno;
+        int n = poll(fds, ELEMENTS(fds), c->patience);
+
+        if (n <= 0)
+                return n < 0 ? -errno : -EAGAIN;
         return fds[0].revents == 0 && (fds[1].revents & (POLLERR | POLLHUP)) ? -ECANCELED : 0;
 }
 

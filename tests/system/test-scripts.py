@@ -40,6 +40,7 @@ def what_quickstart_refuses():
         for arguments, code, word in (([], 2, 'Which folder'), (['--no-such'], 2, '--no-such'), ([''], 2, 'empty'),
                                       (['/a', '/b'], 2, 'One folder'), (['--state'], 2, 'needs a folder'),
                                       (['--stop', '/a'], 2, 'no folder'),
+                                      (['--state', top, '--build', top, top], 1, 'no scitraced in'),
                                       ([os.path.join(top, 'none')], 1, 'does not exist'),
                                       ([os.path.join(top, 'file')], 1, 'not a folder')):
             done = script('quickstart', *arguments)

@@ -331,6 +331,43 @@ static void the_client_passes_a_descriptor_and_reads_replies_to_the_last(void **
         rmdir(folder);
 }
 
+static void the_client_stops_waiting_when_it_is_told_to_or_nobody_reads(void **state) {
+        static const char said[] = "{\"parameters\":{}}";
+        char folder[] = "/tmp/scitrace-unit-XXXXXX", path[64];
+        int listener = socket(AF_UNIX, SOCK_STREAM, 0), folder_fd = -1, fd, pipes[2];
+        struct sockaddr_un address;
+        VarlinkClient *c = NULL;
+        VarlinkReply r;
+
+        (void) state;
+        assert_non_null(mkdtemp(folder));
+        snprintf(path, sizeof(path), "%s/s", folder);
+        assert_int_equal(place_address(path, &address, &folder_fd), 0);
+        assert_int_equal(bind(listener, (struct sockaddr *) &address, sizeof(address)), 0);
+        assert_int_equal(listen(listener, 1), 0);
+        assert_int_equal(varlink_client_open(path, &c), 0);
+        fd = accept(listener, NULL, NULL);
+        assert_int_equal(pipe(pipes), 0);
+        varlink_client_answers_to(c, pipes[1]);
+
+        varlink_client_patience(c, 1);
+        assert_int_equal(varlink_client_next(c, &r), -EAGAIN);
+        assert_int_equal(write(fd, said, 5), 5);
+        assert_int_equal(varlink_client_next(c, &r), -EAGAIN);  /* half of one */
+        varlink_client_patience(c, -1);
+        assert_int_equal(write(fd, said + 5, sizeof(said) - 5), sizeof(said) - 5);
+        close(pipes[0]);
+        assert_int_equal(varlink_client_next(c, &r), 0);        /* what has come is given */
+        varlink_reply_done(&r);
+        assert_int_equal(varlink_client_next(c, &r), -ECANCELED);
+        varlink_client_close(c);
+        close(pipes[1]);
+        close(fd);
+        close(listener);
+        unlink(path);
+        rmdir(folder);
+}
+
 static void what_a_server_says_before_it_hangs_up_is_read(void **state) {
         static const char said[] = "{\"error\":\"a.b.Full\"}";
         char folder[] = "/tmp/scitrace-unit-XXXXXX", path[64];
@@ -373,6 +410,7 @@ int main(void) {
                 cmocka_unit_test(base64_takes_back_only_its_own_text),
                 cmocka_unit_test(utf8_is_what_rfc_3629_says),
                 cmocka_unit_test(the_client_passes_a_descriptor_and_reads_replies_to_the_last),
+                cmocka_unit_test(the_client_stops_waiting_when_it_is_told_to_or_nobody_reads),
                 cmocka_unit_test(what_a_server_says_before_it_hangs_up_is_read),
         };
 
