@@ -66,8 +66,8 @@ typedef struct IntakeFeedOps {
 } IntakeFeedOps;
 /** intake_feed() - who sees to the feed; ops is copied, NULL: nobody. */
 void intake_feed(Intake *i, const IntakeFeedOps *ops, void *userdata);
-/** intake_digest_max() - files larger than this (bytes) get their events at once and their digests later: neither a
- *  settle nor the end of a gap waits for those. */
+/** intake_digest_max() - files larger than this (bytes) get their events at once and their digests later:
+ *  neither a settle nor the end of a gap waits for those. */
 void intake_digest_max(Intake *i, int64_t bytes);
 
 typedef struct IntakeStatus {

@@ -11,7 +11,6 @@
 
 enum {
         BATCH = 64,                     /* names of one directory looked at with one opening of it */
-        TRIES = 8,                      /* for a name whose place moved, before it is given up as gone */
         TRIES_OPEN = 3,                 /* a file that changes under the look: then it is a version `open` */
         TRIES_GONE = 1,                 /* a name that is not there: its notice may still be on its way */
 };

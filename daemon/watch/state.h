@@ -22,6 +22,7 @@ enum {
         ROOTS_MAX = 256,
         EXCLUDES_MAX = 16,
         BARRIERS_MAX = 64,
+        TRIES = 8,                      /* to tell what a name is, when its place moved meanwhile */
 };
 
 typedef struct Root {

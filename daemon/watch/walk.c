@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "daemon/watch/state.h"
+#include "daemon/watch/appear.h"
+#include "daemon/watch/directory.h"
 
-/* walk: watches directories and lists them: those that appear, at once; whole trees when asked to. First the
- * watch, then the listing: what is made in between is noticed, what both report is one. */
+/* walk: watches and lists whole trees, when asked to; directories that appear come first. First the watch,
+ * then the listing: what is made in between is noticed, what both report is one. */
 
 enum {
-        TRIES = 8,                      /* for a directory whose place moved */
         SLICE = 128,                    /* names listed between two looks at what appeared meanwhile */
 };
 
@@ -36,266 +35,12 @@ typedef struct Walk {
         Listed slice[SLICE];
 } Walk;
 
-static bool excluded(const Watch *w, const IdentifyState *state) {
-        for (size_t i = 0; i < w->n_excludes; i++)
-                if (w->excludes[i].device == state->device && w->excludes[i].inode == state->inode)
-                        return true;
-        return false;
-}
-
-static bool foreign(const Root *root, const IdentifyState *state) {
-        return state->device != root->device || state->mount_root;
-}
-
-/* Under the lock. Watches an open directory as `name` in parent. Returns its wd, or -errno. When it is
- * watched already at another place, or another one is at this place, notices of moves are on their way:
- * unless early, -ELOOP asks to come back when they are here, so that each is taken for what it was. */
-static int watch_directory(Watch *w, uint32_t root, Directory *parent, Bytes name, int fd,
-                           const IdentifyState *state, bool early) {
-        int wd = notify_add(w->notify, fd);
-        Directory *d;
-        int r;
-
-        if (wd < 0)
-                return wd;
-        d = table_find(w->table, wd);
-        if (d && parent && !d->parent && d->name_size == 0) {   /* the root of another tree was moved here */
-                state_root_lost(w, state_root(w, d->root), CAUSE_ROOT_MOVED);
-                wd = notify_add(w->notify, fd);
-                if (wd < 0)
-                        return wd;
-                d = table_find(w->table, wd);
-        }
-        if (d && d->parent == parent && bytes_equal(BYTES(d->name, d->name_size), name))
-                return wd;
-        if (!early && parent && ((d && d->parent) || table_child(w->table, parent, name))) {
-                if (!d)
-                        notify_remove(w->notify, wd);
-                return -ELOOP;
-        }
-        if (d && parent) {
-                /* What else happened to the two names in between is on its way as well,
-                 * and older than this. */
-                if (d->parent)
-                        state_listed(w, d->parent);
-                state_listed(w, parent);
-                r = table_move(w->table, d, parent, name, &d);
-        } else if (d) {
-                r = 0;                  /* a root that is watched already */
-        } else {
-                r = table_add(w->table, wd, root, parent, name, state->inode, state->btime, &d);
-        }
-        if (r == -ELOOP)
-                return r;               /* so the notice of another move is on its way, too; then all fits */
-        if (r < 0) {
-                notify_remove(w->notify, wd);
-                return r;
-        }
-        d->listing |= !d->listed;
-        return wd;
-}
-
-static void explain_unwatched(Watch *w, uint32_t dir, Bytes name, int error) {
-        Cause cause = error == ENOSPC ? CAUSE_WATCH_LIMIT :
-                      error == EACCES || error == EPERM ? CAUSE_PERMISSION : CAUSE_READ_ERROR;
-
-        state_gap(w, 0, dir, name, cause, error);
-}
-
-/* Directories that appear. */
-
-static void report_directory(Watch *w, const SettleJob *job, const IdentifyState *state, bool adopted) {
-        const SettleChange *c = &job->change;
-        FeedMessage m = { .type = FEED_STATE };
-
-        state_describe(&m, state);
-        m.STATE.dir = job->dir;
-        m.STATE.name = BYTES(job->name, job->name_size);
-        m.STATE.request = c->request;
-        m.STATE.flags =
-                (uint16_t) (((c->flags & SETTLE_NEW) && !(c->flags & SETTLE_OVER) ? FEED_FLAG_CREATED : 0) |
-                            (c->flags & SETTLE_ARRIVED ? FEED_FLAG_ARRIVED : 0) |
-                            (adopted ? FEED_FLAG_ADOPTED : 0));
-        m.STATE.origin = c->origin;
-        m.STATE.first = c->first;
-        m.STATE.last = c->last;
-        m.STATE.count = c->count;
-        state_emit(w, &m, true);
-}
-
-/* Names found in a directory that appeared settle like those that are noticed; directories come first. */
-static void list_appeared(Watch *w, int fd, int wd, const SettleJob *job) {
-        DIR *dir = fdopendir(fd);
-        struct dirent *entry;
-
-        if (!dir) {
-                close(fd);
-                pthread_mutex_lock(&w->lock);
-                state_lost(w);
-                pthread_mutex_unlock(&w->lock);
-                return;
-        }
-        while (errno = 0, (entry = readdir(dir))) {
-                SettleNotice n = { .dir = (uint32_t) wd, .name = BYTES_STR(entry->d_name),
-                                   .flags = SETTLE_NEW | SETTLE_FOUND | SETTLE_CONTENT,
-                                   .origin = job->change.origin, .count = 1, .epoch = job->change.epoch };
-                IdentifyState state;
-
-                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-                        continue;
-                if (entry->d_type == DT_UNKNOWN && identify_stat(dirfd(dir), entry->d_name, &state) == 0 &&
-                    S_ISDIR(state.mode))
-                        entry->d_type = DT_DIR;
-                if (entry->d_type == DT_DIR)
-                        n.flags |= SETTLE_DIRECTORY;
-                pthread_mutex_lock(&w->lock);
-                while (settle_count(w->settle) > CHANGES_MAX * 3 / 4 && !w->stop) {
-                        struct timespec at;
-
-                        clock_gettime(CLOCK_MONOTONIC, &at);
-                        at.tv_sec++;
-                        pthread_cond_timedwait(&w->room, &w->lock, &at);
-                }
-                state_touch(w, &n, moment_now());
-                pthread_mutex_unlock(&w->lock);
-        }
-        if (errno != 0) {
-                pthread_mutex_lock(&w->lock);
-                state_lost(w);
-                pthread_mutex_unlock(&w->lock);
-        }
-        closedir(dir);
-}
-
-typedef struct Appeared {
-        int fd;                         /* open when it can be listed, else -1 */
-        IdentifyState state;
-        int error;
-        bool foreign, excluded, ignored;
-} Appeared;
-
-static void open_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeared *ret) {
-        *ret = (Appeared) { .fd = -1 };
-        ret->error = -identify_stat(p->fd, job->name, &ret->state);
-        if (ret->error != 0 || !S_ISDIR(ret->state.mode))
-                return;
-        ret->ignored = state_ignored(w, p->path, job->name, true);
-        ret->foreign = foreign(&p->root, &ret->state);
-        ret->excluded = excluded(w, &ret->state);
-        if (ret->ignored || ret->foreign || ret->excluded)
-                return;
-        ret->fd = identify_directory(p->fd, job->name);
-        if (ret->fd < 0)
-                ret->error = -ret->fd;
-        else
-                ret->error = -identify_stat(ret->fd, "", &ret->state);
-}
-
-/* Under the lock. What appeared is reported, watched and announced in one go; returns the wd to list,
- * or 0. */
-static int admit_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeared *a, bool *ret_answered) {
-        Directory *parent = table_find(w->table, (int) job->dir), *d;
-        Bytes name = BYTES(job->name, job->name_size);
-        bool fresh;
-        int wd;
-
-        *ret_answered = false;
-        if (!settle_fresh(w->settle, job))
-                return 0;
-        if (!parent || !table_attached(parent))
-                return -ELOOP;          /* it moves, and may be found elsewhere with what is in it */
-        if (a->error == ENOENT || a->error == ENOTDIR || (a->error == 0 && !S_ISDIR(a->state.mode))) {
-                uint16_t flags = (uint16_t) ((job->change.flags & ~SETTLE_DIRECTORY) | SETTLE_CONTENT);
-                SettleNotice n = { .dir = job->dir, .name = name, .origin = job->change.origin,
-                                   .flags = flags, .count = job->change.count, .anew = true,
-                                   .request = job->change.request, .epoch = job->change.epoch };
-
-                state_touch(w, &n, moment_now());       /* not a directory any more: let it be looked at */
-                *ret_answered = true;
-                return 0;
-        }
-        if (a->ignored)
-                return 0;
-        wd = a->fd >= 0 && a->error == 0 ?
-                     watch_directory(w, p->root.id, parent, name, a->fd, &a->state,
-                                     job->change.flags & SETTLE_EARLY) : 0;
-        if (wd == -ELOOP)
-                return wd;
-        *ret_answered = true;
-        d = wd > 0 ? table_find(w->table, wd) : NULL;
-        fresh = d && (!d->listed || job->change.flags & SETTLE_READ);
-        report_directory(w, job, &a->state, fresh);
-        settle_reported(w->settle, job);
-        if (a->foreign)
-                state_gap(w, 0, job->dir, name, CAUSE_OTHER_FILESYSTEM, 0);
-        else if (wd < 0 || a->error != 0)
-                explain_unwatched(w, job->dir, name, wd < 0 ? -wd : a->error);
-        if (!d)
-                return 0;
-        state_announce(w, d);
-        if (!fresh)
-                return 0;
-        w->walked_twice += d->listed;
-        d->listed = d->listing = true;
-        return wd;
-}
-
-static void listed(Watch *w, int wd) {
-        Directory *d = table_find(w->table, wd);
-
-        if (d)
-                state_listed(w, d);
-}
-
-static void adopt(Watch *w, const SettleJob *job) {
-        CLEANUP(spot_done) Spot spot = { .fd = -1 };
-        Appeared a = { .fd = -1 };
-        bool root_failed = false, again = false, answered = false;
-        int r = spot_find(w, job->dir, &spot), wd = 0;
-
-        if (r == 0) {
-                pthread_mutex_unlock(&w->lock);
-                r = spot_open(&spot, &root_failed);
-                if (r == 0)
-                        open_appeared(w, &spot, job, &a);
-                pthread_mutex_lock(&w->lock);
-                if (r == 0)
-                        wd = admit_appeared(w, &spot, job, &a, &answered);
-                /* Its place moved: the looking threads try again, or find the root lost. */
-                if (r < 0 || wd == -ELOOP)
-                        again = job->change.tries < TRIES;
-        }
-        if (wd > 0) {
-                pthread_mutex_unlock(&w->lock);
-                list_appeared(w, STEAL_FD(a.fd), wd, job);
-                pthread_mutex_lock(&w->lock);
-                listed(w, wd);
-        }
-        state_done(w, job, again, answered);
-        closep(&a.fd);
-        state_barriers(w);
-}
-
-/* Under the lock, which is let go while a directory is opened. */
-static void adopt_all(Watch *w) {
-        SettleJob job;
-
-        while (!w->stop && settle_next(w->settle, now_usec(CLOCK_MONOTONIC), true, &job))
-                adopt(w, &job);
-}
-
-/* Whole trees. */
-
 static int push(Walk *k, int wd) {
-        if (k->depth == k->allocated) {
-                size_t n = MAX_OF(k->allocated * 2, 64u);
-                int *stack = reallocarray(k->stack, n, sizeof(*stack));
+        int *stack = array_room(k->stack, k->depth, &k->allocated, 64, sizeof(*stack));
 
-                if (!stack)
-                        return -ENOMEM;
-                k->stack = stack;
-                k->allocated = n;
-        }
+        if (!stack)
+                return -ENOMEM;
+        k->stack = stack;
         k->stack[k->depth++] = wd;
         return 0;
 }
@@ -319,9 +64,9 @@ static void examine(Walk *k, const Spot *p, Listed *l) {
         l->ignored = state_ignored(k->w, p->path, l->name, S_ISDIR(l->state.mode));
         if (S_ISLNK(l->state.mode) && identify_target(p->fd, l->name, &l->target, &l->target_size) < 0)
                 l->gone = true;
-        if (!S_ISDIR(l->state.mode) || l->ignored || excluded(k->w, &l->state))
+        if (!S_ISDIR(l->state.mode) || l->ignored || directory_excluded(k->w, &l->state))
                 return;
-        l->foreign = foreign(&p->root, &l->state);
+        l->foreign = directory_foreign(&p->root, &l->state);
         if (l->foreign)
                 return;
         l->fd = identify_directory(p->fd, l->name);
@@ -346,7 +91,7 @@ static void report_listed(Walk *k, Directory *d, const Listed *l) {
         if (l->gone || l->ignored)
                 return;
         if (l->fd >= 0)
-                wd = watch_directory(k->w, k->root, d, name, l->fd, &l->state, true);
+                wd = directory_watch(k->w, k->root, d, name, l->fd, &l->state, true);
         if (wd == -ELOOP) {             /* notices of moves are on their way: looked at once they are here */
                 SettleNotice n = { .dir = (uint32_t) d->wd, .name = name, .origin = k->origin };
 
@@ -364,7 +109,7 @@ static void report_listed(Walk *k, Directory *d, const Listed *l) {
         if (l->foreign)
                 state_gap(k->w, 0, (uint32_t) d->wd, name, CAUSE_OTHER_FILESYSTEM, 0);
         else if (wd < 0 || (l->error != 0 && l->error != ENOENT))
-                explain_unwatched(k->w, (uint32_t) d->wd, name, wd < 0 ? -wd : l->error);
+                directory_unwatched(k->w, (uint32_t) d->wd, name, wd < 0 ? -wd : l->error);
         if (wd > 0) {
                 state_announce(k->w, table_find(k->w->table, wd));
                 if (push(k, wd) < 0)
@@ -419,7 +164,7 @@ static void pass_slice(Walk *k, const Spot *p, int wd, size_t n) {
                 bool passed;
 
                 pthread_mutex_lock(&k->w->lock);
-                adopt_all(k->w);
+                appear_all(k->w);
                 wait_for_room(k->w);
                 removals = removals_of(k, wd);
                 pthread_mutex_unlock(&k->w->lock);
@@ -478,7 +223,7 @@ static int open_listed(Walk *k, int wd, Spot *p, bool *ret_root) {
                 pthread_mutex_lock(&k->w->lock);
                 if (tries > 0)
                         wait_a_moment(k->w);
-                adopt_all(k->w);
+                appear_all(k->w);
                 wait_for_room(k->w);
                 r = table_find(k->w->table, wd) ? spot_find(k->w, (uint32_t) wd, p) : -EIDRM;
                 pthread_mutex_unlock(&k->w->lock);
@@ -500,7 +245,7 @@ static void explain_unlisted(Walk *k, int wd, bool root_failed, int error) {
         else if (place_moved(error))    /* it never held still: another walk */
                 state_gap(k->w, 0, (uint32_t) wd, BYTES_NONE, CAUSE_READ_ERROR, -error);
         else
-                explain_unwatched(k->w, (uint32_t) d->parent->wd, BYTES(d->name, d->name_size), -error);
+                directory_unwatched(k->w, (uint32_t) d->parent->wd, BYTES(d->name, d->name_size), -error);
 }
 
 /* By this walk already, before it moved; or, at a first look, when it appeared: nothing of it is recorded
@@ -541,7 +286,7 @@ static void list_directory(Walk *k, int wd) {
                 r = list_names(k, &spot, wd);
         end.LIST_END.error = (uint32_t) -r;
         pthread_mutex_lock(&k->w->lock);
-        listed(k->w, wd);
+        directory_listed(k->w, wd);
         state_emit(k->w, &end, true);
         if (r < 0 && !k->w->stop)
                 explain_unlisted(k, wd, root_failed, r);
@@ -581,7 +326,7 @@ static int open_root(const char *path, FeedMessage *m, IdentifyState *state, uin
 
 /* Under the lock: the root's directory joins the table. */
 static int watch_root(Watch *w, Root *root, int fd, const IdentifyState *state) {
-        int wd = watch_directory(w, root->id, NULL, BYTES("", 0), fd, state, true);
+        int wd = directory_watch(w, root->id, NULL, BYTES("", 0), fd, state, true);
         const Directory *d = wd > 0 ? table_find(w->table, wd) : NULL;
 
         if (d && (d->parent || d->root != root->id))
@@ -617,7 +362,7 @@ static bool answer_watch(Walk *k) {
         if (!root)
                 wd = -ENOENT;           /* not wanted any more */
         else if (fd >= 0)
-                wd = excluded(k->w, &state) ? -EDEADLK : watch_root(k->w, root, fd, &state);
+                wd = directory_excluded(k->w, &state) ? -EDEADLK : watch_root(k->w, root, fd, &state);
         if (wd > 0)
                 m.ROOT.dir = (uint32_t) wd;
         else
@@ -666,7 +411,7 @@ void *walk_thread(void *userdata) {
         while (k && !w->stop) {
                 WalkRequest *q;
 
-                adopt_all(w);
+                appear_all(w);
                 q = w->walks;
                 if (!q) {
                         pthread_cond_wait(&w->walk, &w->lock);

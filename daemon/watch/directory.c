@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "daemon/watch/directory.h"
+
+bool directory_excluded(const Watch *w, const IdentifyState *state) {
+        for (size_t i = 0; i < w->n_excludes; i++)
+                if (w->excludes[i].device == state->device && w->excludes[i].inode == state->inode)
+                        return true;
+        return false;
+}
+
+bool directory_foreign(const Root *root, const IdentifyState *state) {
+        return state->device != root->device || state->mount_root;
+}
+
+int directory_watch(Watch *w, uint32_t root, Directory *parent, Bytes name, int fd,
+                           const IdentifyState *state, bool early) {
+        int wd = notify_add(w->notify, fd);
+        Directory *d;
+        int r;
+
+        if (wd < 0)
+                return wd;
+        d = table_find(w->table, wd);
+        if (d && parent && !d->parent && d->name_size == 0) {   /* the root of another tree was moved here */
+                state_root_lost(w, state_root(w, d->root), CAUSE_ROOT_MOVED);
+                wd = notify_add(w->notify, fd);
+                if (wd < 0)
+                        return wd;
+                d = table_find(w->table, wd);
+        }
+        if (d && d->parent == parent && bytes_equal(BYTES(d->name, d->name_size), name))
+                return wd;
+        if (!early && parent && ((d && d->parent) || table_child(w->table, parent, name))) {
+                if (!d)
+                        notify_remove(w->notify, wd);
+                return -ELOOP;
+        }
+        if (d && parent) {
+                /* What else happened to the two names in between is on its way as well,
+                 * and older than this. */
+                if (d->parent)
+                        state_listed(w, d->parent);
+                state_listed(w, parent);
+                r = table_move(w->table, d, parent, name, &d);
+        } else if (d) {
+                r = 0;                  /* a root that is watched already */
+        } else {
+                r = table_add(w->table, wd, root, parent, name, state->inode, state->btime, &d);
+        }
+        if (r == -ELOOP)
+                return r;               /* so the notice of another move is on its way, too; then all fits */
+        if (r < 0) {
+                notify_remove(w->notify, wd);
+                return r;
+        }
+        d->listing |= !d->listed;
+        return wd;
+}
+
+void directory_unwatched(Watch *w, uint32_t dir, Bytes name, int error) {
+        Cause cause = error == ENOSPC ? CAUSE_WATCH_LIMIT :
+                      error == EACCES || error == EPERM ? CAUSE_PERMISSION : CAUSE_READ_ERROR;
+
+        state_gap(w, 0, dir, name, cause, error);
+}
+
+void directory_listed(Watch *w, int wd) {
+        Directory *d = table_find(w->table, wd);
+
+        if (d)
+                state_listed(w, d);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCITRACE_DAEMON_WATCH_DIRECTORY_H
+#define SCITRACE_DAEMON_WATCH_DIRECTORY_H
+
+/* directory: the steps by which a directory gets its watch, wherever it was met: appearing, or in a walk.
+ * Under the lock, but for directory_foreign() and directory_excluded(). */
+
+#include "daemon/watch/state.h"
+
+/** directory_excluded() - a folder of our own: it is never watched.
+ *  directory_foreign() - another file system is mounted there. */
+bool directory_excluded(const Watch *w, const IdentifyState *state);
+bool directory_foreign(const Root *root, const IdentifyState *state);
+
+/** directory_watch() - watches an open directory as `name` in parent. Returns its wd, or -errno. When it is
+ *  watched already at another place, or another one is at this place, notices of moves are on their way:
+ *  unless early, -ELOOP asks to come back when they are here, so that each is taken for what it was. */
+int directory_watch(Watch *w, uint32_t root, Directory *parent, Bytes name, int fd,
+                    const IdentifyState *state, bool early);
+
+/** directory_unwatched() - says that it is not, which is a gap. error: positive errno. */
+void directory_unwatched(Watch *w, uint32_t dir, Bytes name, int error);
+
+/** directory_listed() - its listing has ended. */
+void directory_listed(Watch *w, int wd);
+
+#endif
