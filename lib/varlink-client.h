@@ -40,8 +40,8 @@ int varlink_client_send(VarlinkClient *c, const char *method, json_t *parameters
 /** varlink_client_answers_to() - where the answers go on to: when nobody reads from fd (a pipe or socket)
  *  any more, _next stops waiting, with -ECANCELED. */
 void varlink_client_answers_to(VarlinkClient *c, int fd);
-/** varlink_client_patience() - when nothing has come for so long, _next returns -EAGAIN, and leaves everything
- *  as it was. -1, as at first: it waits for ever. */
+/** varlink_client_patience() - when nothing has come for so long, _next returns -EAGAIN, and leaves
+ *  everything as it was. -1, as at first: it waits for ever. */
 void varlink_client_patience(VarlinkClient *c, int msec);
 /** varlink_client_next() - the next reply; varlink_reply_done() it. 0; -ECONNRESET: the server hung up;
  *  -EBADMSG: not a reply; -EMSGSIZE: more than VARLINK_REPLY_MAX. */
