@@ -234,6 +234,8 @@ class Daemon:
 
     def kill(self, which):
         """kill -9 of 'daemon', 'watcher' or 'both' (in one go, the daemon first)."""
+        if which == 'watcher':          # one that has just ended is followed by the next after a moment
+            wait_for(lambda: children(self.process.pid), 'there is a watcher')
         watchers = children(self.process.pid)
         if which in ('daemon', 'both'):
             os.kill(self.process.pid, signal.SIGKILL)
