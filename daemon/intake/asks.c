@@ -62,6 +62,7 @@ static void run_tick(Intake *i, Work *w) {
         int64_t now = now_usec(CLOCK_MONOTONIC);
         FeedMessage m = { .type = FEED_BARRIER };
 
+        elsewhere_check(i);
         settlings_tick(i, now);
         datasets_tick(i, now);
         if (w->number && i->feed) {

@@ -154,6 +154,8 @@ void datasets_lost(Intake *i, Cause why) {
         map_clear(&i->dirs);
         map_clear(&i->roots);
         map_clear(&i->listed);
+        map_clear(&i->owed);
+        memset(i->elsewhere, 0, sizeof(i->elsewhere));
         requests_clear(i);
         settlings_lost(i);
         for (size_t n = 0; n < i->n_datasets; n++) {

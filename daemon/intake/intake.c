@@ -361,6 +361,7 @@ Intake *intake_free(Intake *i, bool clean) {
         map_done(&i->dirs);
         map_done(&i->roots);
         map_done(&i->listed);
+        map_done(&i->owed);
         map_done(&i->requests);
         map_done(&i->asked);
         if (i->event_fd >= 0)

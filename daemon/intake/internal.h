@@ -16,6 +16,7 @@ enum {
         WANTED_FEW = 1000,
         WANTED_EVERY_USEC = 500 * 1000,
         REQUESTS_SENT_MAX = 512,        /* requests under way to the watcher */
+        ELSEWHERE_MAX = 64,             /* files with more names than recorded that are kept in mind */
         LARGE_MAX = 1,                  /* of them, for large files: the other looking threads go on */
         TRANSACTION_MAX = 10000,        /* events after which a transaction is committed */
         TOKEN_NEW = 0x40000000,         /* root tokens of datasets that are being added begin here */
@@ -146,6 +147,10 @@ struct Intake {
         uint64_t next_barrier;
         uint64_t flushing;              /* the flush that is under way; 0: none */
         Map listed;                     /* hashes of the names in the listing under way */
+        int64_t elsewhere[ELSEWHERE_MAX];       /* nodes seen with more names than recorded; 0: none */
+        unsigned elsewhere_next;
+        bool elsewhere_due;             /* a name went since: one of those may have changed through it */
+        Map owed;                       /* hash of a name -> operations that no event has counted yet */
         Map requests;                   /* id -> Request * */
         Map asked;                      /* nodes whose digest is asked for -> id */
         Request *first, *last, *unsent; /* open requests in the order of their ids; the first not sent */
@@ -211,6 +216,12 @@ void gaps_settle(Intake *i);                    /* closes what can be closed */
 void gaps_resolve(Intake *i, int64_t node);     /* a file can be read again */
 bool gaps_reopened(Intake *i, int64_t node); /* a directory can be: had it a gap, which a walk ends? */
 void observe_gap(Intake *i, const Feed_GAP *m);
+
+/* elsewhere.c */
+void elsewhere_look(Intake *i, int64_t node, uint8_t origin);   /* reads a file under another of its names */
+void elsewhere_former(Intake *i, int64_t parent, Bytes name, int64_t except, uint8_t origin);
+void elsewhere_note(Intake *i, int64_t node, uint32_t nlink);   /* a node was seen with so many names */
+void elsewhere_check(Intake *i);                                /* when due: reads those with more */
 
 /* requests.c */
 void request_digest(Intake *i, int64_t parent, Bytes name, int64_t node, uint64_t inode, int64_t btime,

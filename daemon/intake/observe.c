@@ -20,6 +20,7 @@ typedef struct Observed {               /* one STATE, with what the record has o
         StoreLink link;                 /* open link of the name */
         StoreNode node;                 /* of that identity */
         Type type;
+        int64_t count;                  /* operations */
         bool counted;                   /* an event has taken the count already */
 } Observed;
 
@@ -37,6 +38,40 @@ static int64_t node_of_dir(const Intake *i, uint32_t dir) {
         return map_get(&i->nodes, dir, &node) ? (int64_t) node : 0;
 }
 
+/* Where a look was faster than the notice of what it saw, the operation that the notice tells of is news to
+ * no link; it is counted with the next event of its name. */
+static uint64_t owed_key(int64_t parent, Bytes name) {
+        uint64_t h = hash_name(name) ^ ((uint64_t) parent * UINT64_C(0x9e3779b97f4a7c15));
+
+        return h ? h : 1;
+}
+
+static void owe(Intake *i, int64_t parent, Bytes name, int64_t count) {
+        uint64_t before = 0, key = owed_key(parent, name);
+
+        if (count == 0)
+                return;
+        map_get(&i->owed, key, &before);
+        if (map_put(&i->owed, key, before + (uint64_t) count) < 0)
+                intake_fail(i, -ENOMEM);
+}
+
+static int64_t take_owed(Intake *i, int64_t parent, Bytes name) {
+        uint64_t count = 0, key = owed_key(parent, name);
+
+        if (map_get(&i->owed, key, &count))
+                map_remove(&i->owed, key);
+        return (int64_t) count;
+}
+
+static void append_transient(Intake *i, const Dataset *d, int64_t parent, Bytes name, uint8_t origin,
+                             int64_t first, int64_t last, int64_t count) {
+        Event e = { .kind = KIND_TRANSIENT, .origin = origin, .dataset = d->row.id, .first = first,
+                    .last = last, .count = count, .parent = parent, .name = name };
+
+        (void) intake_append(i, &e);
+}
+
 static Event event_of_state(const Observed *o, Kind kind) {
         const Feed_STATE *m = o->m;
 
@@ -46,7 +81,7 @@ static Event event_of_state(const Observed *o, Kind kind) {
                 .dataset = o->dataset->row.id,
                 .first = m->first,
                 .last = m->last,
-                .count = o->counted ? 0 : m->count,
+                .count = o->counted ? 0 : o->count,
                 .parent = o->parent,
                 .name = m->name,
                 .has_state = true,
@@ -100,27 +135,6 @@ static int unlink_one(Intake *i, Dataset *d, int64_t parent, Bytes name, int64_t
         return intake_append(i, &e);
 }
 
-/* What was written through a name that went before it was looked at is still there under
- * the node's other names. */
-static void look_elsewhere(Intake *i, int64_t node, uint8_t origin) {
-        StoreLink other;
-        StoreNode n = { 0 };
-
-        if (i->error == 0 && store_links_of_node(i->store, node, &other, 1) == 1 &&
-            other.type == TYPE_FILE && store_node_get(i->store, node, &n) == 0)
-                request_digest(i, other.parent, BYTES(other.name, other.name_size), node, n.inode, n.btime,
-                               origin);
-        store_node_done(&n);
-}
-
-/* Who has a file open goes on writing it under the name that it was opened by, whatever that name is now. */
-static void look_after_former(Intake *i, int64_t parent, Bytes name, int64_t except, uint8_t origin) {
-        StoreLink former;
-
-        if (store_link_closed(i->store, parent, name, &former) == 0 && former.node != except)
-                look_elsewhere(i, former.node, origin);
-}
-
 /* All that is recorded below a directory, children before parents, without recursion: each round takes the
  * first child, and goes up when there is none. */
 static int unlink_below(Intake *i, Dataset *d, int64_t top, uint8_t origin, int64_t time) {
@@ -145,7 +159,7 @@ static int unlink_below(Intake *i, Dataset *d, int64_t top, uint8_t origin, int6
                         r = unlink_one(i, d, at, BYTES(children[c].name, children[c].name_size),
                                        children[c].node, origin, time, time, 0);
                         if (r == 0 && children[c].type == TYPE_FILE)
-                                look_elsewhere(i, children[c].node, origin);
+                                elsewhere_look(i, children[c].node, origin);
                 }
                 if (r != 0)
                         return r;
@@ -186,29 +200,27 @@ static bool found_gone(Intake *i, const Dataset *d, int64_t parent, const Feed_G
 static void observe_gone(Intake *i, const Feed_GONE *m) {
         Dataset *d = dataset_of_dir(i, m->dir);
         int64_t parent = node_of_dir(i, m->dir);
+        int64_t count;
         StoreLink link;
         int r;
 
         free(request_answered(i, m->request));
         if (!d || parent == 0)
                 return;
+        count = m->count + take_owed(i, parent, m->name);
+        i->elsewhere_due = true;
         r = store_link_find(i->store, parent, m->name, &link);
         if (r == 0) {
-                if (unlink_name(i, d, &link, m->origin, m->first, m->last, m->count) == 0 &&
+                if (unlink_name(i, d, &link, m->origin, m->first, m->last, count) == 0 &&
                     m->flags & FEED_FLAG_CONTENT)
-                        look_elsewhere(i, link.node, m->origin);
+                        elsewhere_look(i, link.node, m->origin);
         } else if (r == STORE_E_NONE && m->flags & FEED_FLAG_CONTENT) {
-                look_after_former(i, parent, m->name, 0, m->origin);
+                elsewhere_former(i, parent, m->name, 0, m->origin);
         }
-        if (r == STORE_E_NONE && m->count > 0 && !found_gone(i, d, parent, m)) {
-                Event e = { .kind = KIND_TRANSIENT, .origin = m->origin, .dataset = d->row.id,
-                            .first = m->first, .last = m->last, .count = m->count, .parent = parent,
-                            .name = m->name };
-
-                (void) intake_append(i, &e);
-        } else if (r < 0) {
+        if (r == STORE_E_NONE && count > 0 && (count > m->count || !found_gone(i, d, parent, m)))
+                append_transient(i, d, parent, m->name, m->origin, m->first, m->last, count);
+        else if (r < 0)
                 intake_fail(i, r);
-        }
 }
 
 /* Names that move. */
@@ -222,24 +234,26 @@ static void observe_moved(Intake *i, const Feed_MOVED *m) {
         StoreLink link, victim;
         bool over;
 
-        if (!d || old_parent == 0 || parent == 0 ||
-            store_link_find(i->store, old_parent, m->old_name, &link) != 0)
-                return;                 /* not recorded: the look at its new name tells what it is */
+        if (!d || old_parent == 0 || parent == 0)
+                return;
+        i->elsewhere_due = true;
+        e.count += take_owed(i, old_parent, m->old_name);
         over = store_link_find(i->store, parent, m->name, &victim) == 0;
-        if (over) {
-                if (victim.node == link.node)
-                        return;         /* two names of one node: the kernel does nothing then */
-                if (victim.type == TYPE_DIRECTORY &&
-                    unlink_below(i, d, victim.node, ORIGIN_LIVE, m->last) != 0) {
-                        intake_fail(i, -EIO);
-                        return;
-                }
+        if (store_link_find(i->store, old_parent, m->old_name, &link) != 0 ||
+            (over && victim.node == link.node)) {
+                owe(i, parent, m->name, e.count);       /* the look at the new name tells, or did */
+                return;
+        }
+        if (over && victim.type == TYPE_DIRECTORY &&
+            unlink_below(i, d, victim.node, ORIGIN_LIVE, m->last) != 0) {
+                intake_fail(i, -EIO);
+                return;
         }
         e.dataset = d->row.id;
         e.node = link.node;
         e.replaces = replaced_seq(i, parent, m->name, link.node);
         if (intake_append(i, &e) == 0 && over)
-                look_elsewhere(i, victim.node, ORIGIN_LIVE);
+                elsewhere_look(i, victim.node, ORIGIN_LIVE);
 }
 
 /* Where only one of the names is recorded, its node moved to the other one; a look tells the rest. */
@@ -256,8 +270,10 @@ static void observe_exchanged(Intake *i, const Feed_EXCHANGED *m) {
                 return;
         has_first = store_link_find(i->store, old_parent, m->old_name, &first) == 0;
         has_second = store_link_find(i->store, parent, m->name, &second) == 0;
-        if ((!has_first && !has_second) || (has_first && has_second && first.node == second.node))
+        if ((!has_first && !has_second) || (has_first && has_second && first.node == second.node)) {
+                owe(i, parent, m->name, m->count);
                 return;
+        }
         e.dataset = has_first ? d->row.id : old_d->row.id;
         e.node = has_first ? first.node : second.node;
         if (has_first && has_second) {
@@ -314,14 +330,14 @@ static void compare_digest(Intake *i, const Observed *o) {
         } else {
                 remember_ctime(i, n->id, n->ctime, o->m->ctime);
                 if (o->m->request == 0)
-                        look_after_former(i, o->parent, o->m->name, n->id, o->m->origin);
+                        elsewhere_former(i, o->parent, o->m->name, n->id, o->m->origin);
         }
         if (i->error == 0 && n->wanted && store_node_want(i->store, n->id, false) != 0)
                 intake_fail(i, STORE_E_FAILED);
 }
 
 static bool live_touch(const Observed *o) {
-        return o->m->origin == ORIGIN_LIVE && o->node.size == o->m->size &&
+        return o->m->origin == ORIGIN_LIVE && o->m->request == 0 && o->node.size == o->m->size &&
                !(o->m->flags & (FEED_FLAG_CONTENT | FEED_FLAG_LISTED));
 }
 
@@ -387,11 +403,12 @@ static void meet_new(Intake *i, Observed *o) {
         e.replaces = replaced_seq(i, o->parent, o->m->name, e.node);
         if (intake_append(i, &e) != 0)
                 return;
+        o->node.id = e.node;
         remember_ctime(i, e.node, 0, o->m->ctime);
         if (o->type == TYPE_FILE && !e.digest.data)
                 wanted(i, e.node);
         if (takes_over)
-                look_elsewhere(i, o->link.node, o->m->origin);
+                elsewhere_look(i, o->link.node, o->m->origin);
 }
 
 /* A node that is recorded under another name, or was. Where it cannot have both names, it moved. */
@@ -424,7 +441,7 @@ static void meet_known(Intake *i, Observed *o) {
                         request_check(i, old[l].parent, BYTES(old[l].name, old[l].name_size), o->m->origin,
                                       false);
         if (o->has_link)
-                look_elsewhere(i, o->link.node, o->m->origin);
+                elsewhere_look(i, o->link.node, o->m->origin);
         o->counted = true;
         if (n == 0 && o->type == TYPE_DIRECTORY && !(o->m->flags & FEED_FLAG_ADOPTED))
                 request_check(i, o->parent, o->m->name, o->m->origin, true); /* none of its names is left */
@@ -435,10 +452,13 @@ static void observe_state(Intake *i, const Feed_STATE *m) {
         CLEANUP(freep) Request *request = request_answered(i, m->request);
         Observed o = { .m = m, .dataset = dataset_of_dir(i, m->dir), .parent = node_of_dir(i, m->dir),
                        .type = type_from_mode(m->mode) };
+        int64_t before = i->appended, owed;
         int r;
 
         if (!o.dataset || o.parent == 0 || o.type == TYPE_NONE)
                 return;
+        owed = take_owed(i, o.parent, m->name);
+        o.count = m->count + owed;
         if (m->flags & FEED_FLAG_LISTED && map_put(&i->listed, hash_name(m->name), 1) < 0)
                 intake_fail(i, -ENOMEM);
         r = store_link_find(i->store, o.parent, m->name, &o.link);
@@ -454,6 +474,12 @@ static void observe_state(Intake *i, const Feed_STATE *m) {
                 compare(i, &o);
         else
                 meet_known(i, &o);
+        if (m->flags & FEED_FLAG_ARRIVED)
+                owed = o.count;
+        if (i->error == 0 && i->appended == before && owed > 0) /* what had the name before came and went */
+                append_transient(i, o.dataset, o.parent, m->name, m->origin, m->first, m->last, owed);
+        if (i->error == 0 && o.type == TYPE_FILE && m->origin == ORIGIN_LIVE)
+                elsewhere_note(i, o.node.id, m->nlink);
         store_node_done(&o.node);
 }
 

@@ -87,6 +87,8 @@ static bool advance(Intake *i, Settling *s, uint64_t barrier) {
                         ask_barrier(i, barrier, true);
                 i->flushing = barrier;
         }
+        if (s->stage == SETTLING_DIGESTS)
+                elsewhere_check(i);
         if (s->stage == SETTLING_DIGESTS && i->wanted_done) {
                 s->stage = SETTLING_REQUESTS;
                 s->limit = i->next_request;

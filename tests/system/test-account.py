@@ -50,7 +50,8 @@ def work(root, seed):
             mine.remove(path)
         else:
             with contextlib.suppress(OSError):
-                if not os.path.islink(path):
+                # What is written through one of several names that goes at once, the kernel tells of no other.
+                if not os.path.islink(path) and os.stat(path).st_nlink == 1:
                     with open(path, 'ab') as file:
                         file.write(b'more')
             total -= 1
