@@ -146,7 +146,7 @@ def a_system_daemon_that_is_not_there_says_how_its_unit_is():
         for load, active, wanted in (('loaded', 'inactive', 'sudo systemctl start scitraced'),
                                      ('loaded', 'failed', 'journalctl -u scitraced'),
                                      ('loaded', 'active', 'restart scitraced.socket'),
-                                     ('not-found', 'inactive', 'scitraced --system')):
+                                     ('not-found', 'inactive', 'not installed')):
             systemctl = os.path.join(folder, 'systemctl')
             with open(systemctl, 'w', encoding='utf-8') as file:
                 file.write(f'#!/bin/sh\necho LoadState={load}\necho ActiveState={active}\n')
