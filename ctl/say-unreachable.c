@@ -26,8 +26,8 @@ static Status say_no_system_daemon(const char *socket, int error) {
         ask_systemd(&u);
         if (strcmp(u.loaded, "loaded") != 0)
                 return complain(STATUS_NO_DAEMON,
-                                "no scitraced answers at %s (%s), and scitraced.service is not installed; one "
-                                "of your own needs no service: 'scitraced --user'",
+                                "no scitraced answers at %s (%s), and scitraced.service is not installed; "
+                                "one of your own needs no service: 'scitraced --user'",
                                 socket, strerror(error));
         if (strcmp(u.active, "failed") == 0)
                 return complain(STATUS_NO_DAEMON,
