@@ -63,6 +63,7 @@ typedef struct Options {
 typedef struct Screen {
         int width;                      /* 0: not a terminal, nothing is cut */
         bool terminal, colour, utf8;
+        bool dumb;                      /* it cannot place its cursor, or nobody says what it is */
 } Screen;
 
 typedef struct Ctl {

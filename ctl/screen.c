@@ -32,13 +32,14 @@ static int screen_width(bool terminal) {
 void screen_open(Screen *ret) {
         const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
         struct sigaction action = { .sa_handler = on_pipe, .sa_flags = SA_RESTART };
-        bool terminal = isatty(STDOUT_FILENO);
+        bool terminal = isatty(STDOUT_FILENO), dumb = !term || !*term || strcmp(term, "dumb") == 0;
 
         sigaction(SIGPIPE, &action, NULL);
         *ret = (Screen) {
                 .width = screen_width(terminal),
                 .terminal = terminal,
-                .colour = terminal && term && *term && strcmp(term, "dumb") != 0 && !(no_color && *no_color),
+                .dumb = dumb,
+                .colour = terminal && !dumb && !(no_color && *no_color),
                 .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
         };
 }
@@ -79,6 +80,8 @@ Status pager_open(Ctl *c) {
 
         if (!c->screen.terminal || c->options.no_pager || c->pager)
                 return STATUS_OK;
+        if (!wanted && c->screen.dumb)
+                return STATUS_OK;       /* less would complain, and wait for a key */
         if (wanted && (*wanted == '\0' || strcmp(wanted, "cat") == 0))
                 return STATUS_OK;
         if (pipe2(pipe_fds, O_CLOEXEC) < 0)

@@ -239,6 +239,8 @@ def colours_and_a_pager_are_for_terminals():
         for environment in ({'NO_COLOR': '1'}, {'TERM': 'dumb'}):
             text, code = stage.on_terminal('datasets', SCITRACE_PAGER='', **environment)
             check(code == 0 and b'\x1b' not in text, f'colours with {environment}: {text!r}')
+        text, code = stage.on_terminal('datasets', TERM='dumb')
+        check(code == 0 and b'RETURN' not in text and b'watched' in text, f'a pager on a dumb terminal: {text!r}')
         check(b'\x1b' not in stage.daemon.ctl_run('datasets').stdout, 'colours in a pipe')
         text, _ = stage.on_terminal('datasets', SCITRACE_PAGER='sed s/^/paged:/')
         check(b'paged:' in text, f'$SCITRACE_PAGER: {text!r}')
