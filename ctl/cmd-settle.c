@@ -19,10 +19,9 @@ Status cmd_settle(Ctl *c, char **arguments) {
         if (c->options.format != FORMAT_TABLE)
                 view_json(c, answer);
         else if (digests > 0)
-                note(c,
-                     "Settled: all is recorded up to event %lld; %lld digests are still "
-                     "to come.",
-                     (long long) row_number(answer, "seq"), (long long) digests);
+                note(c, "Settled: all is recorded up to event %lld; %lld digest%s still to come.",
+                     (long long) row_number(answer, "seq"), (long long) digests,
+                     digests == 1 ? " is" : "s are");
         else
                 note(c, "Settled: all is recorded up to event %lld.", (long long) row_number(answer, "seq"));
         json_decref(answer);

@@ -24,7 +24,7 @@
 
 enum {
         FLUSH_SECONDS = 300,            /* between two writings of the open metrics chunks */
-        STOP_SETTLE_MSEC = 1500,        /* when asked to stop, what is under way gets so long to arrive */
+        STOP_SETTLE_MSEC = 1000,        /* when asked to stop, what is under way gets so long to arrive */
         SOCKET_CHECK_SECONDS = 10,      /* between two looks whether the control socket is still there */
         PIDS_MAX = 16,
 };
