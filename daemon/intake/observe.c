@@ -239,11 +239,11 @@ static void observe_moved(Intake *i, const Feed_MOVED *m) {
         i->elsewhere_due = true;
         e.count += take_owed(i, old_parent, m->old_name);
         over = store_link_find(i->store, parent, m->name, &victim) == 0;
-        if (store_link_find(i->store, old_parent, m->old_name, &link) != 0 ||
-            (over && victim.node == link.node)) {
+        if (store_link_find(i->store, old_parent, m->old_name, &link) != 0) {
                 owe(i, parent, m->name, e.count);       /* the look at the new name tells, or did */
                 return;
         }
+        over = over && victim.node != link.node;        /* else a look was faster: only the old name goes */
         if (over && victim.type == TYPE_DIRECTORY &&
             unlink_below(i, d, victim.node, ORIGIN_LIVE, m->last) != 0) {
                 intake_fail(i, -EIO);
