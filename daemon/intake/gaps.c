@@ -166,7 +166,7 @@ void observe_gap(Intake *i, const Feed_GAP *m) {
                 node = (uint64_t) link.node;
         if (m->name.data) {
                 gap_open(i, d, (int64_t) node, cause, m->from);
-                (void) store_node_want(i->store, (int64_t) node, false); /* it cannot be read for now */
+                (void) store_node_want(i->store, (int64_t) node, false); /* it cannot be read */
                 return;
         }
         if (gap_on_dataset(i, d)) {     /* that one lasts until the walk that follows */

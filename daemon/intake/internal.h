@@ -159,7 +159,7 @@ struct Intake {
         int64_t wanted_count, wanted_counted;   /* and how many, as of when (CLOCK_MONOTONIC) */
         bool wanted_done;               /* ... and there are no others */
         _Atomic int64_t digest_max;     /* bytes; digests of larger files are read a few at a time */
-        unsigned n_large;               /* of these, asked for now */
+        unsigned n_large;               /* of these, under way */
         bool large_left;                /* there are more */
         Settling *settlings;
         int64_t feed_pending;           /* what the watcher last said */
