@@ -300,6 +300,8 @@ static void wait_until_due(Watch *w) {
         struct timespec at = { .tv_sec = due / (int64_t) USEC_PER_SEC,
                                .tv_nsec = due % (int64_t) USEC_PER_SEC * (int64_t) NSEC_PER_USEC };
 
+        if (w->stop)                    /* asked for while a glance let the lock go */
+                return;
         if (due == INT64_MAX)
                 pthread_cond_wait(&w->look, &w->lock);
         else

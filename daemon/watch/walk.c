@@ -412,6 +412,8 @@ void *walk_thread(void *userdata) {
                 WalkRequest *q;
 
                 appear_all(w);
+                if (w->stop)            /* it may have been asked for while the lock was let go */
+                        break;
                 q = w->walks;
                 if (!q) {
                         pthread_cond_wait(&w->walk, &w->lock);
