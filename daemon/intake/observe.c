@@ -57,8 +57,11 @@ static void owe(Intake *i, int64_t parent, Bytes name, int64_t count) {
 }
 
 static int64_t take_owed(Intake *i, int64_t parent, Bytes name) {
-        uint64_t count = 0, key = owed_key(parent, name);
+        uint64_t count = 0, key;
 
+        if (i->owed.count == 0)         /* nearly always: then the name is not hashed */
+                return 0;
+        key = owed_key(parent, name);
         if (map_get(&i->owed, key, &count))
                 map_remove(&i->owed, key);
         return (int64_t) count;

@@ -10,21 +10,10 @@
  * both report is one. */
 
 static void report_directory(Watch *w, const SettleJob *job, const IdentifyState *state, bool adopted) {
-        const SettleChange *c = &job->change;
-        FeedMessage m = { .type = FEED_STATE };
+        FeedMessage m;
 
-        state_describe(&m, state);
-        m.STATE.dir = job->dir;
-        m.STATE.name = BYTES(job->name, job->name_size);
-        m.STATE.request = c->request;
-        m.STATE.flags =
-                (uint16_t) (((c->flags & SETTLE_NEW) && !(c->flags & SETTLE_OVER) ? FEED_FLAG_CREATED : 0) |
-                            (c->flags & SETTLE_ARRIVED ? FEED_FLAG_ARRIVED : 0) |
-                            (adopted ? FEED_FLAG_ADOPTED : 0));
-        m.STATE.origin = c->origin;
-        m.STATE.first = c->first;
-        m.STATE.last = c->last;
-        m.STATE.count = c->count;
+        state_observed(&m, job, state);
+        m.STATE.flags |= adopted ? FEED_FLAG_ADOPTED : 0;
         state_emit(w, &m, true);
 }
 

@@ -15,7 +15,7 @@ bool directory_foreign(const Root *root, const IdentifyState *state) {
 }
 
 int directory_watch(Watch *w, uint32_t root, Directory *parent, Bytes name, int fd,
-                           const IdentifyState *state, bool early) {
+                    const IdentifyState *state, bool early) {
         int wd = notify_add(w->notify, fd);
         Directory *d;
         int r;

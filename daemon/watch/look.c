@@ -96,22 +96,11 @@ static void look_at_name(Watch *w, const Spot *p, const SettleJob *job, Sight *r
 }
 
 static void report_state(Watch *w, const SettleJob *job, const Sight *sight) {
-        const SettleChange *c = &job->change;
-        FeedMessage m = { .type = FEED_STATE };
+        FeedMessage m;
 
-        state_describe(&m, &sight->state);
-        m.STATE.dir = job->dir;
-        m.STATE.name = BYTES(job->name, job->name_size);
-        m.STATE.request = c->request;
-        m.STATE.origin = c->origin;
-        m.STATE.first = c->first;
-        m.STATE.last = c->last;
-        m.STATE.count = c->count;
-        m.STATE.flags =
-                (uint16_t) (((c->flags & SETTLE_NEW) && !(c->flags & SETTLE_OVER) ? FEED_FLAG_CREATED : 0) |
-                            (c->flags & SETTLE_ARRIVED ? FEED_FLAG_ARRIVED : 0) |
-                            (c->flags & SETTLE_CONTENT ? FEED_FLAG_CONTENT : 0) |
-                            (sight->open ? FEED_FLAG_OPEN : 0));
+        state_observed(&m, job, &sight->state);
+        m.STATE.flags |= (uint16_t) ((job->change.flags & SETTLE_CONTENT ? FEED_FLAG_CONTENT : 0) |
+                                     (sight->open ? FEED_FLAG_OPEN : 0));
         m.STATE.digest = sight->has_digest ? BYTES(sight->digest, sizeof(sight->digest)) : BYTES_NONE;
         m.STATE.digest_source = sight->has_digest ? DIGEST_SOURCE_READ : 0;
         m.STATE.target = sight->target ? BYTES(sight->target, sight->target_size) : BYTES_NONE;

@@ -258,3 +258,21 @@ void state_describe(FeedMessage *m, const IdentifyState *state) {
         m->STATE.mtime = state->mtime;
         m->STATE.ctime = state->ctime;
 }
+
+void state_observed(FeedMessage *m, const SettleJob *job, const IdentifyState *state) {
+        const SettleChange *c = &job->change;
+
+        *m = (FeedMessage) { .type = FEED_STATE };
+        state_describe(m, state);
+        m->STATE.dir = job->dir;
+        m->STATE.name = BYTES(job->name, job->name_size);
+        m->STATE.request = c->request;
+        m->STATE.origin = c->origin;
+        m->STATE.first = c->first;
+        m->STATE.last = c->last;
+        m->STATE.count = c->count;
+        if ((c->flags & (SETTLE_NEW | SETTLE_OVER)) == SETTLE_NEW)
+                m->STATE.flags |= FEED_FLAG_CREATED;
+        if (c->flags & SETTLE_ARRIVED)
+                m->STATE.flags |= FEED_FLAG_ARRIVED;
+}

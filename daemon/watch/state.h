@@ -137,6 +137,8 @@ void spot_done(Spot *p);
 /* Whether the policy's patterns cover a name of the directory at dir_path; no lock is needed. */
 bool state_ignored(const Watch *w, const char *dir_path, const char *name, bool directory);
 void state_describe(FeedMessage *m, const IdentifyState *state);        /* fills m->STATE */
+/* The STATE that a settled change becomes; the caller adds what it alone knows. */
+void state_observed(FeedMessage *m, const SettleJob *job, const IdentifyState *state);
 
 /** The threads; userdata: the Watch. */
 void *watch_thread(void *userdata);
