@@ -196,7 +196,7 @@ static int unlink_name(Intake *i, Dataset *d, const StoreLink *link, uint8_t ori
 static bool found_gone(Intake *i, const Dataset *d, int64_t parent, const Feed_GONE *m) {
         StoreLink former;
 
-        return m->count == 1 && !(m->flags & FEED_FLAG_CREATED) &&
+        return (d->walk != 0 || gap_on_dataset(i, d)) && m->count == 1 && !(m->flags & FEED_FLAG_CREATED) &&
                store_link_closed(i->store, parent, m->name, &former) == 0 && former.until > d->walked_seq;
 }
 
