@@ -37,6 +37,8 @@ static const Key keys[] = {
           "a pattern as in gitignore(5), and at most 8000 bytes of patterns in all" },
         { "Identify", "DigestUpTo",          value_parse_size, offsetof(Policy, digest_max),
           INT64_C(1) << 30,   0,          INT64_C(1) << 50,    NULL, "a size from 0 to 1P" },
+        { "Watcher",  "CheckInterval",       value_parse_time, offsetof(Policy, check_usec),
+          SECONDS(30),        SECONDS(1), SECONDS(3600),       NULL, "a time from 1s to 1h" },
         { "Metrics",  "SampleInterval",      value_parse_time, offsetof(Policy, sample_usec),
           SECONDS(10),        SECONDS(1), SECONDS(3600),       NULL, "a time from 1s to 1h" },
         { 0 },

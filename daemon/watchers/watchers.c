@@ -12,8 +12,7 @@
 
 enum {
         CREDIT_FRAMES = 64,             /* 4 MiB under way to the store thread at most */
-        CANARY_SECONDS = 30,            /* between two marks through the feed */
-        STALLED_SECONDS = 90,           /* without one coming back, the watcher is replaced */
+        STALLED_CHECKS = 3,             /* so many without a canary coming back, and the watcher is replaced */
         TICK_MSEC = 250,                /* while somebody waits for a settle */
         RETRY_MSEC = 100,               /* before the first restart; doubles up to ... */
         RETRY_MAX_MSEC = 10000,
@@ -39,6 +38,8 @@ struct Watchers {
         int64_t restarts;
         Frame *frames, *last_frame;
         int64_t canary_at;
+        int64_t heard;                  /* when the newest canary came back, as the last check found it */
+        int unanswered;                 /* checks since; not a time: it is no watcher's fault when we are stopped */
 
         sd_event_source *feed_source, *child_source, *retry_source, *tick_source, *flush_source;
 };
@@ -293,13 +294,17 @@ static int connect_watcher(Watchers *w) {
 
 static void check_stalled(Watchers *w, int64_t now) {
         IntakeStatus status;
+        int64_t heard;
 
         intake_status(w->intake, 0, &status);
-        if (w->fd < 0 || now - MAX_OF(w->since, status.answered) < STALLED_SECONDS * (int64_t) USEC_PER_SEC)
+        heard = MAX_OF(w->since, status.answered);
+        w->unanswered = heard == w->heard ? w->unanswered + 1 : 0;
+        w->heard = heard;
+        if (w->fd < 0 || w->unanswered < STALLED_CHECKS)
                 return;
         log_event(LOG_ERR, MSG_WATCHER_LOST, 0,
                   "A watcher has not answered for %d seconds; replacing it with another, which compares its "
-                  "datasets with the record", STALLED_SECONDS);
+                  "datasets with the record", (int) ((now - heard) / (int64_t) USEC_PER_SEC));
         disconnect(w, CAUSE_STALLED);
 }
 
@@ -319,7 +324,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
         (void) usec;
         if (canary) {
                 check_stalled(w, now);
-                w->canary_at = now + CANARY_SECONDS * (int64_t) USEC_PER_SEC;
+                w->canary_at = now + w->config.check_usec;
         }
         (void) intake_tick(w->intake, canary);
         next_tick(w, now, intake_waiting(w->intake));
@@ -343,7 +348,7 @@ int watchers_new(sd_event *event, Intake *intake, const WatchersConfig *config, 
         w->config = *config;
         w->fd = -1;
         w->retry_msec = RETRY_MSEC;
-        w->canary_at = now_usec(CLOCK_MONOTONIC) + CANARY_SECONDS * (int64_t) USEC_PER_SEC;
+        w->canary_at = now_usec(CLOCK_MONOTONIC) + config->check_usec;
         r = sd_event_add_time(event, &w->retry_source, CLOCK_MONOTONIC, 0, 0, on_retry, w);
         if (r >= 0)
                 r = sd_event_source_set_enabled(w->retry_source, SD_EVENT_OFF);

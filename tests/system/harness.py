@@ -371,8 +371,9 @@ def compare(rows, tree):
         if path in recorded:
             differences.append(f'{shown(path)} is recorded twice')
         recorded[path] = row
+    one_sided = recorded.keys() ^ tree.keys()
     for path in sorted(recorded.keys() | tree.keys()):
-        if path.rpartition(b'/')[0] in (recorded.keys() ^ tree.keys()):
+        if path.rpartition(b'/')[0] in one_sided:
             beneath += 1        # its directory has been named
         elif path not in tree:
             differences.append(f'{shown(path)} is recorded ({recorded[path]["type"]}) and not there')

@@ -28,6 +28,7 @@ static void check_defaults(const Policy *p) {
         assert_int_equal(p->settle_usec, 250000);
         assert_int_equal(p->write_max_usec, 5000000);
         assert_int_equal(p->sample_usec, 10000000);
+        assert_int_equal(p->check_usec, 30000000);
         assert_int_equal(p->digest_max, 1 << 30);
         assert_int_equal(p->n_ignore, 0);
 }
@@ -140,14 +141,14 @@ static void what_is_bad_is_named_with_its_line_and_changes_nothing(void **state)
                                       "no key",                         /* 12 */
                                       note, &w), 0);
         assert_string_equal(w.text,
-                "f:1: \"Stray=\" stands before the first section ([Dataset], [Ignore], [Identify], [Metrics]). "
+                "f:1: \"Stray=\" stands before the first section ([Dataset], [Ignore], [Identify], [Watcher], [Metrics]). "
                 "The line is left out.\n"
                 "f:3: [Dataset] SettleTime=9ms is not a time from 10ms to 60s. What was in force before stays.\n"
                 "f:4: [Dataset] SettleTime=fast is not a time from 10ms to 60s. What was in force before stays.\n"
                 "f:5: [Dataset] has no key \"SetleTime\"; it has SettleTime=, OpenVersionInterval=. "
                 "The line is left out.\n"
                 "f:6: Neither [Section] nor Key=Value. The line is left out.\n"
-                "f:8: There is no section [Datset], but [Dataset], [Ignore], [Identify], [Metrics]. "
+                "f:8: There is no section [Datset], but [Dataset], [Ignore], [Identify], [Watcher], [Metrics]. "
                 "The line is left out.\n"
                 "f:9: Neither [Section] nor Key=Value. The line is left out.\n"
                 "f:11: [Metrics] SampleInterval=1h 1s is not a time from 1s to 1h. What was in force before stays.\n"
@@ -350,7 +351,8 @@ static void the_shipped_file_shows_the_defaults(void **state) {
                 if (!(*in == '#' && in[1] != ' ' && in[1] != '\n'))
                         *out++ = *in;
         assert_int_equal(policy_new(&changed), 0);
-        changed->settle_usec = changed->write_max_usec = changed->sample_usec = changed->digest_max = -1;
+        changed->settle_usec = changed->write_max_usec = changed->sample_usec = changed->digest_max =
+                changed->check_usec = -1;
         assert_int_equal(policy_parse(changed, "bare", bare, note, &w), 0);
         check_defaults(changed);
         assert_string_equal(w.text, "");
@@ -389,7 +391,7 @@ static void the_manual_has_every_key_and_its_default(void **state) {
                         fail_msg("man/scitraced.conf.5 lacks: %s", want);
         }
         fclose(f);
-        assert_in_range(keys, 9, 100);
+        assert_in_range(keys, 11, 100);
 }
 
 int main(void) {
