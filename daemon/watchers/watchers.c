@@ -12,7 +12,7 @@
 
 enum {
         CREDIT_FRAMES = 64,             /* 4 MiB under way to the store thread at most */
-        STALLED_CHECKS = 3,             /* so many without a canary coming back, and the watcher is replaced */
+        STALLED_CHECKS = 3,             /* without a canary coming back, and the watcher is replaced */
         TICK_MSEC = 250,                /* while somebody waits for a settle */
         RETRY_MSEC = 100,               /* before the first restart; doubles up to ... */
         RETRY_MAX_MSEC = 10000,
@@ -38,8 +38,8 @@ struct Watchers {
         int64_t restarts;
         Frame *frames, *last_frame;
         int64_t canary_at;
-        int64_t heard;                  /* when the newest canary came back, as the last check found it */
-        int unanswered;                 /* checks since; not a time: it is no watcher's fault when we are stopped */
+        int64_t heard;                  /* when a canary came back, as the last check found it */
+        int unanswered;                 /* checks since; no time: it is not its fault if we stood still */
 
         sd_event_source *feed_source, *child_source, *retry_source, *tick_source, *flush_source;
 };
