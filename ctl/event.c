@@ -7,6 +7,7 @@ char *event_path(const Ctl *c, const json_t *event) {
         CLEANUP(freep) char *path = row_name(event, "path"), *old = row_name(event, "oldPath");
         const char *kind = row_text(event, "kind"), *origin = row_text(event, "origin");
         const char *cause = row_text(event, "cause"), *arrow = c->screen.utf8 ? "→" : "->";
+        const char *from = row_text(event, "oldDataset");
         const char *slash = strcmp(row_text(event, "type"), "directory") == 0 ? "/" : "";
         int64_t count = row_number(event, "count");
         char *text = NULL;
@@ -18,7 +19,9 @@ char *event_path(const Ctl *c, const json_t *event) {
         if (strcmp(kind, "exchange") == 0)
                 arrow = c->screen.utf8 ? "↔" : "<->";
         if (old)
-                fprintf(f, "%s%s %s ", old, slash, arrow);
+                fprintf(f, "%s%s%s%s %s ", from, *from ? ":" : "", old, slash, arrow);
+        if (*from)
+                fprintf(f, "%s:", row_text(event, "dataset"));
         if (path)
                 fprintf(f, "%s%s", path, strcmp(path, ".") == 0 ? "" : slash);
         if (strcmp(kind, "commit") == 0)

@@ -66,6 +66,7 @@ void rows_event(Emit *e, const QueryEvent *row) {
         emit_word(e, "dataset", row->dataset ? row->dataset : "");
         emit_bytes(e, "path", row->path);
         emit_bytes(e, "oldPath", row->old_path);
+        emit_word(e, "oldDataset", row->old_dataset);
         emit_word(e, "kind", kind_to_word(v->kind));
         emit_word(e, "origin", origin_to_word(v->origin));
         if (v->has_state)

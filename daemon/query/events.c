@@ -20,7 +20,7 @@ typedef struct Ask {
         Place *places;
         size_t n_places;
         int64_t dataset;                /* the one that all answers are of; 0: several */
-        bool came_from;                 /* and renames from there into other datasets */
+        bool came_from;                 /* and what went from there into other datasets */
         int64_t kinds, origins;         /* as bound to the statements */
         int64_t lo, hi;                 /* answers are in (lo, hi] */
         int64_t given;
@@ -39,11 +39,17 @@ static bool in_places(const Ask *a, const QueryEvent *e) {
 
                 if (p->dataset->id == e->event.dataset && beneath(e->path, &p->path))
                         return true;
-                if (e->event.old_parent != 0 && p->dataset->root_node == a->q->old_base &&
+                if (e->event.old_parent != 0 && p->dataset->id == a->q->old_dataset &&
                     beneath(e->old_path, &p->path))
                         return true;
         }
         return a->n_places == 0;
+}
+
+/* Of the dataset that is asked for, or gone from there. */
+static bool in_dataset(const Ask *a, const Event *e) {
+        return a->dataset == 0 || e->dataset == a->dataset ||
+               (e->old_parent != 0 && a->q->old_dataset == a->dataset);
 }
 
 /* One row of EVENT_ROW whose kind, origin and dataset fit. */
@@ -59,7 +65,7 @@ static int answer(Ask *a, sqlite3_stmt *stmt) {
             (a->filter->until != 0 && e.last > a->filter->until))
                 return 0;
         r = row_complete(a->q, &e, &row);
-        if (r < 0 || !in_places(a, &row))
+        if (r < 0 || !in_dataset(a, &e) || !in_places(a, &row))
                 return r;
         r = row_commit(a->q, &row);
         if (r < 0)
@@ -357,6 +363,7 @@ static int find_places(Ask *a) {
                 if (!d)
                         return QUERY_E_NO_DATASET;
                 a->dataset = d->id;
+                a->came_from = true;
         }
         a->places = f->n_paths > 0 ? calloc(f->n_paths, sizeof(*a->places)) : NULL;
         if (f->n_paths > 0 && !a->places)

@@ -98,6 +98,8 @@ static int list_page(List *l) {
         while ((r = query_step(l->q, stmt)) > 0) {
                 int64_t directory = sql_column(stmt, 1) == TYPE_DIRECTORY ? sql_column(stmt, 12) : 0;
 
+                if (directory != 0 && dataset_begins(l->q, directory))
+                        directory = 0;  /* what is beneath it is another dataset's */
                 r = append_name(l, level, sql_column_bytes(stmt, 0));
                 if (r == 0)
                         r = give(l, stmt);

@@ -253,7 +253,6 @@ typedef struct Climb {
         int64_t dataset, root, seq;
         bool past;                      /* seq is not the question's any more; from and to mean nothing */
         int64_t from, to;               /* in which all links on the way held */
-        int64_t base;                   /* where it ended */
         Buffer *names;
 } Climb;
 
@@ -310,14 +309,12 @@ static int climb(Query *q, Climb *c, int64_t node, Buffer *ret) {
                 if (entry_is(known, c->dataset, node, c->seq)) {
                         c->from = MAX_OF(c->from, known->from);
                         c->to = MIN_OF(c->to, known->to);
-                        c->base = known->base;
                         return buffer_add(ret, known->path.data, known->path.size);
                 }
                 if (depth == DEPTH_MAX)
                         return -ELOOP;
                 r = climb_one(q, c, &node);
         }
-        c->base = node;
         return r < 0 ? r : 0;
 }
 
@@ -344,11 +341,11 @@ static int remember(PathEntry *e, const Climb *c, int64_t node, Bytes path) {
         e->node = 0;
         r = buffer_add(&e->path, path.data, path.size);
         if (r == 0)
-                *e = (PathEntry) { c->dataset, node, c->from, c->to, c->base, e->path };
+                *e = (PathEntry) { c->dataset, node, c->from, c->to, e->path };
         return r;
 }
 
-int path_at(Query *q, int64_t dataset, int64_t node, int64_t seq, Buffer *ret, int64_t *ret_base) {
+int path_at(Query *q, int64_t dataset, int64_t node, int64_t seq, Buffer *ret) {
         Dataset *d = dataset_get(q, dataset);
         Climb c = { .dataset = dataset,
                     .root = d ? d->root_node : 0,
@@ -365,7 +362,5 @@ int path_at(Query *q, int64_t dataset, int64_t node, int64_t seq, Buffer *ret, i
         if (r == 0 && q->scratch.size > 0 && c.to != INT64_MAX && !c.past)
                 r = remember(entry_of(q, dataset, node), &c, node,
                              BYTES(ret->data + start, ret->size - start));
-        if (r == 0 && ret_base)
-                *ret_base = c.base;
         return r;
 }

@@ -20,7 +20,7 @@
 
 #define EVENT_SCAN                                                                                          \
         EVENT_ROW " WHERE e.seq > ?1 AND e.seq <= ?2"                                                       \
-                  " AND (?3 = 0 OR e.dataset = ?3 OR (?7 AND e.kind IN (4, 5)))"                            \
+                  " AND (?3 = 0 OR e.dataset = ?3 OR (?7 AND e.kind IN (4, 5, 10)))"                        \
                   " AND (?4 >> e.kind) & 1 AND (?5 >> e.origin) & 1"
 
 #define FILE_ROW                                                                                            \
@@ -58,6 +58,7 @@
                         " > ?3 AND seq <= ?4")                                                              \
         X(TRANSIENT_DOWN, "SELECT max(seq) FROM event WHERE kind = 8 AND parent = ?1 AND name = ?2 AND"     \
                           " seq > ?3 AND seq <= ?4")                                                        \
+        X(LINK_LEFT, "SELECT dataset FROM link WHERE parent = ?1 AND until = ?2 AND name = ?3")             \
         X(LINK_AT, "SELECT parent, name, max(since), until, (SELECT max(seq) FROM event) FROM link WHERE"   \
                    " node = ?1 AND since <= ?2")                                                            \
         X(LINK_OPEN, "SELECT l.node, l.since, 0, a.type FROM link AS l CROSS JOIN node AS n ON n.id ="      \
@@ -122,9 +123,9 @@ typedef struct Dataset {
 } Dataset;
 
 /* The path of a directory in [from, to]; it stays true, since to is at most the newest event that was looked
- * at. base: the root that it is relative to. */
+ * at. */
 typedef struct PathEntry {
-        int64_t dataset, node, from, to, base;
+        int64_t dataset, node, from, to;
         Buffer path;
 } PathEntry;
 
@@ -144,7 +145,7 @@ struct Query {
 
         PathEntry *paths;               /* PATH_CACHE_SIZE */
         Buffer row_path, row_old_path, scratch;
-        int64_t old_base;               /* root node to which row_old_path is relative */
+        int64_t old_dataset;            /* to whose root row_old_path is relative */
 };
 
 /* query.c */
@@ -163,6 +164,7 @@ int query_one(Query *q, sqlite3_stmt *stmt, int64_t *ret);
 int last_seq(Query *q, int64_t *ret);
 int query_datasets_load(Query *q);            /* those made since the last load */
 Dataset *dataset_get(Query *q, int64_t id);
+bool dataset_begins(const Query *q, int64_t node);      /* whether it is the root of one that is watched */
 Dataset *query_dataset_find(Query *q, const char *name);      /* name or UUID; NULL: none */
 
 /* path.c */
@@ -197,15 +199,14 @@ int holders_find(Query *q, const Place *p, Holders *ret);
 /** holders_newest() - the last holder alone, however many there were. QUERY_E_NO_FILE. */
 int holders_newest(Query *q, const Place *p, Segment *ret);
 
-/** path_at() - the path that a node had as of an event, appended to ret: relative to the root of the event's
- *  dataset, or to the root in which the node then was, of which *ret_base (may be NULL) is the node. */
-int path_at(Query *q, int64_t dataset, int64_t node, int64_t seq, Buffer *ret, int64_t *ret_base);
+/** path_at() - the path that a node had as of an event, appended to ret: relative to the dataset's root. */
+int path_at(Query *q, int64_t dataset, int64_t node, int64_t seq, Buffer *ret);
 
 /* row.c */
 
 /** row_event() - the event of a row of EVENT_ROW, with its times and boot. */
 int row_event(Query *q, sqlite3_stmt *stmt, Event *ret);
-/** row_complete() - its dataset and paths, in q's buffers; q->old_base: the root of the old path.
+/** row_complete() - its dataset and paths, in q's buffers; q->old_dataset: the one of the old path.
  *  row_commit() - the HEAD before it. */
 int row_complete(Query *q, const Event *e, QueryEvent *ret);
 int row_commit(Query *q, QueryEvent *e);

@@ -267,6 +267,13 @@ Dataset *dataset_get(Query *q, int64_t id) {
         return NULL;
 }
 
+bool dataset_begins(const Query *q, int64_t node) {
+        for (size_t i = 0; i < q->n_datasets; i++)
+                if (q->datasets[i]->root_node == node && q->datasets[i]->removed == 0)
+                        return true;
+        return false;
+}
+
 Dataset *query_dataset_find(Query *q, const char *name) {
         for (size_t i = 0; i < q->n_datasets; i++)
                 if (q->datasets[i]->removed == 0 && strcmp(q->datasets[i]->name, name) == 0)

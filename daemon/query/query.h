@@ -44,7 +44,8 @@ typedef struct QueryEvent {
         const char *dataset;            /* name */
         Bytes path;                     /* relative to the root, as it was at that seq; of an event without
                                          * a name that of its node; BYTES_NONE: neither, or the root */
-        Bytes old_path;
+        Bytes old_path;                 /* relative to the root of the dataset that it was in */
+        const char *old_dataset;        /* its name, when it is another one; else NULL */
         const char *commit;             /* the HEAD last recorded before it; NULL: none */
 } QueryEvent;
 /** Non-zero stops, and the call returns 0. */

@@ -71,17 +71,56 @@ int row_event(Query *q, sqlite3_stmt *stmt, Event *ret) {
         return 0;
 }
 
-static int full_path(Query *q, const Event *e, int64_t parent, Bytes name, Buffer *buffer, Bytes *ret,
-                     int64_t *ret_base) {
+static int full_path(Query *q, int64_t dataset, int64_t seq, int64_t parent, Bytes name, Buffer *buffer,
+                     Bytes *ret) {
         int r;
 
         buffer->size = 0;
-        r = path_at(q, e->dataset, parent, e->seq, buffer, ret_base);
+        r = path_at(q, dataset, parent, seq, buffer);
         if (r == 0 && name.data && buffer->size > 0)
                 r = buffer_add(buffer, "/", 1);
         if (r == 0 && name.data)
                 r = buffer_add(buffer, name.data, name.size);
         *ret = buffer->size > 0 ? BYTES(buffer->data, buffer->size) : BYTES_NONE;
+        return r;
+}
+
+static int64_t dataset_by_uuid(const Query *q, Bytes uuid) {
+        for (size_t i = 0; i < q->n_datasets; i++)
+                if (bytes_equal(uuid, BYTES(q->datasets[i]->id128, EVENT_ID_SIZE)))
+                        return q->datasets[i]->id;
+        return 0;
+}
+
+/* Which dataset the old name was of: the link that the event closed says so; a rehome closes none. */
+static int find_old_dataset(Query *q, const Event *e, int64_t *ret) {
+        int64_t found = e->kind == KIND_REHOME ? dataset_by_uuid(q, e->detail) : 0;
+        sqlite3_stmt *stmt;
+        int r = 0;
+
+        if (e->kind != KIND_REHOME) {
+                r = query_stmt(q, QUERY_SQL_LINK_LEFT, &stmt);
+                if (r < 0)
+                        return r;
+                sql_bind(stmt, 1, e->old_parent);
+                sql_bind(stmt, 2, e->seq);
+                sql_bind_bytes(stmt, 3, e->old_name);
+                r = query_one(q, stmt, &found);
+        }
+        *ret = found != 0 ? found : e->dataset;
+        return r;
+}
+
+static int complete_old(Query *q, const Event *e, QueryEvent *ret) {
+        const Dataset *d;
+        int r;
+
+        r = find_old_dataset(q, e, &q->old_dataset);
+        if (r == 0)
+                r = full_path(q, q->old_dataset, e->seq, e->old_parent, e->old_name, &q->row_old_path,
+                              &ret->old_path);
+        d = r == 0 && q->old_dataset != e->dataset ? dataset_get(q, q->old_dataset) : NULL;
+        ret->old_dataset = d ? d->name : NULL;
         return r;
 }
 
@@ -97,13 +136,10 @@ int row_complete(Query *q, const Event *e, QueryEvent *ret) {
         if (d)
                 memcpy(ret->event.dataset_uuid, d->id128, EVENT_ID_SIZE);
         if (r == 0 && e->parent != 0)
-                r = full_path(q, e, e->parent, e->name, &q->row_path, &ret->path, NULL);
+                r = full_path(q, e->dataset, e->seq, e->parent, e->name, &q->row_path, &ret->path);
         else if (r == 0 && e->node != 0)
-                r = full_path(q, e, e->node, BYTES_NONE, &q->row_path, &ret->path, NULL);
-        if (r == 0 && e->old_parent != 0)
-                r = full_path(q, e, e->old_parent, e->old_name, &q->row_old_path, &ret->old_path,
-                              &q->old_base);
-        return r;
+                r = full_path(q, e->dataset, e->seq, e->node, BYTES_NONE, &q->row_path, &ret->path);
+        return r == 0 && e->old_parent != 0 ? complete_old(q, e, ret) : r;
 }
 
 static int read_commit(Query *q, Dataset *d, int64_t seq) {

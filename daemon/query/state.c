@@ -161,7 +161,7 @@ static int give_stretch(Query *q, const Dataset *d, const Stretch *s, QueryStret
         if (s->gap) {
                 q->row_path.size = 0;
                 if (!s->whole)
-                        r = path_at(q, d->id, s->node, s->seq, &q->row_path, NULL);
+                        r = path_at(q, d->id, s->node, s->seq, &q->row_path);
                 if (r == 0 && q->row_path.size == 0)
                         r = buffer_add(&q->row_path, ".", 1);
                 if (r < 0)

@@ -51,7 +51,8 @@ typedef struct Event {
         int64_t process;
         Cause cause;                    /* gap-open, gap-close */
         int64_t gap;                    /* gap-close: seq of its gap-open */
-        Bytes detail;                   /* dataset-add, -remove: name NUL root path; commit: hexadecimal */
+        Bytes detail;                   /* dataset-add, -move, -remove: name NUL root path; commit:
+                                         * hexadecimal; rehome: UUID of the dataset that had the names */
 } Event;
 
 /** event_format() - canonical bytes of *e into *ret (malloc'd; the caller frees) and *ret_size.

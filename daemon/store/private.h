@@ -3,8 +3,8 @@
 #define SCITRACE_DAEMON_STORE_PRIVATE_H
 
 /* private: what the .c files of daemon/store share. store.c: open, transactions; attr.c: the dictionary of
- * attr rows; append.c: event rows; project.c: their projections; rows.c: what intake asks; place.c:
- * datasets, file systems, gaps, series; backup.c.
+ * attr rows; append.c: event rows; project.c: their projections; roots.c: where a dataset begins; rows.c:
+ * what intake asks; place.c: datasets, file systems, gaps, series; backup.c.
  * May use: lib.  May not use: anything else in daemon/. */
 
 #include "daemon/store/sql.h"
@@ -60,6 +60,8 @@
                        " ?2, ?3, ?4, ?5, ?6)")                                                              \
         X(DATASET_ALL, "SELECT id, uuid, name, root, kind, filesystem, root_node, removed,"                 \
                        " covered_until, added, head FROM dataset ORDER BY id")                              \
+        X(DATASET_ROOTS, "SELECT root_node FROM dataset WHERE added IS NOT NULL AND removed IS NULL")       \
+        X(DATASET_MOVED, "UPDATE dataset SET name = ?2, root = ?3, root_node = ?4 WHERE id = ?1")           \
         X(DATASET_GET, "SELECT uuid, filesystem FROM dataset WHERE id = ?1")                                \
         X(DATASET_IS_ADDED, "UPDATE dataset SET added = ifnull(added, ?2), removed = NULL, name = ?3,"      \
                             " root = ?4 WHERE id = ?1")                                                     \
@@ -115,6 +117,14 @@ typedef struct StoreSums {
         int64_t files, bytes;
 } StoreSums;
 
+/* The root nodes of the datasets that are watched, while a transaction is on: names beneath one are of its
+ * dataset, whatever becomes of the directories around it. */
+typedef struct StoreRoots {
+        int64_t *nodes;
+        size_t n, max;
+        bool known;
+} StoreRoots;
+
 struct Store {
         Sql sql;
         char *path;
@@ -122,6 +132,7 @@ struct Store {
         StoreAttrs attrs;
         StoreSums *sums;
         size_t n_sums;
+        StoreRoots roots;
 
         bool in_transaction;
         bool has_batch;                 /* its row is written */
@@ -140,6 +151,11 @@ const StoreAttr *attrs_get(const Store *s, int64_t id);
 
 /* append.c */
 int sums_find(Store *s, int64_t dataset, StoreSums **ret);      /* valid until the next call; STORE_E_NONE */
+
+/* roots.c: whether a node is the root of a watched dataset; roots_forget(): they may have changed. */
+int roots_have(Store *s, int64_t node, bool *ret);
+void roots_forget(Store *s);
+void roots_done(StoreRoots *r);
 
 /* project.c: a node while an event is applied to it. */
 typedef struct StoreTarget {

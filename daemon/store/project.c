@@ -122,7 +122,8 @@ static int find_held(Apply *a, int64_t parent, Bytes name, Held *ret) {
 }
 
 /* Runs fn on each open link beneath a directory's node, then the statement on all links of the directory at
- * once (value bound as 2); then the same in the directories that were found. */
+ * once (value bound as 2); then the same in the directories that were found, but for another dataset's root:
+ * what is beneath that is not of the directory's dataset. */
 typedef struct Below {
         int (*fn)(Apply *a, int64_t node, int64_t attr, int64_t size, int64_t dataset, int64_t value);
         StoreStatement statement;
@@ -140,9 +141,12 @@ static int walk_directory(Apply *a, const Below *b, int64_t dir, Todo *todo, boo
         sql_bind(stmt, 1, dir);
         while ((r = sql_step(&a->s->sql, stmt)) > 0) {
                 int64_t node = sql_column(stmt, 0), attr = sql_column(stmt, 2);
+                bool root = true;
 
                 *ret_any = true;
                 if (type_of(a->s, attr) == TYPE_DIRECTORY)
+                        r = roots_have(a->s, node, &root);
+                if (r >= 0 && !root)
                         r = todo_add(todo, node);
                 if (r >= 0)
                         r = b->fn(a, node, attr, sql_column(stmt, 3), sql_column(stmt, 1), b->value);
@@ -181,8 +185,14 @@ static int close_one_below(Apply *a, int64_t node, int64_t attr, int64_t size, i
         return count_link(a, node, attr, size, dataset, -1);
 }
 
-/* Nothing can be reached beneath a directory that is gone: its names go with it. */
+/* Nothing can be reached beneath a directory that is gone: its names go with it. A dataset's root that is
+ * gone may be elsewhere: what becomes of its names, its own dataset tells. */
 static int close_below(Apply *a, int64_t dir) {
+        bool root;
+        int r = roots_have(a->s, dir, &root);
+
+        if (r < 0 || root)
+                return r;
         return walk_below(a, &(Below) { close_one_below, SQL_LINK_CLOSE_BENEATH, a->e->seq }, dir);
 }
 
@@ -196,12 +206,22 @@ static int adopt_one_below(Apply *a, int64_t node, int64_t attr, int64_t size, i
         return r < 0 ? r : count(a->s, to, 1, size);
 }
 
-/* A directory that came to another dataset took along what is beneath it, all of which is in one dataset. */
+/* Names beneath a directory, as far as they are of one dataset, are of that one now. */
+static int adopt_below(Apply *a, int64_t dir, int64_t dataset) {
+        return walk_below(a, &(Below) { adopt_one_below, SQL_LINK_ADOPT_BENEATH, dataset }, dir);
+}
+
+/* A directory that came to another dataset took along what is beneath it, all of which is in one dataset;
+ * but the root of a dataset did not. */
 static int adopt(Apply *a, int64_t dir, int64_t dataset) {
         sqlite3_stmt *stmt;
         int64_t had = dataset;
+        bool root;
         int r;
 
+        r = roots_have(a->s, dir, &root);
+        if (r < 0 || root)
+                return r;
         r = store_stmt(a->s, SQL_LINK_BENEATH, &stmt);
         if (r < 0)
                 return r;
@@ -212,7 +232,7 @@ static int adopt(Apply *a, int64_t dir, int64_t dataset) {
         sqlite3_reset(stmt);
         if (r < 0 || had == dataset)
                 return r < 0 ? r : 0;
-        return walk_below(a, &(Below) { adopt_one_below, SQL_LINK_ADOPT_BENEATH, dataset }, dir);
+        return adopt_below(a, dir, dataset);
 }
 
 static int attr_of(Apply *a, int64_t node, int64_t *ret_attr, int64_t *ret_size) {
@@ -439,30 +459,58 @@ static int apply_gap_close(Apply *a) {
         return store_run(a->s, stmt);
 }
 
-/* detail: name NUL root */
-static int apply_dataset_add(Apply *a) {
-        Bytes detail = a->e->detail, root;
+/* detail: name NUL root, bound from the parameter `at` on. */
+static int bind_place(sqlite3_stmt *stmt, int at, Bytes detail) {
         const uint8_t *nul = detail.data ? memchr(detail.data, 0, detail.size) : NULL;
-        sqlite3_stmt *stmt;
-        int r;
 
         if (!nul)
                 return -EINVAL;
-        root = BYTES(nul + 1, detail.size - (size_t) (nul + 1 - detail.data));
+        sqlite3_bind_text(stmt, at, (const char *) detail.data, (int) (nul - detail.data), SQLITE_STATIC);
+        sql_bind_bytes(stmt, at + 1, BYTES(nul + 1, detail.size - (size_t) (nul + 1 - detail.data)));
+        return 0;
+}
+
+static int apply_dataset_add(Apply *a) {
+        sqlite3_stmt *stmt;
+        int r;
+
+        roots_forget(a->s);
         r = store_stmt(a->s, SQL_DATASET_IS_ADDED, &stmt);
+        if (r == 0)
+                r = bind_place(stmt, 3, a->e->detail);
         if (r < 0)
                 return r;
         sql_bind(stmt, 1, a->e->dataset);
         sql_bind(stmt, 2, a->e->seq);
-        sqlite3_bind_text(stmt, 3, (const char *) detail.data, (int) (nul - detail.data), SQLITE_STATIC);
-        sql_bind_bytes(stmt, 4, root);
         return store_run(a->s, stmt);
+}
+
+static int apply_dataset_move(Apply *a) {
+        sqlite3_stmt *stmt;
+        int r;
+
+        if (a->e->node == 0)
+                return -EINVAL;
+        roots_forget(a->s);
+        r = store_stmt(a->s, SQL_DATASET_MOVED, &stmt);
+        if (r == 0)
+                r = bind_place(stmt, 2, a->e->detail);
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, a->e->dataset);
+        sql_bind(stmt, 4, a->e->node);
+        return store_run(a->s, stmt);
+}
+
+static int apply_rehome(Apply *a) {
+        return a->e->node == 0 ? -EINVAL : adopt_below(a, a->e->node, a->e->dataset);
 }
 
 static int apply_dataset_remove(Apply *a) {
         sqlite3_stmt *stmt;
         int r;
 
+        roots_forget(a->s);
         r = store_stmt(a->s, SQL_DATASET_IS_REMOVED, &stmt);
         if (r < 0)
                 return r;
@@ -495,10 +543,12 @@ static const struct {
         [KIND_EXCHANGE] = { apply_exchange, true },
         [KIND_LINK] = { apply_open, true },
         [KIND_UNLINK] = { apply_unlink, false },
+        [KIND_REHOME] = { apply_rehome, false },
         [KIND_GAP_OPEN] = { apply_gap_open, false },
         [KIND_GAP_CLOSE] = { apply_gap_close, false },
         [KIND_DATASET_ADD] = { apply_dataset_add, true },
         [KIND_DATASET_REMOVE] = { apply_dataset_remove, false },
+        [KIND_DATASET_MOVE] = { apply_dataset_move, false },
         [KIND_COMMIT] = { apply_commit, false },
 };
 

@@ -228,6 +228,7 @@ Store *store_close(Store *s) {
         store_rollback(s);
         attrs_done(&s->attrs);
         free(s->sums);
+        roots_done(&s->roots);
         sql_done(&s->sql);
         free(s->path);
         free(s);
@@ -253,6 +254,7 @@ int store_begin(Store *s, int64_t realtime, int64_t boottime, const uint8_t boot
         r = sql_exec(s->sql.db, "BEGIN IMMEDIATE");
         if (r < 0)
                 return r;
+        roots_forget(s);
         s->in_transaction = true;
         s->has_batch = false;
         s->realtime = realtime;

@@ -65,8 +65,12 @@ void store_rollback(Store *s);
  *  gap-open, gap-close   opens / closes a gap row
  *  dataset-add, -remove  dataset's state and name (the row itself: store_dataset_add()); whether dataset-add
  *                        introduces its root is found here
+ *  dataset-move          dataset's name, path and root node
+ *  rehome                the open names beneath node belong to the event's dataset now
  *  commit                the dataset's HEAD
  *  others                nothing
+ *  Whatever is said here of all names beneath a directory ends at the root of another dataset that is
+ *  watched: what is beneath that belongs to it, and goes, stays and is counted with it alone.
  *  A name that is closed while its node is a directory and does not move closes all names beneath it: one
  *  unlink is enough for a tree that went away. A directory that moves takes its names along, into another
  *  dataset too. Closing a name that is not open, or opening one that has the node already, does nothing;

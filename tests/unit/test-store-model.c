@@ -13,7 +13,7 @@ enum {
         LINKS_MAX = 60000,
         NODES_MAX = 8000,
         NAMES = 7,
-        DATASETS = 2,
+        DATASETS = 2,                   /* beside the one that comes and goes within them */
 };
 
 typedef struct ModelLink {
@@ -23,7 +23,8 @@ typedef struct ModelLink {
 
 typedef struct ModelNode {
         Type type;
-        int64_t size, mtime, seq, links;
+        int64_t size, mtime, seq, links, btime;
+        uint64_t inode;
         uint32_t mode;
         bool digest, wanted;
 } ModelNode;
@@ -37,6 +38,9 @@ typedef struct Stored {
 
 static Fixture f;
 static int64_t datasets[DATASETS], roots[DATASETS];
+static int64_t nested, nested_root;     /* 0: there is none now */
+static uint8_t nested_uuid[EVENT_ID_SIZE];
+static int n_nested;
 static ModelLink links[LINKS_MAX];
 static ModelNode nodes[NODES_MAX];
 static Stored stored[EVENTS + 16];
@@ -56,6 +60,13 @@ static Bytes name_of(int i) {
 
 /* The model. */
 
+static int64_t dataset_at(int64_t root) {
+        for (int i = 0; i < DATASETS; i++)
+                if (roots[i] == root)
+                        return datasets[i];
+        return root == nested_root ? nested : 0;
+}
+
 static ModelLink *held(int64_t parent, int name) {
         for (size_t i = 0; i < n_links; i++)
                 if (links[i].until == 0 && links[i].parent == parent && links[i].name == name)
@@ -68,7 +79,7 @@ static void model_close(ModelLink *l, int64_t seq, bool moves) {
 
         l->until = seq;
         nodes[node].links--;
-        if (moves || nodes[node].type != TYPE_DIRECTORY)
+        if (moves || nodes[node].type != TYPE_DIRECTORY || dataset_at(node) != 0)
                 return;
         for (size_t i = 0; i < n_links; i++)
                 if (links[i].until == 0 && links[i].parent == node)
@@ -92,7 +103,7 @@ static void model_dataset(int64_t dir, int64_t dataset) {
         for (size_t i = 0; i < n_links; i++)
                 if (links[i].until == 0 && links[i].parent == dir) {
                         links[i].dataset = dataset;
-                        if (nodes[links[i].node].type == TYPE_DIRECTORY)
+                        if (nodes[links[i].node].type == TYPE_DIRECTORY && dataset_at(links[i].node) == 0)
                                 model_dataset(links[i].node, dataset);
                 }
 }
@@ -118,7 +129,7 @@ static void model_open(int64_t parent, int name, int64_t node, int64_t dataset, 
         assert_true(n_links < LINKS_MAX);
         links[n_links++] = (ModelLink) { parent, 0, node, seq, dataset, name };
         nodes[node].links++;
-        if (nodes[node].type == TYPE_DIRECTORY)
+        if (nodes[node].type == TYPE_DIRECTORY && dataset_at(node) == 0)
                 model_dataset(node, dataset);
 }
 
@@ -129,17 +140,27 @@ static void model_move(ModelLink *from, int64_t parent, int name, int64_t datase
         model_open(parent, name, node, dataset, seq);
 }
 
-/* Which dataset a directory is in, by walking up. */
+static ModelLink *name_of_node(int64_t node) {
+        for (size_t i = 0; i < n_links; i++)
+                if (links[i].until == 0 && links[i].node == node)
+                        return &links[i];
+        return NULL;
+}
+
+/* Which dataset a directory is in, by walking up to the innermost root; 0: in none. */
 static int64_t dataset_of(int64_t dir) {
-        for (int i = 0; i < DATASETS; i++)
-                if (is_within(dir, roots[i]))
-                        return datasets[i];
-        fail();
-        return 0;
+        while (dataset_at(dir) == 0) {
+                const ModelLink *up = name_of_node(dir);
+
+                if (!up)
+                        return 0;
+                dir = up->parent;
+        }
+        return dataset_at(dir);
 }
 
 static bool is_reachable(int64_t dir) {
-        return is_within(dir, roots[0]) || is_within(dir, roots[1]);
+        return dataset_of(dir) != 0;
 }
 
 static int64_t pick_directory(void) {
@@ -169,17 +190,15 @@ static void model_path(int64_t dir, Bytes name, char *ret, size_t size) {
         char above[1024];
 
         snprintf(ret, size, "%.*s", (int) name.size, (const char *) name.data);
-        while (dir != roots[0] && dir != roots[1]) {
-                size_t i = 0;
+        while (dataset_at(dir) == 0) {
+                const ModelLink *up = name_of_node(dir);
 
-                while (i < n_links && !(links[i].until == 0 && links[i].node == dir))
-                        i++;
-                assert_true(i < n_links);
-                name = name_of(links[i].name);
+                assert_non_null(up);
+                name = name_of(up->name);
                 snprintf(above, sizeof(above), "%.*s%s%.900s", (int) name.size, (const char *) name.data,
                          ret[0] ? "/" : "", ret);
                 snprintf(ret, size, "%s", above);
-                dir = links[i].parent;
+                dir = up->parent;
         }
 }
 
@@ -273,11 +292,13 @@ static void op_create(void) {
         e.parent = dir;
         e.name = name_of(name);
         e.introduces = true;
-        e.inode = UINT64_MAX - pick(100);
+        e.inode = UINT64_MAX - (uint64_t) node;
         e.btime = (int64_t) pick(1000);
         assert_true(node < NODES_MAX);
         seq = give(e);
         model_state(node, &e);
+        nodes[node].inode = e.inode;
+        nodes[node].btime = e.btime;
         nodes[node].digest = e.digest.data != NULL;
         nodes[node].wanted = e.type == TYPE_FILE && !e.digest.data;
         model_open(dir, name, node, e.dataset, seq);
@@ -384,8 +405,8 @@ static void op_found(void) {
         int64_t dir = pick_directory(), node = 1 + pick((unsigned) store_next_node(f.store) - 1), dataset, seq;
         int name = (int) pick(NAMES);
 
-        if (nodes[node].type != TYPE_DIRECTORY || held(dir, name) || is_within(dir, node) || node == roots[0] ||
-            node == roots[1])
+        if (nodes[node].type != TYPE_DIRECTORY || held(dir, name) || is_within(dir, node) ||
+            (dataset_at(node) != 0 && dataset_at(node) != nested))
                 return;
         dataset = dataset_of(dir);
         seq = give((Event) { .kind = KIND_LINK,
@@ -422,9 +443,57 @@ static void op_other(void) {
                                .node = pick(2) ? dir : 0 });
 }
 
+/* A directory becomes the root of a dataset of its own: what is beneath it goes over. */
+static void add_nested(void) {
+        char name[32], detail[64];
+        int64_t dir = pick_directory();
+        StoreDataset d = { .name = name, .root = (uint8_t *) "/elsewhere", .root_size = 10,
+                           .kind = DATASET_KIND_PLAIN, .filesystem = f.filesystem };
+        const ModelLink *up = name_of_node(dir);
+        int n = snprintf(name, sizeof(name), "nested-%d", n_nested++);
+
+        if (!up)
+                return;
+        memcpy(d.uuid, "nested......", 12);
+        memcpy(d.uuid + 12, &n_nested, sizeof(n_nested));
+        memcpy(nested_uuid, d.uuid, sizeof(nested_uuid));
+        assert_int_equal(store_dataset_add(f.store, &d, nodes[dir].inode, nodes[dir].btime), 0);
+        assert_int_equal(d.root_node, dir);
+        n = snprintf(detail, sizeof(detail), "%s%c/elsewhere", name, 0);
+        nested = d.id;
+        nested_root = dir;
+        give((Event) { .kind = KIND_DATASET_ADD, .dataset = nested, .node = dir,
+                       .detail = BYTES(detail, (size_t) n) });
+        model_dataset(dir, nested);
+        give((Event) { .kind = KIND_REHOME, .dataset = nested, .node = dir, .old_parent = up->parent,
+                       .old_name = name_of(up->name),
+                       .detail = BYTES(up->dataset == datasets[0] ? "uuid.one\0......." : "uuid.two\0.......", 16) });
+}
+
+/* It ends, and what is beneath it belongs to what is around it; unless that is nowhere any more. */
+static void remove_nested(void) {
+        int64_t dir = nested_root;
+        const ModelLink *up = name_of_node(dir);
+
+        give((Event) { .kind = KIND_DATASET_REMOVE, .dataset = nested, .node = dir });
+        nested = nested_root = 0;
+        if (!up || !is_reachable(up->parent))
+                return;
+        model_dataset(dir, up->dataset);
+        give((Event) { .kind = KIND_REHOME, .dataset = up->dataset, .node = dir, .parent = up->parent,
+                       .name = name_of(up->name), .detail = BYTES(nested_uuid, sizeof(nested_uuid)) });
+}
+
+static void op_nest(void) {
+        if (nested == 0)
+                add_nested();
+        else if (pick(3) == 0)
+                remove_nested();
+}
+
 static void (*const ops[])(void) = {
         op_create, op_create, op_create, op_change, op_change, op_identify,
-        op_rename, op_rename, op_exchange, op_link, op_unlink, op_other, op_found,
+        op_rename, op_rename, op_exchange, op_link, op_unlink, op_other, op_found, op_nest,
 };
 
 /* A transaction of some events, that is sometimes rolled back: then the model is set back as well. */
@@ -432,6 +501,7 @@ static void run_batch(void) {
         static ModelLink old_links[LINKS_MAX];
         static ModelNode old_nodes[NODES_MAX];
         size_t old_n_links = n_links, old_n_stored = n_stored;
+        int64_t old_nested = nested, old_nested_root = nested_root;
 
         memcpy(old_links, links, n_links * sizeof(*links));
         memcpy(old_nodes, nodes, sizeof(nodes));
@@ -448,6 +518,8 @@ static void run_batch(void) {
         memcpy(links, old_links, old_n_links * sizeof(*links));
         memcpy(nodes, old_nodes, sizeof(nodes));
         n_links = old_n_links;
+        nested = old_nested;
+        nested_root = old_nested_root;
         while (n_stored > old_n_stored)
                 free(stored[--n_stored].bytes);
 }
@@ -529,10 +601,10 @@ static void same_bytes(const Event *e, const Stored *s) {
         free(bytes);
 }
 
-static void same_path(Bytes got, const char *expected) {
-        assert_int_equal(got.size, strlen(expected));
-        if (got.size > 0)
-                assert_memory_equal(got.data, expected, got.size);
+static void same_path(int64_t seq, Bytes got, const char *expected) {
+        if (got.size != strlen(expected) || (got.size > 0 && memcmp(got.data, expected, got.size) != 0))
+                fail_msg("event %lld: the path is %.*s, expected %s", (long long) seq, (int) got.size,
+                         got.data ? (const char *) got.data : "", expected);
 }
 
 static int compare_event(void *userdata, const QueryEvent *row) {
@@ -542,8 +614,8 @@ static int compare_event(void *userdata, const QueryEvent *row) {
 
         assert_int_equal(row->event.seq, *n);
         same_bytes(&row->event, s);
-        same_path(row->path, s->path);
-        same_path(row->old_path, s->old_path);
+        same_path(row->event.seq, row->path, s->path);
+        same_path(row->event.seq, row->old_path, s->old_path);
         assert_int_equal(event_parse(BYTES(s->bytes, s->size), &back), 0);
         same_bytes(&back, s);
         return 0;
@@ -570,7 +642,7 @@ static void model_walk(Walk *w, int64_t dir, const char *prefix) {
                                              path, (int) l->node, (int) nodes[l->node].size,
                                              (int) nodes[l->node].links);
                 assert_true(w->size < sizeof(w->text));
-                if (nodes[l->node].type != TYPE_DIRECTORY)
+                if (nodes[l->node].type != TYPE_DIRECTORY || dataset_at(l->node) != 0)
                         continue;
                 strncat(path, "/", sizeof(path) - strlen(path) - 1);
                 model_walk(w, l->node, path);
@@ -638,7 +710,7 @@ static void compare_paths(Query *q) {
                 char absolute[2048];
                 Bytes bytes;
 
-                if (!path[0])
+                if (!path[0] || (dataset != datasets[0] && dataset != datasets[1]))
                         continue;
                 snprintf(absolute, sizeof(absolute), "/data/%s/%s", dataset == datasets[0] ? "one" : "two",
                          path);
@@ -686,6 +758,7 @@ static void start(void) {
 
         fixture_dir(&f);
         n_links = n_stored = 0;
+        nested = nested_root = 0;
         memset(nodes, 0, sizeof(nodes));
         assert_int_equal(store_open(f.dir, &f.store), 0);
         begin(&f);
