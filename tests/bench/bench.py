@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""B1 (a tree is recorded), B3 (a change is visible) and B7 (an answer is there): ours, the peers and the floor side by
-side, interleaved in one run, medians, and ratios of them. `make bench` calls it; --quick is a moment of each, so that
-it does not rot. SCITRACE_BUILD: the build tree (without sanitizers, else the figures say nothing)."""
+"""The benchmarks: ours, the peers and the floor side by side, interleaved in one run, medians, and ratios of them.
+`make bench` calls it; --quick is a moment of each, so that it does not rot. SCITRACE_BUILD: the build tree (without
+sanitizers, else the figures say nothing). Here are B1 (a tree is recorded), B3 (a change is visible) and B7 (an answer
+is there); B2 is in storms.py."""
 
 import argparse
 import contextlib
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -19,28 +19,15 @@ sys.dont_write_bytecode = True
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'system')]
 
+import disk  # noqa: E402
 import harness  # noqa: E402
 from link import (Refused, Watchman, ask_watchman, is_sanitized, make_tree, median, memory, open_link,  # noqa: E402
                   quantile)
+from report import line, machine, milli, row, seconds  # noqa: E402
+from storms import b2  # noqa: E402
 
 SETTLE = 0.25                   # seconds: the policy's default, which the daemon here runs with
 LIMIT = 300
-
-
-def line(text=''):
-    print(text, flush=True)
-
-
-def row(name, value, unit, note=''):
-    line(f'  {name:<58} {value:>12} {unit:<7} {note}'.rstrip())
-
-
-def seconds(value):
-    return f'{value:.3f}'
-
-
-def milli(value):
-    return f'{1000 * value:.3f}'
 
 
 def watchman_is_there():
@@ -314,38 +301,58 @@ def b7(tree, names, runs, count):
     line()
 
 
-def machine():
-    with open('/proc/cpuinfo', encoding='utf-8') as file:
-        model = next((text.partition(':')[2].strip() for text in file if text.startswith('model name')), '?')
-    kind = subprocess.run(['stat', '-f', '-c', '%T', tempfile.gettempdir()], check=True, stdout=subprocess.PIPE)
-    return (f'{model}, {os.cpu_count()} cores, Linux {platform.release()}, {kind.stdout.decode().strip()}, '
-            f'load average {os.getloadavg()[0]:.1f} before we began')
+PROGRAMS = ('scitraced', 'scitracectl', 'scitrace-watch', 'tests/bench/floor', 'tests/bench/storm')
+
+
+@contextlib.contextmanager
+def made_tree(quick):
+    """Of B1 and B7."""
+    directories, files = (20, 200) if quick else (10000, 100000)
+    with tempfile.TemporaryDirectory(prefix='scitrace-bench-') as tree:
+        make_tree(tree, directories, files)
+        yield tree, directories, files
+
+
+def run_b1(quick, runs):
+    with made_tree(quick) as (tree, directories, files):
+        b1(tree, directories, files, runs)
+
+
+def run_b7(quick, runs):
+    with made_tree(quick) as (tree, directories, files):
+        b7(tree, directories + files, runs, 100 if quick else 2000)
+
+
+BENCHES = {
+    'B1': run_b1,
+    'B2': lambda quick, runs: b2(200 if quick else 50000, 20 if quick else 2000, runs),
+    'B3': lambda quick, runs: b3(runs, 3 if quick else 40),
+    'B7': run_b7,
+}
 
 
 def main():
-    parser = argparse.ArgumentParser(description='Benchmarks B1, B3 and B7.')
+    parser = argparse.ArgumentParser(description='Benchmarks ' + ', '.join(BENCHES) + '.')
     parser.add_argument('--quick', action='store_true', help='a moment of each: proves only that it runs')
-    parser.add_argument('--only', default='B1,B3,B7', help='such as B1,B7')
+    parser.add_argument('--only', default=','.join(BENCHES), help='such as B1,B7')
+    parser.add_argument('--runs', type=int, help='interleaved runs of each (5; quick 1)')
     arguments = parser.parse_args()
-    directories, files, runs = (20, 200, 1) if arguments.quick else (10000, 100000, 5)
-    for name in ('scitraced', 'scitracectl', 'scitrace-watch', 'tests/bench/floor'):
+    wanted = arguments.only.split(',')
+    if unknown := set(wanted) - set(BENCHES):
+        parser.error(f'there is no {", ".join(sorted(unknown))}')
+    for name in PROGRAMS:
         harness.program(name)
     line(f'machine: {machine()}')
     if is_sanitized(harness.BUILD):
         line('NOTE: this build carries a sanitizer; its figures say nothing about scitrace.')
     line()
-    with tempfile.TemporaryDirectory(prefix='scitrace-bench-') as tree:
-        if {'B1', 'B7'} & set(arguments.only.split(',')):
-            make_tree(tree, directories, files)
-        if 'B1' in arguments.only:
-            b1(tree, directories, files, runs)
-        if 'B3' in arguments.only:
-            b3(runs, 3 if arguments.quick else 40)
-        if 'B7' in arguments.only:
-            b7(tree, directories + files, runs, 100 if arguments.quick else 2000)
+    for name, bench in BENCHES.items():
+        if name in wanted:
+            bench(arguments.quick, arguments.runs or (1 if arguments.quick else 5))
 
 
 if __name__ == '__main__':
+    disk.enter_namespace()
     try:
         main()
     except (harness.Skip, harness.Failure, Refused) as error:
