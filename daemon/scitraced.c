@@ -237,6 +237,8 @@ static int start_watchers(Daemon *d) {
                 .settle_usec = d->policy->settle_usec,
                 .write_max_usec = d->policy->write_max_usec,
                 .digest_max = d->policy->digest_max,
+                .read_max = d->policy->read_max,
+                .pressure_max = d->policy->pressure_max,
                 .check_usec = d->policy->check_usec,
                 .ignore = d->policy->ignore,
                 .n_ignore = d->policy->n_ignore,

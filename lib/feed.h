@@ -51,18 +51,23 @@ enum {
         M(WALK_END, 10, D, F(U32, root) F(U32, walk) F(U64, directories))                                   \
         /* changes may have gone unseen since `from`: in root (0: all), beneath dir (0: all), at name */    \
         M(GAP,     11, D, F(U32, root) F(U32, dir) F(BYTES, name) F(U8, cause) F(I64, from) F(U32, error))  \
-        M(HEAD,    12, D, F(U32, root) F(U8, git) F(BYTES, commit) F(I64, time))                            \
+        /* kind: DatasetKind of what is at the root */                                                      \
+        M(HEAD,    12, D, F(U32, root) F(U8, kind) F(BYTES, commit) F(I64, time))                           \
         /* all noticed before the barrier went before this; oldest: first notice still pending, 0 none */   \
         M(BARRIER_DONE, 13, D, F(U64, barrier) F(I64, time) F(I64, oldest))                                 \
         M(FAILED,  14, D, F(U32, request) F(U32, dir) F(BYTES, name) F(U32, error))                         \
         M(COUNTS,  15, D, F(U64, pending) F(U64, watches) F(U64, overflows) F(U64, walked_twice))           \
-        M(POLICY,  32, U, F(I64, settle) F(I64, write_max) F(I64, digest_max) F(BYTES, ignore))             \
+        /* a digest under way: bytes so far, and what DIGEST takes to go on from there */                   \
+        M(PROGRESS, 16, D, F(U32, request) F(I64, done) F(BYTES, reading))                                  \
+        /* digest_max, read_max: bytes; pressure_max: percent */                                            \
+        M(POLICY,  32, U, F(I64, settle) F(I64, write_max) F(I64, digest_max) F(BYTES, ignore)              \
+                         F(I64, read_max) F(U32, pressure_max))                                             \
         M(EXCLUDE, 33, U, F(BYTES, path))                                                                   \
         M(WATCH,   34, U, F(U32, root) F(U8, origin) F(U32, walk) F(BYTES, path))                           \
         M(UNWATCH, 35, U, F(U32, root))                                                                     \
         M(WALK,    36, U, F(U32, root) F(U8, origin) F(U32, walk))                                          \
         M(DIGEST,  37, U, F(U32, request) F(U32, dir) F(BYTES, name) F(U64, inode) F(I64, btime)            \
-                         F(U8, origin))                                                                     \
+                         F(U8, origin) F(BYTES, progress))                                                  \
         /* list: if it is a directory, its names too */                                                     \
         M(CHECK,   38, U, F(U32, request) F(U32, dir) F(BYTES, name) F(U8, origin) F(U8, list))             \
         /* flush: 1 settles what is pending (Settle), 0 only passes through the queues (a canary) */        \

@@ -33,7 +33,8 @@
 
 #define DIGEST_SOURCE_TABLE(X) X(READ, 1, "read") X(KEY, 2, "key")
 
-#define DATASET_KIND_TABLE(X) X(PLAIN, 1, "plain") X(GIT, 2, "git")
+#define DATASET_KIND_TABLE(X)                                                                              \
+        X(PLAIN, 1, "plain") X(GIT, 2, "git") X(ANNEX, 3, "annex") X(DATALAD, 4, "datalad")
 
 #define NAMES_ENUM_ITEM_KIND(n, v, s) KIND_##n = v,
 #define NAMES_ENUM_ITEM_ORIGIN(n, v, s) ORIGIN_##n = v,

@@ -28,6 +28,8 @@ typedef struct Policy {
         int64_t check_usec;             /* [Watcher] CheckInterval=, default 30s, 1s to 1h */
         int64_t sample_usec;            /* [Metrics] SampleInterval=, default 10s, 1s to 1h */
         int64_t digest_max;             /* [Identify] DigestUpTo=, default 1G; larger: digest later */
+        int64_t read_max;               /* [Identify] ReadUpTo=, default 16T; larger: no digest, and a gap */
+        int64_t pressure_max;           /* [Identify] PressureLimit=, percent, default 20; 100: none */
         char **ignore;                  /* [Ignore] Pattern=, repeatable, gitignore(5); shipped empty */
         size_t n_ignore;
 } Policy;

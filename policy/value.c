@@ -22,6 +22,8 @@ static const Unit sizes[] = {
         { "T", INT64_C(1) << 40 }, { "P", INT64_C(1) << 50 }, { NULL, 0 },
 };
 
+static const Unit percents[] = { { "", 1 }, { "%", 1 }, { NULL, 0 } };
+
 /* One number and its unit; moves *text behind it and the spaces that follow. */
 static int parse_part(const char **text, const Unit *units, int64_t *ret) {
         const char *p = *text, *word;
@@ -62,16 +64,24 @@ int value_parse_time(const char *text, int64_t *ret) {
         return 0;
 }
 
-int value_parse_size(const char *text, int64_t *ret) {
-        int64_t size = 0;
-        int r;
+static int parse_one(const char *text, const Unit *units, int64_t *ret) {
+        int64_t value = 0;
+        int r = parse_part(&text, units, &value);
 
-        assert(text && ret);
-        r = parse_part(&text, sizes, &size);
         if (r < 0)
                 return r;
         if (*text)
                 return -EINVAL;
-        *ret = size;
+        *ret = value;
         return 0;
+}
+
+int value_parse_size(const char *text, int64_t *ret) {
+        assert(text && ret);
+        return parse_one(text, sizes, ret);
+}
+
+int value_parse_percent(const char *text, int64_t *ret) {
+        assert(text && ret);
+        return parse_one(text, percents, ret);
 }

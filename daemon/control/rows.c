@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/control/rows.h"
+#include "lib/annex.h"
 
 static const char hex[] = "0123456789abcdef";
 
@@ -72,7 +73,8 @@ void rows_event(Emit *e, const QueryEvent *row) {
         if (v->has_state)
                 emit_state(e, v);
         emit_digest(e, v->digest, v->digest_source);
-        emit_bytes(e, "target", v->target);
+        if (v->has_state && v->type == TYPE_SYMLINK)
+                emit_bytes(e, "target", v->target);
         emit_number(e, "process", v->process);
         emit_int(e, "count", v->count);
         emit_number(e, "replaces", v->replaces);
@@ -82,6 +84,17 @@ void rows_event(Emit *e, const QueryEvent *row) {
                 emit_bytes(e, "gitCommit", v->detail);  /* its own, not the one before */
         else
                 emit_word(e, "gitCommit", row->commit);
+}
+
+/* Of a locked file, a symbolic link; an unlocked one whose content is away; an object. */
+static void emit_annex_key(Emit *e, const QueryFile *row) {
+        Bytes key = row->type == TYPE_SYMLINK ? annex_key_of_target(row->target) :
+                    row->type != TYPE_FILE    ? BYTES_NONE :
+                    row->target.size > 0      ? row->target : annex_key_of_object(row->path);
+        uint8_t plain[ANNEX_KEY_MAX];
+
+        if (key.size > 0)
+                emit_bytes(e, "annexKey", BYTES(plain, annex_key_plain(key, plain)));
 }
 
 void rows_file(Emit *e, const QueryFile *row) {
@@ -97,7 +110,9 @@ void rows_file(Emit *e, const QueryFile *row) {
                 emit_int(e, "mtimeNsec", row->mtime);
         emit_int(e, "links", row->links);
         emit_digest(e, row->digest, row->digest_source);
-        emit_bytes(e, "target", row->target);
+        if (row->type == TYPE_SYMLINK)
+                emit_bytes(e, "target", row->target);
+        emit_annex_key(e, row);
         emit_int(e, "seq", row->seq);
         emit_int(e, "node", row->node);
         emit_word(e, "gitCommit", row->commit);

@@ -2,17 +2,18 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <pthread.h>
 #include <sys/uio.h>
 
 #include "daemon/identify/identify.h"
 #include "daemon/identify/open.h"
+#include "daemon/identify/sha256.h"
 #include "daemon/identify/stat.h"
+#include "lib/annex.h"
 
 enum {
         BUFFER_SIZE = 128 * 1024,
-        PAUSE_EVERY = 1024 * 1024,
+        DROP_EVERY = 1024 * 1024,
         PROBES = 16,                    /* places of a large file that are asked for in the page cache */
 };
 
@@ -22,66 +23,46 @@ static const int64_t hole_min = 1024 * 1024;
 static const int64_t large_min = 1024 * 1024;
 static const int64_t coarse_nsec = INT64_C(2000000000); /* of file systems that keep whole seconds, or two */
 
-/* What a thread keeps between files: allocating and fetching them cost more than digesting a small file. */
-typedef struct Reader {
-        EVP_MD_CTX *context;
-        uint8_t *buffer;
-} Reader;
-
+/* A thread keeps its buffer between files: allocating it would cost more than digesting a small file. */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_key_t reader_key;
-static EVP_MD *sha256;
+static pthread_key_t buffer_key;
 static int once_error;
 static uid_t self;
 static const uint8_t zeros[BUFFER_SIZE];
 
-static void reader_free(void *p) {
-        Reader *r = p;
-
-        if (!r)
-                return;
-        EVP_MD_CTX_free(r->context);
-        free(r->buffer);
-        free(r);
-}
-
 static void init_once(void) {
         self = geteuid();
-        sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-        once_error = sha256 ? -pthread_key_create(&reader_key, reader_free) : -ENOTSUP;
+        once_error = -pthread_key_create(&buffer_key, free);
 }
 
-static int reader_get(Reader **ret) {
-        Reader *r;
+static int buffer_get(uint8_t **ret) {
+        uint8_t *buffer;
 
         pthread_once(&once, init_once);
         if (once_error < 0)
                 return once_error;
-        r = pthread_getspecific(reader_key);
-        if (!r) {
-                r = calloc(1, sizeof(*r));
-                if (!r)
-                        return -ENOMEM;
-                r->context = EVP_MD_CTX_new();
-                r->buffer = malloc(BUFFER_SIZE);
-                if (!r->context || !r->buffer || pthread_setspecific(reader_key, r) != 0) {
-                        reader_free(r);
+        buffer = pthread_getspecific(buffer_key);
+        if (!buffer) {
+                buffer = malloc(BUFFER_SIZE);
+                if (!buffer || pthread_setspecific(buffer_key, buffer) != 0) {
+                        free(buffer);
                         return -ENOMEM;
                 }
         }
-        *ret = r;
+        *ret = buffer;
         return 0;
 }
 
 typedef struct Job {
-        Reader *reader;
+        const IdentifyLimits *limits;
+        SHA256_CTX context;
+        uint8_t *buffer;
         int fd;
         int64_t size, done;
         bool sparse;                    /* it has a hole that is worth finding */
-        bool drop;                      /* nobody had it in memory: leave it so */
-        int64_t pause_at;
-        IdentifyPauseFn pause;
-        void *userdata;
+        bool drop;
+        int64_t dropped;
+        unsigned reads;
 } Job;
 
 /* Opens what an O_PATH descriptor holds, known by now to be a regular file. */
@@ -120,21 +101,26 @@ static void drop_behind(const Job *j) {
                 (void) posix_fadvise(j->fd, 0, j->done, POSIX_FADV_DONTNEED);
 }
 
-static int take(Job *j, const uint8_t *data, size_t n) {
-        if (EVP_DigestUpdate(j->reader->context, data, n) != 1)
-                return -EIO;
+static void take(Job *j, const uint8_t *data, size_t n) {
+        SHA256_Update(&j->context, data, n);
         j->done += (int64_t) n;
-        return 0;
 }
 
-/* Before each mebibyte. 0 to go on, else the outcome. */
+/* How much comes next: to the end of a buffer counted from the file's beginning, so that a slice can end
+ * there with whole blocks whatever a file system says about holes. */
+static size_t next_size(const Job *j, int64_t end) {
+        return (size_t) MIN_OF(end - j->done, BUFFER_SIZE - j->done % BUFFER_SIZE);
+}
+
 static int ask_pause(Job *j) {
-        if (j->done < j->pause_at)
+        if (j->done % BUFFER_SIZE != 0)
                 return 0;
-        j->pause_at = j->done + PAUSE_EVERY;
-        if (j->drop)
+        if (j->drop && j->done - j->dropped >= DROP_EVERY) {
                 drop_behind(j);
-        return j->pause && j->pause(j->userdata, j->done) != 0 ? IDENTIFY_E_CANCELLED : 0;
+                j->dropped = j->done;
+        }
+        return j->limits->pause && j->limits->pause(j->limits->userdata, j->done) != 0 ? IDENTIFY_E_PAUSED
+                                                                                       : 0;
 }
 
 static int take_zeros(Job *j, int64_t end) {
@@ -143,7 +129,7 @@ static int take_zeros(Job *j, int64_t end) {
         while (j->done < end && r == 0) {
                 r = ask_pause(j);
                 if (r == 0)
-                        r = take(j, zeros, (size_t) MIN_OF(end - j->done, (int64_t) BUFFER_SIZE));
+                        take(j, zeros, next_size(j, end));
         }
         return r;
 }
@@ -151,13 +137,12 @@ static int take_zeros(Job *j, int64_t end) {
 /* Reads on to `end`; *ret_eof when the file ends before: it has shrunk. */
 static int take_data(Job *j, int64_t end, bool *ret_eof) {
         while (j->done < end) {
-                size_t want = (size_t) MIN_OF(end - j->done, (int64_t) BUFFER_SIZE);
                 ssize_t n;
                 int r = ask_pause(j);
 
                 if (r != 0)
                         return r;
-                n = pread(j->fd, j->reader->buffer, want, j->done);
+                n = pread(j->fd, j->buffer, next_size(j, end), j->done);
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
@@ -166,9 +151,8 @@ static int take_data(Job *j, int64_t end, bool *ret_eof) {
                         *ret_eof = true;
                         return 0;
                 }
-                r = take(j, j->reader->buffer, (size_t) n);
-                if (r < 0)
-                        return r;
+                j->reads++;
+                take(j, j->buffer, (size_t) n);
         }
         return 0;
 }
@@ -191,7 +175,7 @@ static void next_hole(const Job *j, int64_t *ret_hole, int64_t *ret_data) {
 
 static int take_all(Job *j) {
         bool eof = false;
-        int r = 0;
+        int r = j->size == 0 ? ask_pause(j) : 0;        /* once at least, for an empty file too */
 
         while (j->done < j->size && !eof && r == 0) {
                 int64_t hole = j->size, data = j->size;
@@ -207,19 +191,6 @@ static int take_all(Job *j) {
         return r;
 }
 
-static int digest_fd(Job *j, uint8_t ret_digest[32]) {
-        int r;
-
-        if (EVP_DigestInit_ex2(j->reader->context, sha256, NULL) != 1)
-                return -ENOMEM;
-        r = ask_pause(j);               /* once at least, for an empty file too */
-        if (r == 0)
-                r = take_all(j);
-        if (r != 0)
-                return r;
-        return EVP_DigestFinal_ex(j->reader->context, ret_digest, NULL) == 1 ? 0 : -EIO;
-}
-
 /* A change after the read began has a ctime of the clock's tick then or later. If the ctime that we saw is
  * older than that tick, a change would show; else a second one in the same tick would not. */
 static bool is_racy(const IdentifyState *state, int64_t began) {
@@ -229,50 +200,86 @@ static bool is_racy(const IdentifyState *state, int64_t began) {
 }
 
 static bool same_version(const IdentifyState *a, const IdentifyState *b) {
-        return a->size == b->size && a->mtime == b->mtime && a->ctime == b->ctime && a->inode == b->inode;
+        return a->size == b->size && a->mtime == b->mtime && a->ctime == b->ctime && a->inode == b->inode &&
+               a->btime == b->btime;
+}
+
+/* The content of a small file is all in the buffer, if it came in one piece. */
+static void find_pointer(const Job *j, IdentifyContent *ret) {
+        bool small = j->reads == 1 && j->done <= ANNEX_POINTER_MAX;
+        Bytes key = small ? annex_key_of_pointer(BYTES(j->buffer, (size_t) j->done)) : BYTES_NONE;
+
+        ret->key_size = (uint8_t) key.size;
+        if (key.size > 0)
+                memcpy(ret->key, key.data, key.size);
+}
+
+static void begin(Job *j, const IdentifyState *now, IdentifyReading *ret) {
+        *ret = (IdentifyReading) { .begun = true, .before = *now, .began = stat_clock() };
+        ret->drop = now->size >= large_min && is_cold(j->fd, now->size);
+        SHA256_Init(&j->context);
+}
+
+static void go_on(Job *j, const IdentifyReading *reading) {
+        sha256_resume(&j->context, reading->hash, reading->done);
+        j->done = j->dropped = reading->done;
+        (void) posix_fadvise(j->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+}
+
+static void put_off(const Job *j, IdentifyReading *ret) {
+        ret->done = j->done;
+        memcpy(ret->hash, j->context.h, sizeof(ret->hash));
 }
 
 /* The state before the read is that of the descriptor, so no other node can come between. The size as it was
  * then is what is read: if it is another afterwards, the outcome is CHANGED whatever was read. */
-static int digest_held(int held, const struct statx *stx, Job *job, IdentifyState *ret_state,
-                       uint8_t digest[32]) {
-        IdentifyState before = state_from(stx);
+static int digest_held(int held, const struct statx *stx, Job *job, IdentifyReading *reading,
+                       IdentifyState *ret_state, IdentifyContent *ret) {
+        IdentifyState now = state_from(stx);
         CLEANUP(closep) int fd = -1;
-        int64_t began;
         int r;
 
-        r = reader_get(&job->reader);
+        if (reading->begun && !same_version(&reading->before, &now)) {
+                *ret_state = now;
+                return IDENTIFY_E_CHANGED;
+        }
+        r = buffer_get(&job->buffer);
         if (r < 0)
                 return r;
         fd = open_again(held, stx->stx_uid);
         if (fd < 0)
                 return fd;
-        began = stat_clock();
         job->fd = fd;
-        job->size = before.size;
-        job->sparse = before.size - (int64_t) stx->stx_blocks * 512 >= hole_min;
-        job->drop = before.size >= large_min && is_cold(fd, before.size);
-        r = digest_fd(job, digest);
+        job->size = now.size;
+        job->sparse = now.size - (int64_t) stx->stx_blocks * 512 >= hole_min;
+        if (reading->begun)
+                go_on(job, reading);
+        else
+                begin(job, &now, reading);
+        job->drop = reading->drop;
+        r = take_all(job);
+        if (r == IDENTIFY_E_PAUSED)
+                put_off(job, reading);
         if (r != 0)
                 return r;
+        find_pointer(job, ret);
+        SHA256_Final(ret->digest, &job->context);
         r = identify_stat(fd, "", ret_state);
         if (r < 0)
                 return r;
-        if (!same_version(&before, ret_state) || job->done != before.size)
+        if (!same_version(&reading->before, ret_state) || job->done != now.size)
                 return IDENTIFY_E_CHANGED;
-        return is_racy(ret_state, began) ? IDENTIFY_E_RACY : IDENTIFY_DONE;
+        return is_racy(ret_state, reading->began) ? IDENTIFY_E_RACY : IDENTIFY_DONE;
 }
 
-int identify_file(int dir_fd, const char *name, int64_t budget, IdentifyPauseFn pause, void *userdata,
-                  IdentifyState *ret_state, uint8_t ret_digest[32]) {
-        Job job = { .pause = pause, .userdata = userdata };
+int identify_file(int dir_fd, const char *name, const IdentifyLimits *limits, IdentifyReading *reading,
+                  IdentifyState *ret_state, IdentifyContent *ret) {
+        Job job = { .limits = limits };
         CLEANUP(closep) int held = -1;
-        IdentifyState state;
-        uint8_t digest[32];
         struct statx stx;
         int r;
 
-        assert(name && ret_state && ret_digest);
+        assert(name && limits && reading && ret_state && ret);
         if (!name_is_entry(name))
                 return -EINVAL;
         /* O_PATH first: opening a FIFO or a device for reading is an act of its own, which others see. */
@@ -284,12 +291,7 @@ int identify_file(int dir_fd, const char *name, int64_t budget, IdentifyPauseFn 
                 return r;
         if (!S_ISREG(stx.stx_mode))
                 return IDENTIFY_E_NOT_FILE;
-        if (budget > 0 && stx.stx_size > (uint64_t) budget)
+        if (limits->budget > 0 && stx.stx_size > (uint64_t) limits->budget)
                 return -EFBIG;
-        r = digest_held(held, &stx, &job, &state, digest);
-        if (r < 0 || r == IDENTIFY_E_CANCELLED)
-                return r;
-        *ret_state = state;
-        memcpy(ret_digest, digest, sizeof(digest));
-        return r;
+        return digest_held(held, &stx, &job, reading, ret_state, ret);
 }

@@ -38,11 +38,11 @@ typedef struct Look {
         char path[PATH_MAX];            /* of the git folder */
         git_repository *repository;
         Trail trail;
-        bool git;
+        DatasetKind kind;
         char commit[GIT_OID_HEXSZ + 1];
 } Look;
 
-#define LOOK_NONE { .root_fd = -1, .git_fd = -1, .common_fd = -1 }
+#define LOOK_NONE { .root_fd = -1, .git_fd = -1, .common_fd = -1, .kind = DATASET_KIND_PLAIN }
 
 static void look_done(Look *l) {
         git_repository_free(l->repository);
@@ -330,6 +330,33 @@ static int follow_head(Look *l) {
         return -ELOOP;
 }
 
+/* Whether .datalad/config gives the dataset an id: "id = ..." in the section [datalad "dataset"]. */
+static bool has_datalad_id(const Look *l) {
+        CLEANUP(freep) char *text = NULL;
+        bool in_section = false;
+        char *line, *rest, quote;
+
+        if (read_small(l->root_fd, ".datalad/config", &text) < 0)
+                return false;
+        for (rest = text; (line = strsep(&rest, "\n"));) {
+                line += strspn(line, " \t\r");
+                if (line[0] == '[')
+                        in_section = sscanf(line, "[datalad \"dataset%c]", &quote) == 1 && quote == '"';
+                else if (in_section && strncmp(line, "id", 2) == 0 &&
+                         line[2 + strspn(line + 2, " \t")] == '=')
+                        return true;
+        }
+        return false;
+}
+
+static DatasetKind kind_of(const Look *l) {
+        CLEANUP(closep) int annex = open_beneath(l->common_fd, "annex", O_PATH | O_DIRECTORY | O_NOFOLLOW);
+
+        if (annex < 0)
+                return DATASET_KIND_GIT;
+        return has_datalad_id(l) ? DATASET_KIND_DATALAD : DATASET_KIND_ANNEX;
+}
+
 static int look_at(const char *root, Look *l) {
         int r;
 
@@ -348,14 +375,14 @@ static int look_at(const char *root, Look *l) {
                 return 0;
         if (r < 0)
                 return r;
-        l->git = true;
+        l->kind = kind_of(l);
         return follow_head(l);
 }
 
-int identify_git_head(const char *root, bool *ret_git, char ret_commit[65]) {
+int identify_git_head(const char *root, DatasetKind *ret_kind, char ret_commit[65]) {
         int r = -EAGAIN;
 
-        assert(root && ret_git && ret_commit);
+        assert(root && ret_kind && ret_commit);
         for (int i = 0; i < LOOKS_MAX; i++) {
                 CLEANUP(look_done) Look first = LOOK_NONE, second = LOOK_NONE;
                 int64_t began = stat_clock();
@@ -363,14 +390,14 @@ int identify_git_head(const char *root, bool *ret_git, char ret_commit[65]) {
                 r = look_at(root, &first);
                 if (r < 0 && r != -EAGAIN)
                         return r;
-                if (r == 0 && !first.git) {
-                        *ret_git = false;
+                if (r == 0 && first.kind == DATASET_KIND_PLAIN) {
+                        *ret_kind = DATASET_KIND_PLAIN;
                         ret_commit[0] = '\0';
                         return 0;
                 }
                 if (r == 0 && look_at(root, &second) == 0 && trail_equal(&first.trail, &second.trail) &&
                     !trail_is_young(&first.trail, began)) {
-                        *ret_git = true;
+                        *ret_kind = first.kind;
                         memcpy(ret_commit, first.commit, sizeof(first.commit));
                         return 0;
                 }

@@ -2,9 +2,9 @@
 #ifndef SCITRACE_DAEMON_IDENTIFY_IDENTIFY_H
 #define SCITRACE_DAEMON_IDENTIFY_IDENTIFY_H
 
-/* identify: what a name is now: its state, its content's digest. Stateless; safe from several threads. Opens
- * only beneath a root, by openat2(2) with RESOLVE_BENEATH|RESOLVE_NO_SYMLINKS|RESOLVE_NO_MAGICLINKS, never a
- * FIFO or a device, never blocking, O_NOATIME where allowed; keeps no descriptor between calls.
+/* identify: what a name is now: its state, its content's digest. Stateless; safe from several threads.
+ * Opens only beneath a root, by openat2(2) with RESOLVE_BENEATH|RESOLVE_NO_SYMLINKS|RESOLVE_NO_MAGICLINKS,
+ * never a FIFO or a device, never blocking, O_NOATIME where allowed; keeps no descriptor between calls.
  * May use: lib policy.  May not use: anything else in daemon/. */
 
 #include <stdbool.h>
@@ -14,8 +14,8 @@
 #include "lib/names.h"
 #include "lib/util.h"
 
-/** IdentifyState: what statx(2) says; times in ns since the epoch, after 2262 INT64_MAX. btime 0 where there
- *  is none. */
+/** IdentifyState: what statx(2) says; times in ns since the epoch, after 2262 INT64_MAX. btime 0 where
+ *  there is none. */
 typedef struct IdentifyState {
         uint64_t device;                /* st_dev of this mount: compare only within one run */
         uint64_t inode;
@@ -43,24 +43,65 @@ typedef enum IdentifyOutcome {
         IDENTIFY_DONE = 0,
         IDENTIFY_E_CHANGED = 1,         /* size, mtime, ctime or inode moved during it: not a version */
         IDENTIFY_E_NOT_FILE,            /* no regular file (any more); it was not opened, no ret_ is set */
-        IDENTIFY_E_CANCELLED,           /* the callback said so */
+        IDENTIFY_E_PAUSED,              /* the callback said so: *reading can go on later */
         IDENTIFY_E_RACY,                /* ctime within 10 ms (the coarsest tick; 2 s where the file system
                                          * keeps whole seconds) before the read began: a change during the
                                          * read might not have moved it. Read again a little later. */
 } IdentifyOutcome;
 
-/** IdentifyPauseFn - asked before the first byte and each mebibyte; non-zero ends the read with
- *  IDENTIFY_E_CANCELLED. */
+/** IdentifyReading: a digest under way, in slices. Plain data, no descriptor, so that the file system can
+ *  be unmounted and the process ended between two of them. All zero: not begun. */
+typedef struct IdentifyReading {
+        bool begun;
+        bool drop;                      /* nothing of it was in memory: leave it so */
+        IdentifyState before;           /* as it was when the reading began; only inode, btime, size, mtime
+                                         * and ctime outlive the process */
+        int64_t began;                  /* ns of the clock that file systems take their times from */
+        int64_t done;                   /* bytes digested so far, whole blocks of SHA-256 */
+        uint32_t hash[8];               /* its state there */
+} IdentifyReading;
+
+/** identify_reading_save(), _load() - a reading as bytes, with a check of their own: what was damaged, or
+ *  is of another form, is no reading (false). */
+enum { IDENTIFY_READING_SIZE = 105 };
+void identify_reading_save(const IdentifyReading *reading, uint8_t ret[IDENTIFY_READING_SIZE]);
+bool identify_reading_load(Bytes saved, IdentifyReading *ret);
+
+/** IdentifyPauseFn - asked before each 128 KiB, the first ones too; non-zero ends the slice with
+ *  IDENTIFY_E_PAUSED. done: bytes digested so far, those of earlier slices included. */
 typedef int (*IdentifyPauseFn)(void *userdata, int64_t done);
 
-/** identify_file() - digest of a regular file, and its state. The state is taken before and after; on
- *  CHANGED and RACY *ret_state and digest are those after the read. Holes are not read as data (SEEK_DATA):
- *  a sparse file of 1 EiB costs what its data costs - the digest is that of the whole content all the same,
- *  so `budget` (bytes to be hashed, holes included; 0: none) bounds it: past it -EFBIG. Of a file of 1 MiB
- *  or more of which nothing was in the page cache, nothing is left there.
+typedef struct IdentifyLimits {
+        int64_t budget;                 /* bytes to be hashed, holes included; 0: none */
+        IdentifyPauseFn pause;          /* NULL: never */
+        void *userdata;
+} IdentifyLimits;
+
+/** IdentifyContent: what was learned by reading. */
+typedef struct IdentifyContent {
+        uint8_t digest[32];
+        uint8_t key_size;               /* of a pointer file of git-annex: its key, as a file name */
+        uint8_t key[255];
+} IdentifyContent;
+
+/** identify_file() - reads a regular file, or goes on with it. The file is opened anew for each slice and
+ *  must be what it was when the reading began; its state is taken again at the end. On CHANGED and RACY
+ *  *ret_state and the content are those after the read. Holes are not read as data (SEEK_DATA), but hashed:
+ *  a sparse file of 1 EiB would take years, so the budget bounds it: past it -EFBIG. Of a file of 1 MiB or
+ *  more of which nothing was in the page cache, nothing is left there.
  *  0, IDENTIFY_E_*, or -errno (-ENOENT, -EACCES, -EIO ...; -EINVAL: name has a slash or is ".."). */
-int identify_file(int dir_fd, const char *name, int64_t budget, IdentifyPauseFn pause, void *userdata,
-                  IdentifyState *ret_state, uint8_t ret_digest[32]);
+int identify_file(int dir_fd, const char *name, const IdentifyLimits *limits, IdentifyReading *reading,
+                  IdentifyState *ret_state, IdentifyContent *ret);
+
+/** identify_object() - whether a name in the directory at dir_path (relative to its root) is an object of
+ *  git-annex that cannot be written to, has no other name, and whose key tells its SHA-256 and the size
+ *  that it has: then it need not be read. */
+bool identify_object(const char *dir_path, const char *name, const IdentifyState *state,
+                     uint8_t ret_digest[32]);
+
+/** identify_supported() - 0; -ENOSYS: there is no openat2(2) here, or a sandbox forbids it, and nothing can
+ *  be opened safely. */
+int identify_supported(void);
 
 /** identify_filesystem() - identity of the file system of an open directory: type's name (statfs(2) magic,
  *  static string), whether changes from other hosts cannot be seen (network: NFS, SMB, Ceph, FUSE of a
@@ -68,19 +109,19 @@ int identify_file(int dir_fd, const char *name, int64_t budget, IdentifyPauseFn 
 int identify_filesystem(int fd, const char **ret_type, bool *ret_network, uint8_t ret_uuid[16],
                         bool *ret_has_uuid);
 
-/* git: HEAD of a repository at a root, hardened: no owner check, no configuration outside the repository,
- * and nothing outside the root: git_repository_path, commondir and objects/info/alternates must lie beneath
- * it. */
+/* git: kind and HEAD of a repository at a root, hardened: no owner check, no configuration outside the
+ * repository, and nothing outside the root: git_repository_path, commondir and objects/info/alternates
+ * must lie beneath it. */
 
 /** identify_git_init() - once, before any thread. */
 int identify_git_init(void);
 void identify_git_done(void);
-/** identify_git_head() - *ret_git: whether root (an absolute path) holds a repository; ret_commit: the
- *  commit of HEAD in hexadecimal, "" when there is none yet. Looks twice, and waits while what it looks at
- *  is younger than a clock tick (10 ms, at most 200 ms: call it from a worker). 0, or -errno (-EPERM:
- *  refused, it leads out of the root or would block; -EAGAIN: it never held still; -EBADMSG: HEAD is not
- *  one). */
-int identify_git_head(const char *root, bool *ret_git, char ret_commit[65]);
+/** identify_git_head() - what is at root (an absolute path): *ret_kind: a plain folder, or a repository of
+ *  git, git-annex (it has .git/annex) or DataLad (.datalad/config gives it an id); ret_commit: the commit
+ *  of HEAD in hexadecimal, "" when there is none yet. Looks twice, and waits while what it looks at is
+ *  younger than a clock tick (10 ms, at most 200 ms: call it from a worker). 0, or -errno (-EPERM: refused,
+ *  it leads out of the root or would block; -EAGAIN: it never held still; -EBADMSG: HEAD is not one). */
+int identify_git_head(const char *root, DatasetKind *ret_kind, char ret_commit[65]);
 
 /* ignore: gitignore(5) patterns of the policy, by libgit2's matcher on a repository in memory. */
 

@@ -90,39 +90,59 @@ static void run_request(Intake *i, const Done *d) {
                 i->ops.request(i->ops_userdata, &d->message);
 }
 
-/* The run of bytes of a request, if it has one. */
-static Bytes *bytes_of(FeedMessage *m) {
+/* The runs of bytes of a request, two at most; NULL: there is none. */
+static void bytes_of(FeedMessage *m, Bytes *ret[2]) {
+        ret[0] = ret[1] = NULL;
         switch (m->type) {
         case FEED_WATCH:
-                return &m->WATCH.path;
+                ret[0] = &m->WATCH.path;
+                break;
         case FEED_DIGEST:
-                return &m->DIGEST.name;
+                ret[0] = &m->DIGEST.name;
+                ret[1] = &m->DIGEST.progress;
+                break;
         case FEED_CHECK:
-                return &m->CHECK.name;
+                ret[0] = &m->CHECK.name;
+                break;
         default:
-                return NULL;
+                break;
         }
+}
+
+/* One copy holds both. */
+static int own_bytes(Done *d) {
+        Bytes *runs[2];
+        size_t size = 0;
+
+        bytes_of(&d->message, runs);
+        for (int n = 0; n < 2; n++)
+                size += runs[n] ? runs[n]->size : 0;
+        if (size == 0)
+                return 0;
+        d->data = malloc(size);
+        if (!d->data)
+                return -ENOMEM;
+        for (int n = 0, at = 0; n < 2; n++) {
+                if (!runs[n] || runs[n]->size == 0)
+                        continue;
+                memcpy(d->data + at, runs[n]->data, runs[n]->size);
+                runs[n]->data = d->data + at;
+                at += (int) runs[n]->size;
+        }
+        return 0;
 }
 
 void intake_request(Intake *i, const FeedMessage *m) {
         Done *d = hold(i, run_request);
-        Bytes *bytes;
 
         if (!d)
                 return;
         d->message = *m;
-        bytes = bytes_of(&d->message);
-        if (!bytes || bytes->size == 0)
-                return;
-        d->data = malloc(bytes->size);
-        if (!d->data) {
+        if (own_bytes(d) < 0) {
                 intake_fail(i, -ENOMEM);
                 d->message.type = FEED_CREDIT;  /* of none: harmless */
                 d->message.CREDIT.frames = 0;
-                return;
         }
-        memcpy(d->data, bytes->data, bytes->size);
-        bytes->data = d->data;
 }
 
 static void run_backup_done(Intake *i, const Done *d) {

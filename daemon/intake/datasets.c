@@ -208,11 +208,11 @@ void observe_walk_end(Intake *i, const Feed_WALK_END *m) {
 
 void observe_head(Intake *i, const Feed_HEAD *m) {
         Dataset *d = dataset_of_token(i, m->root);
-        DatasetKind kind = m->git ? DATASET_KIND_GIT : DATASET_KIND_PLAIN;
+        DatasetKind kind = (DatasetKind) m->kind;
         Event e = { .kind = KIND_COMMIT, .origin = ORIGIN_LIVE, .first = m->time, .last = m->time,
                     .detail = m->commit };
 
-        if (!d || m->commit.size >= sizeof(d->row.commit))
+        if (!d || !dataset_kind_to_word(m->kind) || m->commit.size >= sizeof(d->row.commit))
                 return;
         if (d->row.kind != kind) {
                 d->row.kind = kind;

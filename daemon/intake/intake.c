@@ -295,6 +295,7 @@ static int load(Intake *i) {
                 r = intake_begin(i);
         if (r != 0)
                 return r < 0 ? r : -EIO;
+        readings_load(i);
         r = datasets_load(i, clean, first);
         if (r == 0)
                 r = i->error;

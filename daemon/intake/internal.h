@@ -17,8 +17,9 @@ enum {
         WANTED_EVERY_USEC = 500 * 1000,
         REQUESTS_SENT_MAX = 512,        /* requests under way to the watcher */
         ELSEWHERE_MAX = 64,             /* files with more names than recorded that are kept in mind */
-        LARGE_MAX = 1,                  /* of them, for large files: the other looking threads go on */
+        LARGE_MAX = 4,                  /* of them, for large files: a watcher has no more readers */
         TRANSACTION_MAX = 10000,        /* events after which a transaction is committed */
+        READING_MAX = 128,              /* bytes of a digest under way */
         TOKEN_NEW = 0x40000000,         /* root tokens of datasets that are being added begin here */
 };
 
@@ -91,6 +92,12 @@ typedef struct Request {
         uint8_t name[];
 } Request;
 
+typedef struct Reading {
+        int64_t node;                   /* 0: free */
+        uint8_t size;
+        uint8_t data[READING_MAX];
+} Reading;
+
 typedef struct Settling {
         struct Settling *next;
         int64_t dataset;                /* 0: all */
@@ -161,6 +168,7 @@ struct Intake {
         _Atomic int64_t digest_max;     /* bytes; digests of larger files are read a few at a time */
         unsigned n_large;               /* of these, under way */
         bool large_left;                /* there are more */
+        Reading readings[LARGE_MAX];    /* how far these have come */
         Settling *settlings;
         int64_t feed_pending;           /* what the watcher last said */
 };
@@ -175,7 +183,7 @@ void intake_fail(Intake *i, int error);         /* it cannot be committed; the f
 uint64_t intake_ticket(Intake *i, void (*fn)(void), void *userdata);    /* main thread; 0: out of memory */
 void intake_finish(Intake *i, uint64_t ticket, const IntakeResult *result);
 void intake_backed_up(Intake *i, uint64_t ticket, int error, int64_t bytes, int64_t seq);
-void intake_request(Intake *i, const FeedMessage *m);   /* m's bytes are copied (one run at most) */
+void intake_request(Intake *i, const FeedMessage *m);   /* m's bytes are copied */
 void answers_consumed(Intake *i, unsigned frames);
 void answers_reset(Intake *i);
 void answers_drop(Intake *i, int error);        /* what a transaction promised falls with it: callers get the
@@ -227,12 +235,19 @@ void elsewhere_check(Intake *i);                                /* when due: rea
 void request_digest(Intake *i, int64_t parent, Bytes name, int64_t node, uint64_t inode, int64_t btime,
                     uint8_t origin);
 void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin, bool list);
+Request *request_find(const Intake *i, uint32_t id);    /* NULL: not open */
 Request *request_answered(Intake *i, uint32_t id);      /* ends it; the caller frees it; NULL: not open */
 bool requests_open_before(const Intake *i, uint32_t limit);
 void requests_pump(Intake *i);
 void requests_clear(Intake *i);
 void wanted(Intake *i, int64_t node);           /* a node's digest is wanted: let the pump come by */
 void observe_failed(Intake *i, const Feed_FAILED *m);
+
+/* readings.c */
+void readings_load(Intake *i);
+Bytes reading_of(Intake *i, int64_t node);      /* BYTES_NONE: it begins anew */
+void reading_end(Intake *i, int64_t node);
+void observe_progress(Intake *i, const Feed_PROGRESS *m);
 
 /* settling.c */
 void settling_add(Intake *i, Work *w);

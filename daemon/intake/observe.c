@@ -75,6 +75,14 @@ static void append_transient(Intake *i, const Dataset *d, int64_t parent, Bytes 
         (void) intake_append(i, &e);
 }
 
+/* Of a symbolic link where it leads; of a pointer file of git-annex its key, and once it has none the empty
+ * run. Who only looked at a file knows nothing of it. */
+static Bytes target_of(const Observed *o) {
+        if (o->type == TYPE_FILE && o->m->digest.data && !o->m->target.data && o->node.target_size > 0)
+                return BYTES("", 0);
+        return o->type == TYPE_SYMLINK || o->type == TYPE_FILE ? o->m->target : BYTES_NONE;
+}
+
 static Event event_of_state(const Observed *o, Kind kind) {
         const Feed_STATE *m = o->m;
 
@@ -96,7 +104,7 @@ static Event event_of_state(const Observed *o, Kind kind) {
                 .mtime = o->type == TYPE_FILE ? m->mtime : 0,
                 .digest = m->digest,
                 .digest_source = m->digest_source,
-                .target = o->type == TYPE_SYMLINK ? m->target : BYTES_NONE,
+                .target = target_of(o),
         };
 }
 
@@ -588,6 +596,9 @@ static void observe(Intake *i, const FeedMessage *m) {
                 break;
         case FEED_FAILED:
                 observe_failed(i, &m->FAILED);
+                break;
+        case FEED_PROGRESS:
+                observe_progress(i, &m->PROGRESS);
                 break;
         case FEED_COUNTS:
                 observe_counts(i, &m->COUNTS);

@@ -22,7 +22,9 @@ static void send_request(Intake *i, Request *r) {
                 m = (FeedMessage) { .type = FEED_DIGEST,
                                     .DIGEST = { .request = r->id, .dir = (uint32_t) dir,
                                                 .name = BYTES(r->name, r->name_size), .inode = r->inode,
-                                                .btime = r->btime, .origin = r->origin } };
+                                                .btime = r->btime, .origin = r->origin,
+                                                .progress = r->large ? reading_of(i, r->node)
+                                                                     : BYTES_NONE } };
         else
                 m = (FeedMessage) { .type = FEED_CHECK,
                                     .CHECK = { .request = r->id, .dir = (uint32_t) dir,
@@ -119,18 +121,24 @@ static void unlink_request(Intake *i, Request *r) {
         i->n_sent -= r->sent;
 }
 
-Request *request_answered(Intake *i, uint32_t id) {
+Request *request_find(const Intake *i, uint32_t id) {
         uint64_t value;
-        Request *r;
 
-        if (!map_get(&i->requests, id, &value))
+        return map_get(&i->requests, id, &value) ? (Request *) (uintptr_t) value : NULL;
+}
+
+Request *request_answered(Intake *i, uint32_t id) {
+        Request *r = request_find(i, id);
+
+        if (!r)
                 return NULL;
-        r = (Request *) (uintptr_t) value;
         map_remove(&i->requests, id);
         if (r->digest)
                 map_remove(&i->asked, (uint64_t) r->node);
-        if (r->large)
+        if (r->large) {
+                reading_end(i, r->node);
                 large_answered(i);
+        }
         unlink_request(i, r);
         send_more(i);
         return r;

@@ -56,7 +56,7 @@ static int give(List *l, sqlite3_stmt *stmt) {
                 .target = sql_column_bytes(stmt, 10),
                 .seq = sql_column(stmt, 11),
                 .node = sql_column(stmt, 12),
-                .commit = l->dataset->kind == DATASET_KIND_GIT ? l->dataset->head : NULL,
+                .commit = l->dataset->kind != DATASET_KIND_PLAIN ? l->dataset->head : NULL,
         };
 
         l->q->released = false;

@@ -81,10 +81,10 @@ typedef struct QueryFile {
         int64_t links;
         Bytes digest;
         DigestSource digest_source;
-        Bytes target;
+        Bytes target;                   /* of a file: the key that it points to */
         int64_t seq;
         int64_t node;
-        const char *commit;             /* of the dataset, when its kind is git */
+        const char *commit;             /* HEAD of the dataset, unless its kind is plain */
 } QueryFile;
 typedef int (*QueryFileFn)(void *userdata, const QueryFile *f);
 

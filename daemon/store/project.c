@@ -655,7 +655,7 @@ static int save_node(Apply *a) {
         sql_bind_id(stmt, 7, t->digest_source);
         sql_bind(stmt, 8, t->links);
         sql_bind(stmt, 9, t->wanted);
-        sql_bind_bytes(stmt, 10, a->e->has_state ? a->e->target : BYTES_NONE);
+        sql_bind_bytes(stmt, 10, a->e->has_state || a->e->kind == KIND_IDENTIFY ? a->e->target : BYTES_NONE);
         sql_bind_id(stmt, 11, t->born);
         return store_run(a->s, stmt);
 }

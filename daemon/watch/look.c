@@ -7,44 +7,68 @@
 
 #include "daemon/watch/state.h"
 
-/* look: asks what a name is now, and reports it unless the name went or moved meanwhile. */
+/* look: asks what a name is now, and reports it unless the name went or moved meanwhile. What takes long to
+ * read is parked between two slices, with nothing open, and other names come first. */
 
 enum {
         BATCH = 64,                     /* names of one directory looked at with one opening of it */
         TRIES_OPEN = 3,                 /* a file that changes under the look: then it is a version `open` */
         TRIES_GONE = 1,                 /* a name that is not there: its notice may still be on its way */
+        PARKED_MANY = 8,                /* then those are gone on with before more is begun */
+        PARKED_WAIT_USEC = 1000 * 1000, /* so long at most names that are due come before a slice */
+        TOLD_USEC = 5 * 1000 * 1000,    /* progress is told so often, or ... */
+        TOLD_BYTES = 1 << 30,           /* ... when so much more is read */
 };
 
+static const char pressure_folder[] = "/proc/pressure";
+
 typedef struct Sight {                  /* what one look found */
-        enum { SIGHT_STATE, SIGHT_GONE, SIGHT_AGAIN, SIGHT_DROP, SIGHT_DIRECTORY, SIGHT_HEAD } what;
+        enum { SIGHT_STATE, SIGHT_GONE, SIGHT_AGAIN, SIGHT_DROP, SIGHT_DIRECTORY, SIGHT_HEAD,
+               SIGHT_PARK } what;
         IdentifyState state;
-        uint8_t digest[32];
-        bool has_digest, open, ignored, git;
+        IdentifyContent content;
+        DigestSource digest_source;     /* NONE: there is no digest */
+        bool open, ignored;
+        DatasetKind kind;
         int error;                      /* content could not be read */
         uint8_t *target;
         size_t target_size;
         char commit[65];
 } Sight;
 
-static int pause_look(void *userdata, int64_t done) {
-        const Watch *w = userdata;
+typedef struct Slice {
+        const Watch *w;
+        int64_t from, end;              /* bytes where it began; µs */
+} Slice;
 
-        (void) done;
-        return __atomic_load_n(&w->stop, __ATOMIC_RELAXED);
+/* A slice reads something, however late it is. */
+static int pause_slice(void *userdata, int64_t done) {
+        const Slice *s = userdata;
+
+        return __atomic_load_n(&s->w->stop, __ATOMIC_RELAXED) ||
+               (done > s->from && now_usec(CLOCK_MONOTONIC) >= s->end);
 }
 
-static void look_at_content(Watch *w, const Spot *p, const SettleJob *job, Sight *ret) {
-        bool asked = job->change.flags & SETTLE_READ;
-        int r;
+/* Of files that people may not read but have linked here (where the kernel lets them), the content is none
+ * of the dataset's. */
+static bool is_foreign(const Watch *w, const Spot *p, const IdentifyState *state) {
+        return w->links_open && state->nlink > 1 && state->uid != p->root.uid && p->root.uid != 0 &&
+               !(state->mode & S_IROTH);
+}
 
-        if (!(job->change.flags & SETTLE_CONTENT) || (!asked && ret->state.size > w->digest_max))
-                return;
-        r = identify_file(p->fd, job->name, asked ? 0 : w->digest_max, pause_look, w, &ret->state,
-                          ret->digest);
+static void read_content(Watch *w, const Spot *p, const SettleJob *job, IdentifyReading *reading,
+                         Sight *ret) {
+        bool asked = job->change.flags & SETTLE_READ;
+        int64_t now = now_usec(CLOCK_MONOTONIC);
+        Slice slice = { w, reading->done, pace_slice_end(now) };
+        IdentifyLimits limits = { asked ? w->read_max : MIN_OF(w->digest_max, w->read_max), pause_slice,
+                                  &slice };
+        int r = identify_file(p->fd, job->name, &limits, reading, &ret->state, &ret->content);
+
         switch (r) {
         case 0:
         case IDENTIFY_E_RACY:           /* what comes later in the same tick is noticed by itself */
-                ret->has_digest = true;
+                ret->digest_source = DIGEST_SOURCE_READ;
                 break;
         case IDENTIFY_E_CHANGED:
                 if (job->old || job->flushed || job->change.tries >= TRIES_OPEN)
@@ -52,21 +76,35 @@ static void look_at_content(Watch *w, const Spot *p, const SettleJob *job, Sight
                 else
                         ret->what = SIGHT_AGAIN;
                 break;
-        case IDENTIFY_E_CANCELLED:
-                ret->what = SIGHT_DROP;
+        case IDENTIFY_E_PAUSED:
+                ret->what = __atomic_load_n(&w->stop, __ATOMIC_RELAXED) ? SIGHT_DROP : SIGHT_PARK;
                 break;
         case IDENTIFY_E_NOT_FILE:
         case -ENOENT:
                 ret->what = SIGHT_AGAIN;
                 break;
-        case -EFBIG:
+        case -EFBIG:                    /* larger than it was, and read when asked for; or never */
+                ret->error = asked ? EFBIG : 0;
                 break;
         default:
                 ret->error = -r;
         }
 }
 
-static void look_at_name(Watch *w, const Spot *p, const SettleJob *job, Sight *ret) {
+static void look_at_content(Watch *w, const Spot *p, const SettleJob *job, IdentifyReading *reading,
+                            Sight *ret) {
+        if (!(job->change.flags & SETTLE_CONTENT))
+                return;
+        if (identify_object(p->path, job->name, &ret->state, ret->content.digest))
+                ret->digest_source = DIGEST_SOURCE_KEY;
+        else if (is_foreign(w, p, &ret->state))
+                ret->error = EPERM;
+        else if (job->change.flags & SETTLE_READ || ret->state.size <= w->digest_max)
+                read_content(w, p, job, reading, ret);
+}
+
+static void look_at_name(Watch *w, const Spot *p, const SettleJob *job, IdentifyReading *reading,
+                         Sight *ret) {
         int r = identify_stat(p->fd, job->name, &ret->state);
 
         ret->what = SIGHT_STATE;
@@ -85,7 +123,7 @@ static void look_at_name(Watch *w, const Spot *p, const SettleJob *job, Sight *r
                 ret->what = SIGHT_GONE;
                 ret->ignored = true;
         } else if (S_ISREG(ret->state.mode)) {
-                look_at_content(w, p, job, ret);
+                look_at_content(w, p, job, reading, ret);
         } else if (S_ISLNK(ret->state.mode)) {
                 r = identify_target(p->fd, job->name, &ret->target, &ret->target_size);
                 if (r < 0)
@@ -101,9 +139,12 @@ static void report_state(Watch *w, const SettleJob *job, const Sight *sight) {
         state_observed(&m, job, &sight->state);
         m.STATE.flags |= (uint16_t) ((job->change.flags & SETTLE_CONTENT ? FEED_FLAG_CONTENT : 0) |
                                      (sight->open ? FEED_FLAG_OPEN : 0));
-        m.STATE.digest = sight->has_digest ? BYTES(sight->digest, sizeof(sight->digest)) : BYTES_NONE;
-        m.STATE.digest_source = sight->has_digest ? DIGEST_SOURCE_READ : 0;
-        m.STATE.target = sight->target ? BYTES(sight->target, sight->target_size) : BYTES_NONE;
+        if (sight->digest_source != DIGEST_SOURCE_NONE)
+                m.STATE.digest = BYTES(sight->content.digest, sizeof(sight->content.digest));
+        m.STATE.digest_source = (uint8_t) sight->digest_source;
+        m.STATE.target = sight->target             ? BYTES(sight->target, sight->target_size) :
+                         sight->content.key_size > 0 ? BYTES(sight->content.key, sight->content.key_size) :
+                                                       BYTES_NONE;
         state_emit(w, &m, true);
         if (sight->error != 0)
                 state_gap(w, 0, job->dir, BYTES(job->name, job->name_size),
@@ -127,8 +168,8 @@ static void report_gone(Watch *w, const SettleJob *job, bool was_ignored) {
 
 static void report_head(Watch *w, const Directory *d, const Sight *sight) {
         FeedMessage m = { .type = FEED_HEAD,
-                          .HEAD = { .root = d->root, .git = sight->git, .commit = BYTES_STR(sight->commit),
-                                    .time = now_usec(CLOCK_REALTIME) } };
+                          .HEAD = { .root = d->root, .kind = (uint8_t) sight->kind,
+                                    .commit = BYTES_STR(sight->commit), .time = now_usec(CLOCK_REALTIME) } };
 
         state_emit(w, &m, true);
 }
@@ -146,14 +187,17 @@ static void touch_more(Watch *w, uint32_t dir, const SettleJob *job, uint16_t fl
         state_touch(w, &n, moment_now());
 }
 
-/* What lies in .git, other than objects, may have moved HEAD. */
+/* What lies in .git, other than objects, may have moved HEAD; that, and .datalad, makes the kind. */
 static void suspect_head(Watch *w, const Spot *p, const Directory *d, const SettleJob *job) {
         bool git = strcmp(p->path, ".git") == 0 || strncmp(p->path, ".git/", 5) == 0 ||
-                   (p->path[0] == '\0' && strcmp(job->name, ".git") == 0);
+                   strcmp(p->path, ".datalad") == 0 ||
+                   (p->path[0] == '\0' && (strcmp(job->name, ".git") == 0 ||
+                                           strcmp(job->name, ".datalad") == 0));
         SettleNotice n = { .dir = (uint32_t) p->root.wd, .name = BYTES("", 0), .origin = ORIGIN_LIVE,
                            .epoch = job->change.epoch };
 
-        if (git && d && strncmp(p->path, ".git/objects", 12) != 0)
+        if (git && d && strncmp(p->path, ".git/objects", 12) != 0 &&
+            strncmp(p->path, ".git/annex/objects", 18) != 0)
                 state_touch(w, &n, moment_now());
 }
 
@@ -190,6 +234,7 @@ static void conclude(Watch *w, const Spot *p, const SettleJob *job, const Sight 
                         if (!again)
                                 report_gone(w, job, false);
                         break;
+                case SIGHT_PARK:
                 case SIGHT_DROP:
                         state_failed(w, job->change.request, sight->error ? sight->error : ECANCELED);
                         break;
@@ -219,46 +264,187 @@ static void conclude_unreachable(Watch *w, const SettleJob *jobs, size_t n, uint
         }
 }
 
-static void look(Watch *w, const Spot *p, const SettleJob *job, Sight *ret) {
+static void look(Watch *w, const Spot *p, const SettleJob *job, IdentifyReading *reading, Sight *ret) {
         if (job->name_size > 0) {
-                look_at_name(w, p, job, ret);
+                look_at_name(w, p, job, reading, ret);
                 return;
         }
         ret->what = SIGHT_HEAD;
-        if (identify_git_head(p->root.path, &ret->git, ret->commit) < 0)
+        if (identify_git_head(p->root.path, &ret->kind, ret->commit) < 0)
                 ret->what = SIGHT_DROP;
+}
+
+/* From here on under the lock, which is let go for what may wait. */
+
+static void park(Watch *w, Parked *k) {
+        k->next = w->slices.first;      /* one is gone on with until it is done */
+        w->slices.first = k;
+        w->slices.count++;
+        pthread_cond_signal(&w->look);
+}
+
+static void park_new(Watch *w, const SettleJob *job, const IdentifyReading *reading) {
+        Parked *k = malloc(sizeof(*k));
+
+        if (!k) {
+                state_done(w, job, true, false);
+                return;
+        }
+        *k = (Parked) { .job = *job, .reading = *reading, .told = reading->done,
+                        .told_at = now_usec(CLOCK_MONOTONIC) };
+        park(w, k);
+}
+
+static void wait_for_room(Watch *w) {
+        while (outbox_frames(w->outbox) >= OUTBOX_ROOM && !w->stop)
+                pthread_cond_wait(&w->room, &w->lock);
+}
+
+static int find_and_open(Watch *w, uint32_t dir, Spot *ret, uint32_t *ret_root, bool *ret_root_failed) {
+        int r = spot_find(w, dir, ret);
+
+        *ret_root = ret->root.id;
+        if (r == 0) {
+                pthread_mutex_unlock(&w->lock);
+                r = spot_open(ret, ret_root_failed);
+                pthread_mutex_lock(&w->lock);
+        }
+        return r;
+}
+
+static void take_resume(Watch *w, const SettleJob *job, IdentifyReading *ret) {
+        for (size_t i = 0; job->change.request != 0 && i < RESUMES_MAX; i++)
+                if (w->slices.resumes[i].request == job->change.request) {
+                        *ret = w->slices.resumes[i].reading;
+                        w->slices.resumes[i].request = 0;
+                }
+}
+
+static void look_one(Watch *w, const Spot *spot, const SettleJob *job) {
+        IdentifyReading reading = { 0 };
+        Sight sight = { 0 };
+
+        take_resume(w, job, &reading);
+        wait_for_room(w);
+        pthread_mutex_unlock(&w->lock);
+        look(w, spot, job, &reading, &sight);
+        pthread_mutex_lock(&w->lock);
+        if (sight.what == SIGHT_PARK)
+                park_new(w, job, &reading);
+        else
+                conclude(w, spot, job, &sight);
+        state_barriers(w);
+        free(sight.target);
 }
 
 static void look_batch(Watch *w, const SettleJob *jobs, size_t n) {
         CLEANUP(spot_done) Spot spot = { .fd = -1 };
-        bool root_failed = false;
-        int r = spot_find(w, jobs[0].dir, &spot);
-        uint32_t root = spot.root.id;
+        int64_t until = 0;
 
-        if (r == 0) {
-                pthread_mutex_unlock(&w->lock);
-                r = spot_open(&spot, &root_failed);
-                pthread_mutex_lock(&w->lock);
-        }
-        if (r < 0) {
-                conclude_unreachable(w, jobs, n, root, root_failed, r);
-                return;
-        }
         for (size_t i = 0; i < n; i++) {
-                Sight sight = { 0 };
+                bool root_failed = false;
+                uint32_t root = 0;
+                int r = 0;
 
-                while (outbox_frames(w->outbox) >= OUTBOX_ROOM && !w->stop)
-                        pthread_cond_wait(&w->room, &w->lock);
-                pthread_mutex_unlock(&w->lock);
-                look(w, &spot, &jobs[i], &sight);
-                pthread_mutex_lock(&w->lock);
-                conclude(w, &spot, &jobs[i], &sight);
-                state_barriers(w);
-                free(sight.target);
+                /* Not kept open for long: its file system could not be unmounted. */
+                if (spot.fd < 0 || now_usec(CLOCK_MONOTONIC) > until) {
+                        spot_done(&spot);
+                        r = find_and_open(w, jobs[0].dir, &spot, &root, &root_failed);
+                        until = now_usec(CLOCK_MONOTONIC) + PACE_SLICE_USEC;
+                }
+                if (r < 0) {
+                        conclude_unreachable(w, jobs + i, n - i, root, root_failed, r);
+                        return;
+                }
+                look_one(w, &spot, &jobs[i]);
         }
 }
 
-/* Under the lock, which is let go meanwhile. Names that are one more of a file are due at once. */
+static void tell_progress(Watch *w, Parked *k, int64_t now) {
+        uint8_t saved[IDENTIFY_READING_SIZE];
+        FeedMessage m = { .type = FEED_PROGRESS,
+                          .PROGRESS = { .request = k->job.change.request, .done = k->reading.done,
+                                        .reading = BYTES(saved, sizeof(saved)) } };
+
+        if (m.PROGRESS.request == 0 ||
+            (now - k->told_at < TOLD_USEC && k->reading.done - k->told < TOLD_BYTES))
+                return;
+        identify_reading_save(&k->reading, saved);
+        k->told = k->reading.done;
+        k->told_at = now;
+        state_emit(w, &m, false);
+}
+
+/* One more slice. */
+static void look_on(Watch *w, Parked *k) {
+        CLEANUP(spot_done) Spot spot = { .fd = -1 };
+        int64_t began = now_usec(CLOCK_MONOTONIC), now;
+        bool root_failed = false;
+        Sight sight = { 0 };
+        uint32_t root = 0;
+        int r;
+
+        w->slices.last = began;
+        wait_for_room(w);
+        r = find_and_open(w, k->job.dir, &spot, &root, &root_failed);
+        if (r < 0) {
+                conclude_unreachable(w, &k->job, 1, root, root_failed, r);
+                free(k);
+                return;
+        }
+        pthread_mutex_unlock(&w->lock);
+        look(w, &spot, &k->job, &k->reading, &sight);
+        pthread_mutex_lock(&w->lock);
+        now = now_usec(CLOCK_MONOTONIC);
+        if (w->slices.slow)
+                w->slices.not_before = now + (now - began) * (PACE_SLOW_PART - 1);
+        if (sight.what == SIGHT_PARK) {
+                tell_progress(w, k, now);
+                park(w, k);
+        } else {
+                conclude(w, &spot, &k->job, &sight);
+                free(k);
+        }
+        state_barriers(w);
+        free(sight.target);
+}
+
+static void measure_pressure(Watch *w, int64_t now) {
+        double pressure;
+
+        if (now < w->slices.measure_at)
+                return;
+        w->slices.measure_at = now + USEC_PER_SEC;
+        pthread_mutex_unlock(&w->lock);
+        pressure = pace_pressure(pressure_folder);
+        pthread_mutex_lock(&w->lock);
+        w->slices.slow = pace_slow(&w->slices.pace, now, pressure, w->pressure_max);
+}
+
+/* The file that is parked first, if now is a time for it. */
+static bool slice_next(Watch *w, int64_t now) {
+        Slices *s = &w->slices;
+        Parked *k = s->first;
+
+        if (!k || now < s->not_before || pace_rest_end(now) != 0)
+                return false;
+        s->first = k->next;
+        s->count--;
+        if (settle_fresh(w->settle, &k->job)) {
+                measure_pressure(w, now);
+                look_on(w, k);
+        } else {
+                state_done(w, &k->job, false, false);
+                free(k);
+        }
+        return true;
+}
+
+static bool slices_first(const Watch *w, int64_t now) {
+        return w->slices.count >= PARKED_MANY || now - w->slices.last > PARKED_WAIT_USEC;
+}
+
+/* Names that are one more of a file are due at once. */
 static void glance(Watch *w) {
         CLEANUP(spot_done) Spot spot = { .fd = -1 };
         bool root_failed, open = false;
@@ -285,10 +471,13 @@ static void glance(Watch *w) {
 }
 
 static void wait_until_due(Watch *w) {
-        int64_t due = settle_due(w->settle, false);
-        struct timespec at = { .tv_sec = due / (int64_t) USEC_PER_SEC,
-                               .tv_nsec = due % (int64_t) USEC_PER_SEC * (int64_t) NSEC_PER_USEC };
+        int64_t now = now_usec(CLOCK_MONOTONIC), due = settle_due(w->settle, false);
+        int64_t slice = w->slices.first ? MAX_OF(pace_rest_end(now), w->slices.not_before) : INT64_MAX;
+        struct timespec at;
 
+        due = MIN_OF(due, slice);
+        at = (struct timespec) { .tv_sec = due / (int64_t) USEC_PER_SEC,
+                                 .tv_nsec = due % (int64_t) USEC_PER_SEC * (int64_t) NSEC_PER_USEC };
         if (w->stop)                    /* asked for while a glance let the lock go */
                 return;
         if (due == INT64_MAX)
@@ -305,6 +494,15 @@ static void give_way(void) {
         (void) syscall(SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE << CLASS_SHIFT);
 }
 
+static size_t take_jobs(Watch *w, int64_t now, SettleJob *jobs) {
+        size_t most = w->slices.count >= PARKED_MANY ? 1 : BATCH, n = 0;
+
+        if (settle_next(w->settle, now, false, &jobs[0]))
+                for (n = 1; n < most && settle_next_of(w->settle, now, jobs[0].dir, &jobs[n]);)
+                        n++;
+        return n;
+}
+
 void *look_thread(void *userdata) {
         Watch *w = userdata;
         SettleJob *jobs = calloc(BATCH, sizeof(*jobs));
@@ -314,20 +512,19 @@ void *look_thread(void *userdata) {
         pthread_mutex_lock(&w->lock);
         while (jobs && !w->stop) {
                 int64_t now;
-                size_t n = 0;
+                size_t n;
 
                 glance(w);
                 now = now_usec(CLOCK_MONOTONIC);
-
-                if (settle_next(w->settle, now, false, &jobs[0]))
-                        for (n = 1; n < BATCH && settle_next_of(w->settle, now, jobs[0].dir, &jobs[n]);)
-                                n++;
+                if (slices_first(w, now))
+                        (void) slice_next(w, now);
+                n = take_jobs(w, now, jobs);
                 if (n > 0) {
                         look_batch(w, jobs, n);
                         if (settle_count(w->settle) == 0)
                                 state_counts(w);
                         state_barriers(w);
-                } else {
+                } else if (!slice_next(w, now)) {
                         wait_until_due(w);
                 }
         }

@@ -7,6 +7,14 @@
 
 /* The watcher's life, and the requests of scitraced: each is one function, called on the main thread. */
 
+/* With fs.protected_hardlinks the kernel links only what the linker may write to. */
+static bool links_are_open(void) {
+        CLEANUP(fclosep) FILE *f = fopen("/proc/sys/fs/protected_hardlinks", "re");
+        int on = 1;
+
+        return f && fscanf(f, "%d", &on) == 1 && on == 0;
+}
+
 int watch_new(unsigned lookers, Watch **ret) {
         Watch *w = calloc(1, sizeof(*w));
         int r;
@@ -18,6 +26,9 @@ int watch_new(unsigned lookers, Watch **ret) {
         w->wake_fd = w->stop_fd = -1;
         w->n_lookers = MIN_OF(MAX_OF(lookers, 1u), (unsigned) ELEMENTS(w->look_threads));
         w->digest_max = INT64_C(1) << 30;
+        w->read_max = INT64_MAX;
+        w->pressure_max = 100;
+        w->links_open = links_are_open();
         w->drained = now_usec(CLOCK_REALTIME);
         pthread_mutex_init(&w->lock, NULL);
         pthread_condattr_t monotonic;
@@ -85,6 +96,10 @@ Watch *watch_free(Watch *w) {
                 next = q->next;
                 free(q);
         }
+        for (Parked *k = w->slices.first, *next; k; k = next) {
+                next = k->next;
+                free(k);
+        }
         for (size_t i = 0; i < ROOTS_MAX; i++)
                 free(w->roots[i].path);
         identify_ignore_free(w->ignore);
@@ -109,6 +124,8 @@ static int on_policy(Watch *w, const Feed_POLICY *m) {
 
         settle_times(w->settle, MAX_OF(m->settle, 1), MAX_OF(m->write_max, 1));
         w->digest_max = m->digest_max;
+        w->read_max = m->read_max;
+        w->pressure_max = m->pressure_max;
         if (m->ignore.size > 0 && !w->ignore)
                 r = identify_ignore_new(m->ignore, &w->ignore);
         return r;
@@ -183,6 +200,18 @@ static int on_ask(Watch *w, uint32_t request, uint32_t dir, Bytes name, uint8_t 
         return 0;
 }
 
+/* Where a former watcher was with this one, for when it is looked at. */
+static void keep_resume(Watch *w, const Feed_DIGEST *m) {
+        IdentifyReading reading;
+        unsigned at = w->slices.next_resume;
+
+        if (!identify_reading_load(m->progress, &reading))
+                return;
+        w->slices.resumes[at].request = m->request;
+        w->slices.resumes[at].reading = reading;
+        w->slices.next_resume = (at + 1) % RESUMES_MAX;
+}
+
 static int on_barrier(Watch *w, const Feed_BARRIER *m) {
         if (w->n_barriers == BARRIERS_MAX)
                 return -E2BIG;
@@ -213,6 +242,7 @@ int watch_request(Watch *w, const FeedMessage *m) {
                 r = queue_walk(w, m->WALK.root, m->WALK.walk, m->WALK.origin, false);
                 break;
         case FEED_DIGEST:
+                keep_resume(w, &m->DIGEST);
                 r = on_ask(w, m->DIGEST.request, m->DIGEST.dir, m->DIGEST.name, m->DIGEST.origin,
                            SETTLE_CONTENT | SETTLE_READ);
                 break;

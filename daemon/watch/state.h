@@ -13,6 +13,7 @@
 #include "daemon/identify/identify.h"
 #include "daemon/watch/notify.h"
 #include "daemon/watch/outbox.h"
+#include "daemon/watch/pace.h"
 #include "daemon/watch/settle.h"
 #include "daemon/watch/table.h"
 #include "daemon/watch/watch.h"
@@ -22,6 +23,7 @@ enum {
         ROOTS_MAX = 256,
         EXCLUDES_MAX = 16,
         BARRIERS_MAX = 64,
+        RESUMES_MAX = 16,               /* asked-for readings that go on from where a former watcher was */
         TRIES = 8,                      /* to tell what a name is, when its place moved meanwhile */
 };
 
@@ -31,6 +33,7 @@ typedef struct Root {
         char *path;                     /* absolute */
         uint64_t inode, device;
         int64_t btime;
+        uint32_t uid;
 } Root;
 
 typedef struct WalkRequest {
@@ -47,6 +50,30 @@ typedef struct Barrier {
         uint32_t epoch;                 /* once reached */
         int64_t time;                   /* when asked for */
 } Barrier;
+
+/** Parked: a file whose reading takes more than a slice. Its change stays in flight. */
+typedef struct Parked {
+        struct Parked *next;
+        SettleJob job;
+        IdentifyReading reading;
+        int64_t told, told_at;          /* progress: bytes, and when (µs, CLOCK_MONOTONIC) */
+} Parked;
+
+/** Slices: the reading of large files, a slice at a time. */
+typedef struct Slices {
+        Parked *first;
+        size_t count;
+        int64_t last;                   /* when a slice was last begun; these are of CLOCK_MONOTONIC, µs */
+        int64_t not_before;             /* the next one, while slow */
+        int64_t measure_at;             /* pressure again */
+        bool slow;
+        Pace pace;
+        struct {
+                uint32_t request;
+                IdentifyReading reading;
+        } resumes[RESUMES_MAX];
+        unsigned next_resume;
+} Slices;
 
 struct Watch {
         pthread_mutex_t lock;
@@ -66,7 +93,11 @@ struct Watch {
         } excludes[EXCLUDES_MAX];
         size_t n_excludes;
         IdentifyIgnore *ignore;
-        int64_t digest_max;
+        int64_t digest_max;             /* larger files: read when asked for; bytes */
+        int64_t read_max;               /* larger ones: never */
+        double pressure_max;            /* percent */
+        bool links_open;                /* people may link files that they cannot read (sysctl) */
+        Slices slices;
 
         WalkRequest *walks, **walks_tail;       /* not begun */
         bool walking;

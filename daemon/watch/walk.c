@@ -336,6 +336,7 @@ static int watch_root(Watch *w, Root *root, int fd, const IdentifyState *state) 
                 root->inode = state->inode;
                 root->btime = state->btime;
                 root->device = state->device;
+                root->uid = state->uid;
         }
         return wd;
 }

@@ -109,7 +109,9 @@ static int send_config(Watchers *w) {
         FeedMessage policy = { .type = FEED_POLICY,
                                .POLICY = { .settle = w->config.settle_usec,
                                            .write_max = w->config.write_max_usec,
-                                           .digest_max = w->config.digest_max } };
+                                           .digest_max = w->config.digest_max,
+                                           .read_max = w->config.read_max,
+                                           .pressure_max = (uint32_t) w->config.pressure_max } };
         CLEANUP(freep) char *text = NULL;
         size_t size = 0;
         FILE *f = open_memstream(&text, &size);

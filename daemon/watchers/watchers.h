@@ -20,7 +20,7 @@ typedef struct Watchers Watchers;
 typedef struct WatchersConfig {
         const char *program;            /* user mode: scitrace-watch to spawn; NULL: connect to socket */
         const char *socket;             /* system mode: scitrace-watch.socket's path */
-        int64_t settle_usec, write_max_usec, digest_max;
+        int64_t settle_usec, write_max_usec, digest_max, read_max, pressure_max;
         int64_t check_usec;             /* between two canaries; after three times as long it is replaced */
         char *const *ignore;
         size_t n_ignore;

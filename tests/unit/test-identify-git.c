@@ -62,10 +62,15 @@ static int teardown(void **state) {
 }
 
 static int head(const Place *p, const char *name, bool *git, char commit[65]) {
+        DatasetKind kind = DATASET_KIND_NONE;
         char path[256];
+        int r;
 
         snprintf(path, sizeof(path), "%s/%s", p->path, name);
-        return identify_git_head(path, git, commit);
+        r = identify_git_head(path, &kind, commit);
+        if (r == 0)
+                *git = kind != DATASET_KIND_PLAIN;
+        return r;
 }
 
 /* What git(1) says is what we say. */
@@ -78,6 +83,35 @@ static void assert_head(const Place *p, const char *name) {
         assert_int_equal(head(p, name, &git, commit), 0);
         assert_true(git);
         assert_string_equal(commit, expected);
+}
+
+static void assert_kind(const Place *p, const char *name, DatasetKind expected) {
+        DatasetKind kind = DATASET_KIND_NONE;
+        char path[256], commit[65];
+
+        snprintf(path, sizeof(path), "%s/%s", p->path, name);
+        assert_int_equal(identify_git_head(path, &kind, commit), 0);
+        assert_int_equal(kind, expected);
+}
+
+static void the_kind_is_what_lies_there(void **state) {
+        Place *p = *state;
+
+        run(p, "cp -a ours kinds && mkdir none && mkdir none/.datalad && cp -a none/.datalad kinds/");
+        run(p, "printf '[datalad \"dataset\"]\\n\\tid = 6a2c1f6e-0000-4000-8000-000000000000\\n' >none/.datalad/config");
+        assert_kind(p, "none", DATASET_KIND_PLAIN);
+        assert_kind(p, "kinds", DATASET_KIND_GIT);
+        run(p, "mkdir kinds/.git/annex");
+        assert_kind(p, "kinds", DATASET_KIND_ANNEX);
+        run(p, "printf '[datalad \"datasets\"]\\nid = 1\\n[x]\\nid = 2\\n' >kinds/.datalad/config");
+        assert_kind(p, "kinds", DATASET_KIND_ANNEX);
+        run(p, "cp none/.datalad/config kinds/.datalad/");
+        assert_kind(p, "kinds", DATASET_KIND_DATALAD);
+        run(p, "rm kinds/.datalad/config && mkfifo kinds/.datalad/config");     /* nobody waits for a writer */
+        assert_kind(p, "kinds", DATASET_KIND_ANNEX);
+        run(p, "rmdir kinds/.git/annex && ln -s ../../theirs kinds/.git/annex");
+        assert_kind(p, "kinds", DATASET_KIND_GIT);
+        run(p, "rm -rf kinds none");
 }
 
 static void assert_refused(const Place *p, const char *name) {
@@ -378,6 +412,7 @@ static int group_teardown(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(the_head_is_that_of_git),
+                TEST(the_kind_is_what_lies_there),
                 TEST(a_plain_folder_has_none),
                 TEST(another_owner_s_repository_is_read),
                 TEST(a_git_file_that_leads_out_is_refused),

@@ -159,7 +159,7 @@ static void a_swapped_directory_never_leads_outside(void **state) {
 static void a_file_swapped_with_a_fifo_never_opens_the_fifo(void **state) {
         Exchanger e = { .place = *state, .a = "f", .b = "fifo" };
         int done = 0, refused = 0, readers = 0;
-        uint8_t digest[32];
+        IdentifyContent content;
         Place *p = *state;
         IdentifyState s;
         pthread_t thread;
@@ -168,7 +168,8 @@ static void a_file_swapped_with_a_fifo_never_opens_the_fifo(void **state) {
         assert_int_equal(mkfifoat(p->fd, "fifo", 0600), 0);
         assert_int_equal(pthread_create(&thread, NULL, exchange, &e), 0);
         for (int i = 0; i < RACE_TRIES / 10; i++) {
-                int r = identify_file(p->fd, "f", 0, NULL, NULL, &s, digest);
+                IdentifyReading reading = { 0 };
+                int r = identify_file(p->fd, "f", &(IdentifyLimits) { 0 }, &reading, &s, &content);
 
                 assert_true(r >= 0 || r == -EAGAIN);
                 *(r == IDENTIFY_E_NOT_FILE ? &refused : &done) += 1;

@@ -334,7 +334,8 @@ static void a_commit_of_head_is_an_event_when_it_moves(void **state) {
         FeedMessage m = { .type = FEED_HEAD };
 
         with_dataset(f);
-        m.HEAD = (Feed_HEAD) { .root = f->token, .git = 1, .commit = BYTES_STR(one), .time = f->now };
+        m.HEAD = (Feed_HEAD) { .root = f->token, .kind = DATASET_KIND_GIT,
+                               .commit = BYTES_STR(one), .time = f->now };
         put(f, m);
         put(f, m);
         pass(f);
