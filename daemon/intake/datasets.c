@@ -154,6 +154,8 @@ void datasets_lost(Intake *i, Cause why) {
         map_clear(&i->dirs);
         map_clear(&i->roots);
         map_clear(&i->listed);
+        map_clear(&i->fresh);
+        i->made.parent = 0;
         map_clear(&i->owed);
         memset(i->elsewhere, 0, sizeof(i->elsewhere));
         requests_clear(i);
@@ -198,6 +200,7 @@ void observe_walk_end(Intake *i, const Feed_WALK_END *m) {
         if (!d || d->walk != m->walk)
                 return;
         d->walk = 0;
+        fresh_forget(i);
         if (d->walk_again) {
                 d->walk_again = false;
                 dataset_walk(i, d);
@@ -492,9 +495,13 @@ static void root_of_adding(Intake *i, Adding *a, const Feed_ROOT *m) {
         }
         d = resume(i, a, m);
         if (!d && i->error == 0) {
+                int64_t next = store_next_node(i->store);
+
                 d = make_dataset(i, a, m);
                 if (d)
                         d->first_look = true;
+                if (d && d->row.root_node >= next)
+                        fresh_directory(i, d->row.root_node);
         }
         if (!d) {
                 refuse(i, a, m, &(IntakeResult) { .outcome = INTAKE_E_FAILED, .error = -EIO });

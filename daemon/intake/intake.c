@@ -46,11 +46,13 @@ int intake_append(Intake *i, Event *e) {
         if (d)
                 memcpy(e->dataset_uuid, d->row.uuid, EVENT_ID_SIZE);
         r = store_append(i->store, e, &seq);
-        if (r != 0)
+        if (r != 0) {
                 intake_fail(i, r);
-        else
-                i->appended++;
-        return r;
+                return r;
+        }
+        i->appended++;
+        fresh_appended(i, e);
+        return 0;
 }
 
 static void publish_status(Intake *i, int64_t wanted_count) {
@@ -361,6 +363,7 @@ Intake *intake_free(Intake *i, bool clean) {
         map_done(&i->nodes);
         map_done(&i->dirs);
         map_done(&i->roots);
+        map_done(&i->fresh);
         map_done(&i->listed);
         map_done(&i->owed);
         map_done(&i->requests);

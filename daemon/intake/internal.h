@@ -4,7 +4,8 @@
 
 /* internal: what the files of daemon/intake share. But for the two queues and the status, all of it belongs
  * to the store thread. intake.c: that thread; answers.c, asks.c: from it and to it; observe.c: what the
- * watcher saw; datasets.c, gaps.c, requests.c, settling.c: what follows. */
+ * watcher saw; datasets.c, gaps.c, requests.c, settling.c: what follows; fresh.c:
+ * what a first look need not look up. */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -153,6 +154,12 @@ struct Intake {
         uint32_t next_token, next_walk, next_request;
         uint64_t next_barrier;
         uint64_t flushing;              /* the flush that is under way; 0: none */
+        Map fresh;                      /* fresh.c */
+        int64_t silent;                 /* store_silent() when it was looked at last */
+        struct {
+                int64_t parent, node;
+                uint8_t name[255], name_size;
+        } made;                         /* the directory that was introduced last; its DIR follows */
         Map listed;                     /* hashes of the names in the listing under way */
         int64_t elsewhere[ELSEWHERE_MAX];       /* nodes seen with more names than recorded; 0: none */
         unsigned elsewhere_next;
@@ -196,6 +203,16 @@ void work_backup(Intake *i, Work *w);
 
 /* observe.c */
 void observe_frame(Intake *i, Work *w);
+
+uint64_t hash_in_directory(int64_t parent, Bytes name);        /* never 0 */
+
+/* fresh.c: a directory in which no name was ever recorded, but those told of by fresh_named(). */
+void fresh_directory(Intake *i, int64_t node);
+bool fresh_name(const Intake *i, int64_t parent, Bytes name);   /* surely no link has or had that name */
+void fresh_named(Intake *i, int64_t parent, Bytes name);
+void fresh_ends(Intake *i, int64_t node);
+void fresh_appended(Intake *i, const Event *e); /* what an event ends, that is none of a first look */
+void fresh_forget(Intake *i);                   /* unless a walk goes on: all */
 
 /* datasets.c */
 int datasets_load(Intake *i, bool clean, bool first);

@@ -40,14 +40,14 @@ static int64_t node_of_dir(const Intake *i, uint32_t dir) {
 
 /* Where a look was faster than the notice of what it saw, the operation that the notice tells of is news to
  * no link; it is counted with the next event of its name. */
-static uint64_t owed_key(int64_t parent, Bytes name) {
+uint64_t hash_in_directory(int64_t parent, Bytes name) {
         uint64_t h = hash_name(name) ^ ((uint64_t) parent * UINT64_C(0x9e3779b97f4a7c15));
 
         return h ? h : 1;
 }
 
 static void owe(Intake *i, int64_t parent, Bytes name, int64_t count) {
-        uint64_t before = 0, key = owed_key(parent, name);
+        uint64_t before = 0, key = hash_in_directory(parent, name);
 
         if (count == 0)
                 return;
@@ -61,7 +61,7 @@ static int64_t take_owed(Intake *i, int64_t parent, Bytes name) {
 
         if (i->owed.count == 0)         /* nearly always: then the name is not hashed */
                 return 0;
-        key = owed_key(parent, name);
+        key = hash_in_directory(parent, name);
         if (map_get(&i->owed, key, &count))
                 map_remove(&i->owed, key);
         return (int64_t) count;
@@ -422,6 +422,44 @@ static void meet_new(Intake *i, Observed *o) {
                 elsewhere_look(i, o->link.node, o->m->origin);
 }
 
+/* At a first look: a node that the record does not know, at a name that it never had. Nothing is looked up. */
+static void meet_fresh(Intake *i, Observed *o) {
+        Event e = event_of_state(o, KIND_CREATE);
+        bool directory = o->type == TYPE_DIRECTORY;
+        int r;
+
+        e.node = store_next_node(i->store);
+        e.introduces = true;
+        e.inode = o->m->inode;
+        e.btime = o->m->btime;
+        r = store_append_new(i->store, &e, o->m->ctime, NULL);
+        if (r != 0) {
+                intake_fail(i, r);
+                return;
+        }
+        i->appended++;
+        if (o->type == TYPE_FILE)
+                wanted(i, e.node);
+        if (!directory)
+                return;
+        fresh_named(i, o->parent, e.name);
+        fresh_directory(i, e.node);
+        i->made.parent = o->parent;
+        i->made.node = e.node;
+        i->made.name_size = (uint8_t) e.name.size;
+        memcpy(i->made.name, e.name.data, e.name.size);
+}
+
+static bool is_fresh(Intake *i, const Observed *o) {
+        const Feed_STATE *m = o->m;
+
+        return m->origin == ORIGIN_SCAN && m->request == 0 && !m->digest.data &&
+               fresh_name(i, o->parent, m->name) &&
+               (m->flags & FEED_FLAG_LISTED ? !map_get(&i->listed, hash_name(m->name), NULL) :
+                                              o->type == TYPE_DIRECTORY) &&
+               store_identity_is_new(i->store, o->dataset->row.filesystem, m->inode, m->btime);
+}
+
 /* A node that is recorded under another name, or was. Where it cannot have both names, it moved. */
 static void meet_known(Intake *i, Observed *o) {
         StoreLink old[8];
@@ -464,14 +502,20 @@ static void observe_state(Intake *i, const Feed_STATE *m) {
         Observed o = { .m = m, .dataset = dataset_of_dir(i, m->dir), .parent = node_of_dir(i, m->dir),
                        .type = type_from_mode(m->mode) };
         int64_t before = i->appended, owed;
+        bool fresh;
         int r;
 
         if (!o.dataset || o.parent == 0 || o.type == TYPE_NONE)
                 return;
         owed = take_owed(i, o.parent, m->name);
         o.count = m->count + owed;
+        fresh = is_fresh(i, &o);
         if (m->flags & FEED_FLAG_LISTED && map_put(&i->listed, hash_name(m->name), 1) < 0)
                 intake_fail(i, -ENOMEM);
+        if (fresh) {
+                meet_fresh(i, &o);
+                return;
+        }
         r = store_link_find(i->store, o.parent, m->name, &o.link);
         o.has_link = r == 0;
         if (r >= 0)
@@ -496,18 +540,26 @@ static void observe_state(Intake *i, const Feed_STATE *m) {
 
 /* Directories and their listings. */
 
+static int64_t node_of_name(Intake *i, int64_t parent, Bytes name) {
+        StoreLink link;
+
+        if (parent == i->made.parent && bytes_equal(name, BYTES(i->made.name, i->made.name_size)))
+                return i->made.node;
+        return store_link_find(i->store, parent, name, &link) == 0 && link.type == TYPE_DIRECTORY
+                       ? link.node : 0;
+}
+
 static void observe_dir(Intake *i, const Feed_DIR *m) {
         Dataset *d = dataset_of_token(i, m->root);
         int64_t parent = m->parent ? node_of_dir(i, m->parent) : 0, node = 0;
-        StoreLink link;
 
         if (!d)
                 return;
         if (m->parent == 0)
                 node = d->row.root_node;
-        else if (parent && store_link_find(i->store, parent, m->name, &link) == 0 &&
-                 link.type == TYPE_DIRECTORY)
-                node = link.node;
+        else if (parent != 0)
+                node = node_of_name(i, parent, m->name);
+        i->made.parent = 0;
         if (node == 0)
                 return;                 /* it cannot be placed; its parent's listing comes again */
         if (map_put(&i->nodes, m->dir, (uint64_t) node) < 0 ||
@@ -519,12 +571,14 @@ static void observe_dir(Intake *i, const Feed_DIR *m) {
 
 static void observe_list_end(Intake *i, const Feed_LIST_END *m) {
         int64_t parent = node_of_dir(i, m->dir);
+        bool fresh = map_get(&i->fresh, (uint64_t) parent, NULL);
         StoreLink links[PAGE];
         uint8_t after[256];
         Bytes from = BYTES_NONE;
         int n;
 
-        if (parent == 0 || m->error != 0)
+        fresh_ends(i, parent);
+        if (parent == 0 || m->error != 0 || fresh)      /* in a fresh one nothing can be missing */
                 return;
         do {
                 n = store_links(i->store, parent, from, links, PAGE);

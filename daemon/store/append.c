@@ -33,6 +33,20 @@ int sums_find(Store *s, int64_t dataset, StoreSums **ret) {
         return 0;
 }
 
+int sums_count(Store *s, int64_t dataset, int64_t files, int64_t bytes) {
+        StoreSums *sums;
+        int r;
+
+        if (files == 0 && bytes == 0)
+                return 0;
+        r = sums_find(s, dataset, &sums);
+        if (r != 0)
+                return r < 0 ? r : -EINVAL;
+        sums->files += files;
+        sums->bytes += bytes;
+        return 0;
+}
+
 static int add_batch(Store *s, int64_t seq) {
         sqlite3_stmt *stmt;
         int r;
@@ -103,12 +117,6 @@ static void bind_what(sqlite3_stmt *stmt, const Event *e, int64_t realtime) {
         sql_bind_bytes(stmt, 25, e->detail);
 }
 
-/* mtime is any number that a file system keeps, so the difference is taken modulo 2^64: it
- * has an exact reverse. */
-static int64_t age_of(const Event *e) {
-        return (int64_t) ((uint64_t) e->last * NSEC_PER_USEC - (uint64_t) e->mtime);
-}
-
 static void bind_state(sqlite3_stmt *stmt, const Event *e, int64_t attr, int64_t content) {
         if (e->introduces) {
                 sql_bind(stmt, 11, (int64_t) e->inode);
@@ -123,7 +131,7 @@ static void bind_state(sqlite3_stmt *stmt, const Event *e, int64_t attr, int64_t
         else
                 sql_bind_null(stmt, 14);
         if (e->has_state && e->mtime != 0)
-                sql_bind(stmt, 15, age_of(e));
+                sql_bind(stmt, 15, event_age(e));
         else
                 sql_bind_null(stmt, 15);
         sql_bind_id(stmt, 16, content);
@@ -174,28 +182,54 @@ static int write_event(Store *s, Event *e, StoreTarget *t) {
         return r;
 }
 
-int store_append(Store *s, Event *e, int64_t *ret_seq) {
-        StoreTarget target;
+/* What every event gets, and what it must be. */
+static int number(Store *s, Event *e, int64_t *ret_filesystem) {
         StoreSums *sums;
         int r;
-
-        assert(s);
-        assert(s->in_transaction);
-        assert(e);
 
         if (s->broken < 0)
                 return s->broken == -ENOSPC ? STORE_E_FULL : s->broken;
         if (!is_sound(s, e))
                 return -EINVAL;
+        *ret_filesystem = 0;
         memset(e->dataset_uuid, 0, sizeof(e->dataset_uuid));
         if (e->dataset != 0) {
                 r = sums_find(s, e->dataset, &sums);
                 if (r != 0)
                         return r < 0 ? r : -EINVAL;
                 memcpy(e->dataset_uuid, sums->uuid, EVENT_ID_SIZE);
+                *ret_filesystem = sums->filesystem;
         }
         e->seq = s->last_seq + 1;
         memcpy(e->boot, s->boot, EVENT_ID_SIZE);
+        return 0;
+}
+
+static int appended(Store *s, const Event *e, int error, bool is_new, int64_t *ret_seq) {
+        if (error < 0) {
+                s->broken = error;      /* half an event is in the transaction */
+                return error == -ENOSPC ? STORE_E_FULL : error;
+        }
+        s->last_seq = e->seq;
+        if (is_new)
+                s->next_node++;
+        if (ret_seq)
+                *ret_seq = e->seq;
+        return 0;
+}
+
+int store_append(Store *s, Event *e, int64_t *ret_seq) {
+        StoreTarget target;
+        int64_t filesystem;
+        int r;
+
+        assert(s);
+        assert(s->in_transaction);
+        assert(e);
+
+        r = number(s, e, &filesystem);
+        if (r != 0)
+                return r;
         r = project_load(s, e, &target);
         if (r < 0)
                 return r;
@@ -204,16 +238,33 @@ int store_append(Store *s, Event *e, int64_t *ret_seq) {
                 e->inode = target.inode;
                 e->btime = target.btime;
         }
-
         r = write_event(s, e, &target);
-        if (r < 0) {
-                s->broken = r;  /* half an event is in the transaction */
-                return r == -ENOSPC ? STORE_E_FULL : r;
-        }
-        s->last_seq = e->seq;
-        if (target.is_new)
-                s->next_node++;
-        if (ret_seq)
-                *ret_seq = e->seq;
-        return 0;
+        return appended(s, e, r, target.is_new, ret_seq);
+}
+
+int store_append_new(Store *s, Event *e, int64_t ctime, int64_t *ret_seq) {
+        int64_t filesystem, attr;
+        int r;
+
+        assert(s);
+        assert(s->in_transaction);
+        assert(e);
+
+        r = number(s, e, &filesystem);
+        if (r != 0)
+                return r;
+        if (e->kind != KIND_CREATE || !e->introduces || filesystem == 0 || e->parent == 0 || !e->name.data ||
+            e->digest.data || e->replaces != 0 || e->process != 0)
+                return -EINVAL;
+        if (!s->has_batch)
+                r = add_batch(s, e->seq);
+        if (r == 0)
+                r = attrs_id(s, &(StoreAttr) { e->type, e->mode, e->uid, e->gid }, &attr);
+        if (r == 0)
+                r = bulk_add(s, e, attr, filesystem, ctime);
+        if (r == 0 && e->type == TYPE_FILE)
+                r = sums_count(s, e->dataset, 1, e->size);
+        if (r == 0)
+                identities_add(s, filesystem, e->inode, e->btime);
+        return appended(s, e, r, true, ret_seq);
 }

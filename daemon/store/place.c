@@ -37,8 +37,10 @@ static int add_root_node(Store *s, StoreDataset *d, uint64_t inode, int64_t btim
         sql_bind(stmt, 13, 0);
         sql_bind_null(stmt, 14);
         r = store_run(s, stmt);
-        if (r == 0)
+        if (r == 0) {
+                identities_add(s, d->filesystem, inode, btime);
                 d->root_node = s->next_node++;
+        }
         return r;
 }
 

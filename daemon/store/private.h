@@ -3,8 +3,9 @@
 #define SCITRACE_DAEMON_STORE_PRIVATE_H
 
 /* private: what the .c files of daemon/store share. store.c: open, transactions; attr.c: the dictionary of
- * attr rows; append.c: event rows; project.c: their projections; roots.c: where a dataset begins; rows.c:
- * what intake asks; place.c: datasets, file systems, gaps, series; backup.c.
+ * attr rows; append.c: event rows; bulk.c: those of a first look, in one go; identities.c: whether a node may
+ * be known; project.c: their projections; roots.c: where a dataset begins; rows.c: what intake asks;
+ * place.c: datasets, file systems, gaps, series; backup.c.
  * May use: lib.  May not use: anything else in daemon/. */
 
 #include "daemon/store/sql.h"
@@ -35,6 +36,15 @@
         X(NODE_GET, "SELECT " NODE_COLUMNS " WHERE node.id = ?1")                                           \
         X(NODE_FIND, "SELECT " NODE_COLUMNS " WHERE filesystem = ?1 AND inode = ?2 AND btime = ?3 ORDER"    \
                      " BY node.id DESC LIMIT 1")                                                            \
+        X(NODE_IDENTITIES, "SELECT filesystem, inode, btime FROM node")                                     \
+        X(BULK_EVENTS, "INSERT OR FAIL INTO event(seq, ago, span, dataset, kind, origin, count, node,"     \
+                        " parent, name, inode, btime, attr, size, age, target) SELECT seq, ago, span,"      \
+                        " dataset, 1, origin, count, node, parent, name, inode, btime, attr, size, age,"    \
+                        " target FROM bulk")                                                               \
+        X(BULK_NODES, "INSERT OR FAIL INTO node(id, filesystem, inode, btime, born, seq, attr, size,"      \
+                       " mtime, links, wanted, ctime, target) SELECT node, filesystem, inode, btime, seq,"  \
+                       " seq, attr, size, mtime, 1, wanted, ctime, target FROM bulk")                      \
+        X(BULK_LINKS, "INSERT OR FAIL INTO link SELECT parent, 0, name, node, seq, dataset FROM bulk")    \
         X(LINK_ADD, "INSERT INTO link VALUES (?1, 0, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")               \
         X(LINK_HOLDER, "SELECT node, dataset FROM link WHERE parent = ?1 AND until = 0 AND name = ?2")      \
         X(LINK_CLOSE, "UPDATE link SET until = ?3 WHERE parent = ?1 AND until = 0 AND name = ?2")           \
@@ -125,6 +135,14 @@ typedef struct StoreRoots {
         bool known;
 } StoreRoots;
 
+/* Which nodes may be known; words NULL: nobody asks. */
+typedef struct StoreIdentities {
+        uint64_t *words, bits;          /* bits: a power of two */
+        uint64_t n;                     /* in it */
+} StoreIdentities;
+
+typedef struct StoreBulk StoreBulk;
+
 struct Store {
         Sql sql;
         char *path;
@@ -133,6 +151,9 @@ struct Store {
         StoreSums *sums;
         size_t n_sums;
         StoreRoots roots;
+        StoreBulk *bulk;
+        StoreIdentities identities;
+        int64_t n_silent;               /* names closed that no event names */
 
         bool in_transaction;
         bool has_batch;                 /* its row is written */
@@ -151,6 +172,22 @@ const StoreAttr *attrs_get(const Store *s, int64_t id);
 
 /* append.c */
 int sums_find(Store *s, int64_t dataset, StoreSums **ret);      /* valid until the next call; STORE_E_NONE */
+int sums_count(Store *s, int64_t dataset, int64_t files, int64_t bytes);      /* to be added at the commit */
+/* What stands in event.age. mtime is any number that a file system keeps, so the difference is taken modulo
+ * 2^64: it has an exact reverse. */
+static inline int64_t event_age(const Event *e) {
+        return (int64_t) ((uint64_t) e->last * NSEC_PER_USEC - (uint64_t) e->mtime);
+}
+
+/* bulk.c: add gathers, flush writes what is gathered (a failure breaks the transaction), forget drops it. */
+int bulk_init(Store *s, sqlite3 *db);
+void bulk_done(Store *s);
+int bulk_add(Store *s, const Event *e, int64_t attr, int64_t filesystem, int64_t ctime);
+int bulk_flush(Store *s);
+void bulk_forget(Store *s);
+
+/* identities.c: a node joined the table. */
+void identities_add(Store *s, int64_t filesystem, uint64_t inode, int64_t btime);
 
 /* roots.c: whether a node is the root of a watched dataset; roots_forget(): they may have changed. */
 int roots_have(Store *s, int64_t node, bool *ret);
@@ -170,7 +207,7 @@ typedef struct StoreTarget {
 int project_load(Store *s, const Event *e, StoreTarget *ret);
 int project_apply(Store *s, const Event *e, StoreTarget *t, int64_t attr, int64_t content);
 
-/* store.c */
+/* store.c: store_stmt() writes what is fresh before it hands out a statement. */
 int store_stmt(Store *s, StoreStatement which, sqlite3_stmt **ret);
 int store_run(Store *s, sqlite3_stmt *stmt);                    /* one that answers no row */
 

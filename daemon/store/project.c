@@ -37,20 +37,6 @@ static int todo_add(Todo *t, int64_t node) {
         return 0;
 }
 
-static int count(Store *s, int64_t dataset, int64_t files, int64_t bytes) {
-        StoreSums *sums;
-        int r;
-
-        if (files == 0 && bytes == 0)
-                return 0;
-        r = sums_find(s, dataset, &sums);
-        if (r != 0)
-                return r < 0 ? r : -EINVAL;
-        sums->files += files;
-        sums->bytes += bytes;
-        return 0;
-}
-
 static Type type_of(Store *s, int64_t attr) {
         return attrs_get(s, attr)->type;
 }
@@ -62,7 +48,7 @@ static int count_link(Apply *a, int64_t node, int64_t attr, int64_t size, int64_
         int r;
 
         if (type_of(a->s, attr) == TYPE_FILE) {
-                r = count(a->s, dataset, sign, sign * size);
+                r = sums_count(a->s, dataset, sign, sign * size);
                 if (r < 0)
                         return r;
         }
@@ -182,6 +168,7 @@ static int walk_below(Apply *a, const Below *b, int64_t dir) {
 static int close_one_below(Apply *a, int64_t node, int64_t attr, int64_t size, int64_t dataset,
                            int64_t seq) {
         (void) seq;
+        a->s->n_silent++;
         return count_link(a, node, attr, size, dataset, -1);
 }
 
@@ -202,8 +189,8 @@ static int adopt_one_below(Apply *a, int64_t node, int64_t attr, int64_t size, i
         (void) node;
         if (type_of(a->s, attr) != TYPE_FILE)
                 return 0;
-        r = count(a->s, dataset, -1, -size);
-        return r < 0 ? r : count(a->s, to, 1, size);
+        r = sums_count(a->s, dataset, -1, -size);
+        return r < 0 ? r : sums_count(a->s, to, 1, size);
 }
 
 /* Names beneath a directory, as far as they are of one dataset, are of that one now. */
@@ -326,6 +313,7 @@ static int find_up(Apply *a, int64_t node, Up *ret) {
 static int let_go(Apply *a, const Up *up) {
         Held held;
 
+        a->s->n_silent++;
         return close_name(a, up->parent, BYTES(up->name, up->size), ANYBODY, &held);
 }
 
@@ -565,7 +553,7 @@ static int resize(Apply *a, int64_t size) {
                 return r;
         sql_bind(stmt, 1, a->t->id);
         while ((r = sql_step(&a->s->sql, stmt)) > 0) {
-                r = count(a->s, sql_column(stmt, 0), 0, by);
+                r = sums_count(a->s, sql_column(stmt, 0), 0, by);
                 if (r < 0)
                         return r;
         }
@@ -614,6 +602,7 @@ static int insert_node(Apply *a) {
         r = sums_find(a->s, a->e->dataset, &sums);
         if (r != 0)
                 return r < 0 ? r : -EINVAL;
+        identities_add(a->s, sums->filesystem, t->inode, t->btime);
         r = store_stmt(a->s, SQL_NODE_ADD, &stmt);
         if (r < 0)
                 return r;

@@ -26,7 +26,9 @@ static const char *const statements[] = {
 };
 
 int store_stmt(Store *s, StoreStatement which, sqlite3_stmt **ret) {
-        return sql_get(&s->sql, which, ret);
+        int r = bulk_flush(s);
+
+        return r < 0 ? r : sql_get(&s->sql, which, ret);
 }
 
 int store_run(Store *s, sqlite3_stmt *stmt) {
@@ -187,6 +189,8 @@ static int open_database(Store *s, const char *dir) {
         if (r == 0 && is_new)
                 r = create(db, dir);
         if (r == 0)
+                r = bulk_init(s, db);
+        if (r == 0)
                 r = sql_init(&s->sql, db, statements, ELEMENTS(statements));
         if (r != 0)
                 goto fail;
@@ -230,6 +234,8 @@ Store *store_close(Store *s) {
         free(s->sums);
         roots_done(&s->roots);
         sql_done(&s->sql);
+        bulk_done(s);
+        store_identities_forget(s);
         free(s->path);
         free(s);
         return NULL;
@@ -301,6 +307,8 @@ int store_commit(Store *s) {
 
         r = s->broken;
         if (r == 0)
+                r = bulk_flush(s);
+        if (r == 0)
                 r = is_gone(s) ? -ESTALE : write_counters(s);
         if (r == 0)
                 r = sql_exec(s->sql.db, "COMMIT");
@@ -321,6 +329,7 @@ void store_rollback(Store *s) {
         if (!s->in_transaction)
                 return;
         s->in_transaction = false;
+        bulk_forget(s);
         if (!sqlite3_get_autocommit(s->sql.db))
                 (void) sql_exec(s->sql.db, "ROLLBACK");
         /* What cannot be read again now cannot be written either: the next begin says so. */
@@ -330,6 +339,11 @@ void store_rollback(Store *s) {
 int64_t store_last_seq(const Store *s) {
         assert(s);
         return s->last_seq;
+}
+
+int64_t store_silent(const Store *s) {
+        assert(s);
+        return s->n_silent;
 }
 
 int64_t store_next_node(Store *s) {

@@ -214,6 +214,16 @@ static void keep_paths(const Event *e, Stored *s) {
                 model_path(e->old_parent, e->old_name, s->old_path, sizeof(s->old_path));
 }
 
+/* Whether a first look could say so: a node without a digest at a name that nobody ever had. */
+static bool is_fresh(const Event *e) {
+        if (e->kind != KIND_CREATE || !e->introduces || e->digest.data || e->replaces || e->process)
+                return false;
+        for (size_t i = 0; i < n_links; i++)
+                if (links[i].parent == e->parent && bytes_equal(name_of(links[i].name), e->name))
+                        return false;
+        return true;
+}
+
 /* Events: each is appended, its bytes are kept, and its seq is returned. */
 
 static int64_t give(Event e) {
@@ -225,7 +235,10 @@ static int64_t give(Event e) {
         e.first = e.last - (int64_t) pick(300000);
         e.count = 1 + pick(3);
         e.process = pick(3) == 0 ? pick(1000) + 1 : 0;
-        assert_int_equal(store_append(f.store, &e, &seq), 0);
+        if (is_fresh(&e) && pick(2))
+                assert_int_equal(store_append_new(f.store, &e, pick(2), &seq), 0);
+        else
+                assert_int_equal(store_append(f.store, &e, &seq), 0);
         assert_int_equal(seq, n_stored + 1);
         s = &stored[n_stored++];
         keep_paths(&e, s);
