@@ -20,7 +20,8 @@ void fresh_directory(Intake *i, int64_t node) {
 }
 
 bool fresh_name(const Intake *i, int64_t parent, Bytes name) {
-        return map_get(&i->fresh, (uint64_t) parent, NULL) && !map_get(&i->fresh, name_key(parent, name), NULL);
+        return map_get(&i->fresh, (uint64_t) parent, NULL) &&
+               !map_get(&i->fresh, name_key(parent, name), NULL);
 }
 
 void fresh_named(Intake *i, int64_t parent, Bytes name) {

@@ -422,7 +422,7 @@ static void meet_new(Intake *i, Observed *o) {
                 elsewhere_look(i, o->link.node, o->m->origin);
 }
 
-/* At a first look: a node that the record does not know, at a name that it never had. Nothing is looked up. */
+/* At a first look: a node that the record does not know, at a name that it never had. */
 static void meet_fresh(Intake *i, Observed *o) {
         Event e = event_of_state(o, KIND_CREATE);
         bool directory = o->type == TYPE_DIRECTORY;

@@ -12,6 +12,7 @@ enum {
         BITS_A_NODE = 16,
         BITS_MIN = 1 << 22,             /* 512 KiB */
         BITS_MAX = 1 << 26,             /* 8 MiB */
+        NODES_MAX = 1 << 21,            /* of an older record */
 };
 
 typedef struct Place {
@@ -77,6 +78,8 @@ bool store_identity_is_new(Store *s, int64_t filesystem, uint64_t inode, int64_t
         StoreIdentities *f = &s->identities;
         Place p;
 
+        if (!f->words && s->next_node > NODES_MAX)
+                return false;           /* reading all of them would take longer than it saves */
         if (!f->words || (f->n * BITS_A_NODE > f->bits && f->bits < BITS_MAX))
                 if (build(s) < 0)
                         return false;   /* not known: the index says */

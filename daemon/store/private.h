@@ -3,8 +3,8 @@
 #define SCITRACE_DAEMON_STORE_PRIVATE_H
 
 /* private: what the .c files of daemon/store share. store.c: open, transactions; attr.c: the dictionary of
- * attr rows; append.c: event rows; bulk.c: those of a first look, in one go; identities.c: whether a node may
- * be known; project.c: their projections; roots.c: where a dataset begins; rows.c: what intake asks;
+ * attr rows; append.c: event rows; bulk.c: those of a first look, in one go; identities.c: whether a node
+ * may be known; project.c: their projections; roots.c: where a dataset begins; rows.c: what intake asks;
  * place.c: datasets, file systems, gaps, series; backup.c.
  * May use: lib.  May not use: anything else in daemon/. */
 

@@ -83,9 +83,10 @@ void store_rollback(Store *s);
  *  negative errno. After STORE_E_FULL or another errno than -EINVAL the transaction cannot
  *  be committed any more. */
 int store_append(Store *s, Event *e, int64_t *ret_seq);
-/** store_append_new() - the same for a create without a digest that introduces a node, where the caller knows
- *  that no node had that name in parent before, and none has that identity; ctime: store_node_seen().
- *  Such events may be written together, with the next of another kind or the commit. */
+/** store_append_new() - the same for a create without a digest that introduces a node, where the caller
+ *  knows that no node had that name in parent before, and none has that identity; ctime: as
+ *  store_node_seen() takes it. Such events may be written together, with the next of another kind or
+ *  the commit. */
 int store_append_new(Store *s, Event *e, int64_t ctime, int64_t *ret_seq);
 /** store_silent() - grows whenever an event closed names beyond those that it tells of. */
 int64_t store_silent(const Store *s);
@@ -122,8 +123,8 @@ void store_node_done(StoreNode *n);     /* an all-zero struct is fine */
 int store_node_get(Store *s, int64_t node, StoreNode *ret);
 /** store_node_find() - the node with that identity; the newest when several had it. */
 int store_node_find(Store *s, int64_t filesystem, uint64_t inode, int64_t btime, StoreNode *ret);
-/** store_identity_is_new() - whether surely no node ever had that identity; false: perhaps. Costs memory (8 MiB
- *  at most) until store_identities_forget(). */
+/** store_identity_is_new() - whether surely no node ever had that identity; false: perhaps. Costs memory
+ *  (8 MiB at most) until store_identities_forget(). */
 bool store_identity_is_new(Store *s, int64_t filesystem, uint64_t inode, int64_t btime);
 void store_identities_forget(Store *s);
 /** store_node_seen() - remembers the ctime last seen of a node (a cache; no event). */
