@@ -25,6 +25,22 @@ void elsewhere_former(Intake *i, int64_t parent, Bytes name, int64_t except, uin
                 elsewhere_look(i, former.node, origin);
 }
 
+void elsewhere_unnamed(Intake *i, int64_t filesystem, Bytes name, uint8_t origin) {
+        StoreNode node = { 0 };
+        uint64_t inode = 0;
+
+        if (name.size < 2 || name.size > 20 || name.data[0] != '#')
+                return;
+        for (size_t n = 1; n < name.size; n++) {
+                if (name.data[n] < '0' || name.data[n] > '9')
+                        return;
+                inode = inode * 10 + (uint64_t) (name.data[n] - '0');
+        }
+        if (store_node_of_inode(i->store, filesystem, inode, &node) == 0)
+                elsewhere_look(i, node.id, origin);
+        store_node_done(&node);
+}
+
 void elsewhere_note(Intake *i, int64_t node, uint32_t nlink) {
         StoreNode n = { 0 };
         bool more = nlink > 1 && store_node_get(i->store, node, &n) == 0 && n.links < (int64_t) nlink;

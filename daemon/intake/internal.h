@@ -245,6 +245,8 @@ void observe_gap(Intake *i, const Feed_GAP *m);
 /* elsewhere.c */
 void elsewhere_look(Intake *i, int64_t node, uint8_t origin);   /* reads a file under another of its names */
 void elsewhere_former(Intake *i, int64_t parent, Bytes name, int64_t except, uint8_t origin);
+/* A file that was made without a name: what goes on being written is told under "#" and its inode number. */
+void elsewhere_unnamed(Intake *i, int64_t filesystem, Bytes name, uint8_t origin);
 void elsewhere_note(Intake *i, int64_t node, uint32_t nlink);   /* a node was seen with so many names */
 void elsewhere_check(Intake *i);                                /* when due: reads those with more */
 

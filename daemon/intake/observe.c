@@ -227,6 +227,7 @@ static void observe_gone(Intake *i, const Feed_GONE *m) {
                         elsewhere_look(i, link.node, m->origin);
         } else if (r == STORE_E_NONE && m->flags & FEED_FLAG_CONTENT) {
                 elsewhere_former(i, parent, m->name, 0, m->origin);
+                elsewhere_unnamed(i, d->row.filesystem, m->name, m->origin);
         }
         if (r == STORE_E_NONE && count > 0 && (count > m->count || !found_gone(i, d, parent, m)))
                 append_transient(i, d, parent, m->name, m->origin, m->first, m->last, count);

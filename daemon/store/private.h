@@ -45,6 +45,8 @@
                        " mtime, links, wanted, ctime, target) SELECT node, filesystem, inode, btime, seq,"  \
                        " seq, attr, size, mtime, 1, wanted, ctime, target FROM bulk")                      \
         X(BULK_LINKS, "INSERT OR FAIL INTO link SELECT parent, 0, name, node, seq, dataset FROM bulk")    \
+        X(NODE_OF_INODE, "SELECT " NODE_COLUMNS " WHERE filesystem = ?1 AND inode = ?2 ORDER BY btime DESC" \
+                         " LIMIT 1")                                                                        \
         X(LINK_ADD, "INSERT INTO link VALUES (?1, 0, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")               \
         X(LINK_HOLDER, "SELECT node, dataset FROM link WHERE parent = ?1 AND until = 0 AND name = ?2")      \
         X(LINK_CLOSE, "UPDATE link SET until = ?3 WHERE parent = ?1 AND until = 0 AND name = ?2")           \

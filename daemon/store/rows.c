@@ -88,6 +88,21 @@ int store_node_find(Store *s, int64_t filesystem, uint64_t inode, int64_t btime,
         return one_node(s, stmt, ret);
 }
 
+int store_node_of_inode(Store *s, int64_t filesystem, uint64_t inode, StoreNode *ret) {
+        sqlite3_stmt *stmt;
+        int r;
+
+        assert(s);
+        assert(ret);
+
+        r = store_stmt(s, SQL_NODE_OF_INODE, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, filesystem);
+        sql_bind(stmt, 2, (int64_t) inode);
+        return one_node(s, stmt, ret);
+}
+
 /* A write of one number to a row; one that fails breaks the transaction, as that of an event does. */
 static int set_number(Store *s, StoreStatement which, int64_t id, int64_t n) {
         sqlite3_stmt *stmt;

@@ -127,6 +127,8 @@ int store_node_find(Store *s, int64_t filesystem, uint64_t inode, int64_t btime,
  *  (8 MiB at most) until store_identities_forget(). */
 bool store_identity_is_new(Store *s, int64_t filesystem, uint64_t inode, int64_t btime);
 void store_identities_forget(Store *s);
+/** store_node_of_inode() - the node that had that inode number last. */
+int store_node_of_inode(Store *s, int64_t filesystem, uint64_t inode, StoreNode *ret);
 /** store_node_seen() - remembers the ctime last seen of a node (a cache; no event). */
 int store_node_seen(Store *s, int64_t node, int64_t ctime);
 /** store_node_want() - marks that the node's digest is (not) still to be read. New regular files created

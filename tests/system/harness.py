@@ -131,7 +131,8 @@ class Daemon:
     """scitraced --user with a state folder of its own, beneath `top`. As a context manager it is stopped at the end
     and must then have ended with 0, printed nothing, and left no sanitizer's report."""
 
-    def __init__(self, top=None, state=None, settings=None):
+    def __init__(self, top=None, state=None, settings=None, run=()):
+        self.run = list(run)            # what it is started by: a command that takes another and becomes it
         self.own = top is None
         self.top = top or tempfile.mkdtemp(prefix='scitrace-test-')
         self.state = state or os.path.join(self.top, 'state')
@@ -191,8 +192,9 @@ class Daemon:
 
     def start_unlocked(self):
         with open(self.err, 'ab') as err, open(self.err + '.out', 'ab') as out:
-            self.process = subprocess.Popen([program('scitraced'), '--user', '--state', self.state], env=self.env,
-                                            stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
+            self.process = subprocess.Popen([*self.run, program('scitraced'), '--user', '--state', self.state],
+                                            env=self.env, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                            start_new_session=True)
 
         def answers():
             code = self.process.poll()
@@ -275,8 +277,14 @@ class Daemon:
 
     def events(self, after=0):
         """The log, oldest first."""
-        rows = [row for row in self.ctl('log', '-n', '10000000') if row['seq'] > after]
-        return sorted(rows, key=lambda row: row['seq'])
+        count = self.newest() - after
+        while count > 0:
+            rows = sorted((row for row in self.ctl('log', '-n', str(count)) if row['seq'] > after),
+                          key=lambda row: row['seq'])
+            if rows[0]['seq'] == after + 1:
+                return rows
+            count = rows[-1]['seq'] - after     # some came meanwhile
+        return []
 
     def newest(self):
         return max((row['seq'] for row in self.ctl('log', '-n', '1')), default=0)
@@ -334,28 +342,36 @@ def state_of(name, directory):
 
 
 def snapshot(root, leave_out=()):
-    """The oracle: {path in bytes: state} of everything beneath root. By descriptors, so that no depth is too much."""
-    found = {}
-
-    def walk(fd, prefix):
-        for name in [os.fsencode(entry.name) for entry in os.scandir(fd)]:
-            path = prefix + name
+    """The oracle: {path in bytes: state} of everything beneath root. By one descriptor, so that no depth is too much."""
+    found, prefixes = {}, [b'']
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        left = [os.listdir(fd)]
+        while left:
+            if not left[-1]:
+                left.pop()
+                prefixes.pop()
+                fd = descend(fd, b'..') if left else fd
+                continue
+            name = os.fsencode(left[-1].pop())
+            path = prefixes[-1] + name
             if path in leave_out:
                 continue
             found[path] = state_of(name, fd)
             if found[path]['type'] == 'directory':
-                below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-                try:
-                    walk(below, path + b'/')
-                finally:
-                    os.close(below)
-
-    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        walk(fd, b'')
+                fd = descend(fd, name)
+                left.append(os.listdir(fd))
+                prefixes.append(path + b'/')
     finally:
         os.close(fd)
     return found
+
+
+def descend(fd, name):
+    """Opens the directory of that name in the one behind fd, which is closed."""
+    below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+    os.close(fd)
+    return below
 
 
 def shown(path):

@@ -29,6 +29,21 @@ def exchange(one, other):
         raise OSError(ctypes.get_errno(), 'renameat2')
 
 
+def make_deep(directory, levels, size):
+    """Directories within directories, with names of so many bytes; returns a descriptor of the lowest."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    for level in range(levels):
+        name = (b'%d-' % level).ljust(size, b'd')
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, dir_fd=fd)
+            below = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
+        finally:
+            os.close(fd)
+        fd = below
+    return fd
+
+
 class Writer:
     """One process's worth of random work beneath root; outside: a folder on the same file system."""
 
@@ -291,14 +306,8 @@ class Writer:
         """Beyond PATH_MAX, by descriptors."""
         if self.random.random() > 0.1:
             return
-        fd = os.open(self.directory(), os.O_RDONLY | os.O_DIRECTORY)
+        fd = make_deep(self.directory(), 24, 200)
         try:
-            for level in range(24):
-                name = b'%02d' % level + b'd' * 200
-                os.mkdir(name, dir_fd=fd)
-                below = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
-                os.close(fd)
-                fd = below
             bottom = os.open(b'bottom', os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=fd)
             os.write(bottom, self.bytes())
             os.close(bottom)

@@ -6,6 +6,7 @@ import os
 import random
 
 import harness
+from cases import seen_live
 from harness import check, diag, equal
 from operations import HOLDS, LINKS, MOVES, populate, start_writers
 
@@ -33,16 +34,6 @@ class Stage:
         return self.daemon.__exit__(*error)
 
 
-def seen_live(daemon, after, status):
-    """No overflow, no gap, nothing walked twice, every event since `after` live."""
-    equal(status['overflows'], 0, 'overflows')
-    equal(status['watcherRestarts'], 0, 'watcherRestarts')
-    equal(daemon.gaps('t'), [], 'gaps')
-    equal(status['walkedTwice'], 0, 'walkedTwice')
-    late = [row for row in daemon.events(after) if row['origin'] != 'live']
-    check(not late, f'{len(late)} events are not live, the first: {late[:1]}')
-
-
 def random_work_on_a_watched_tree(seed):
     with Stage() as (daemon, tree, outside):
         populate(tree, seed)
@@ -52,7 +43,7 @@ def random_work_on_a_watched_tree(seed):
         for burst in range(3):
             start_writers(tree, outside, f'{seed}:{burst}', WRITERS, OPS // 3, LINKS if burst < 2 else MOVES)()
             status = daemon.at_rest('t', tree)
-        seen_live(daemon, first_look, status)
+        seen_live(daemon, 't', first_look, status)
         diag(f'{status["events"] - first_look} events by {WRITERS} writers')
 
 
@@ -79,7 +70,7 @@ def random_work_beside_another_dataset(seed):
             wait()
         daemon.settle()
         daemon.at_rest('t', tree)
-        seen_live(daemon, 0, daemon.at_rest('o', outside))
+        seen_live(daemon, 't', 0, daemon.at_rest('o', outside))
 
 
 def tests():

@@ -10,35 +10,11 @@ import socket
 import subprocess
 
 import harness
+from cases import Held
 from harness import check, name_of, skip, write
 from operations import exchange
 
 REPLACES = True         # a row's fourth field
-
-
-class Held:
-    """Which node held a name last, and each node's newest event: what `replaces` must say."""
-
-    def __init__(self):
-        self.node, self.last = {}, {}
-
-    def expected(self, path):
-        return self.last.get(self.node.get(path))
-
-    def take(self, row):
-        path, old = name_of(row), name_of(row, 'oldPath')
-        before = dict(self.node)
-        if row['kind'] in ('rename', 'exchange'):
-            for source, target in ((old, path), (path, old))[:1 if row['kind'] == 'rename' else 2]:
-                for name, node in before.items():
-                    if name.startswith(source + b'/'):
-                        self.node[target + name[len(source):]] = node
-            if row['kind'] == 'exchange':
-                self.node[old] = before.get(path)
-        if row.get('node') is not None:
-            if path is not None and row['kind'] != 'unlink':
-                self.node[path] = row['node']
-            self.last[row['node']] = row['seq']
 
 
 class Script:
