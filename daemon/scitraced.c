@@ -185,6 +185,10 @@ static int open_store(Daemon *d) {
                 return log_event(LOG_ERR, MSG_NONE, -EINVAL,
                                  "The store in %s was made by a pre-release; start a new one: move it away",
                                  d->place->state);
+        case STORE_E_NO_ROOM:
+                return log_event(LOG_ERR, MSG_NONE, -ENOSPC,
+                                 "The store in %s is of an older form; to bring it to this one takes twice "
+                                 "its size in free space", d->place->state);
         case STORE_E_FOREIGN:
                 return log_event(LOG_ERR, MSG_NONE, -EINVAL,
                                  "%s/scitrace.db is not a scitrace store; move it away", d->place->state);
@@ -195,6 +199,11 @@ static int open_store(Daemon *d) {
                 return log_event(LOG_ERR, MSG_STORE_FAILED, r, "The store in %s cannot be opened",
                                  d->place->state, "SCITRACE_STORE=%s", d->place->state);
         }
+        if (store_migrated_from(store) != 0)
+                log_event(LOG_NOTICE, MSG_MIGRATED, 0,
+                          "The store in %s was brought from form %d to %d; %s-form-%d is what it was before",
+                          d->place->state, (int) store_migrated_from(store), STORE_FORM, store_path(store),
+                          (int) store_migrated_from(store), "SCITRACE_STORE=%s", d->place->state);
         r = intake_new(store, &d->intake);
         if (r < 0) {
                 store_close(store);

@@ -19,7 +19,11 @@
         X(STORE_FAILED,     "ba166d83cbf341ef980b0fe6cb05ba50") /* SCITRACE_STORE= */                    \
         X(BAD_POLICY_VALUE, "692045e0217d40a6a8d24cda23c66855") /* SCITRACE_FILE=, SCITRACE_LINE= */     \
         X(OVERFLOW,         "d2bd688df1d9454b90dcf6b0bfe04ab2")                                          \
-        X(SOCKET_LOST,      "0945dd8a446748389db010c93d4d6287") /* SCITRACE_SOCKET= */
+        X(SOCKET_LOST,      "0945dd8a446748389db010c93d4d6287") /* SCITRACE_SOCKET= */                   \
+        X(CHECKPOINT,       "194f8ead6df74d7e97ac1a9635807770") /* SCITRACE_ORIGIN=, _EVENTS=, ... */      \
+        X(UNSEALED,         "3462d75c3d374f2688f61f49bca8ab44")                                          \
+        X(KEY_LOST,         "2cda911898b24c02b9bac0b73b90b954")                                          \
+        X(MIGRATED,         "39411a243f9c4aebb966ac55cec866d1") /* SCITRACE_STORE= */
 
 #define LOG_ID_ENUM_ITEM(name, hex) MSG_##name,
 typedef enum LogId { MSG_NONE, LOG_ID_TABLE(LOG_ID_ENUM_ITEM) MSG_COUNT } LogId;

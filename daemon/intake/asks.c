@@ -65,6 +65,7 @@ static void run_tick(Intake *i, Work *w) {
         elsewhere_check(i);
         settlings_tick(i, now);
         datasets_tick(i, now);
+        sealing_tick(i, now);
         if (w->number && i->feed) {
                 m.BARRIER.barrier = i->next_barrier++;
                 intake_request(i, &m);

@@ -215,6 +215,7 @@ static void finish_transaction(Intake *i) {
                 i->error = store_commit(i->store);
         else
                 store_rollback(i->store);
+        sealing_committed(i, i->error == 0);
         if (i->error != 0) {
                 i->frames = 0;
                 recover(i);
@@ -302,9 +303,12 @@ static int load(Intake *i) {
         if (r == 0)
                 r = i->error;
         if (r == 0)
+                sealing_seal(i);
+        if (r == 0)
                 r = store_commit(i->store);
         else
                 store_rollback(i->store);
+        sealing_committed(i, r == 0);
         i->committed = store_last_seq(i->store);
         return r > 0 ? -EIO : r;
 }
@@ -352,8 +356,10 @@ Intake *intake_free(Intake *i, bool clean) {
                 pthread_mutex_unlock(&i->lock);
                 pthread_join(i->thread, NULL);
         }
-        if (i->store && clean)
+        if (i->store && clean) {
+                sealing_end(i);
                 (void) store_run_end(i->store);
+        }
         datasets_free(i);
         requests_clear(i);
         settlings_free(i);

@@ -4,8 +4,8 @@
 
 /* internal: what the files of daemon/intake share. But for the two queues and the status, all of it belongs
  * to the store thread. intake.c: that thread; answers.c, asks.c: from it and to it; observe.c: what the
- * watcher saw; datasets.c, gaps.c, requests.c, settling.c: what follows; fresh.c:
- * what a first look need not look up. */
+ * watcher saw; datasets.c, gaps.c, requests.c, settling.c: what follows; fresh.c: what a first look need not
+ * look up; sealing.c: when the log is sealed. */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -142,6 +142,10 @@ struct Intake {
         int64_t appended;               /* events in it */
         int error;                      /* of it: STORE_E_FULL, STORE_E_FAILED or negative errno */
 
+        StoreSeal seal;                 /* made in this transaction; note NULL: none */
+        int64_t seal_at;                /* µs, CLOCK_MONOTONIC: not before */
+        bool unsealed;                  /* it failed, and that was said */
+
         bool feed;                      /* HELLO has come */
         Map nodes;                      /* directory id of the feed -> its node */
         Map dirs;                       /* node -> directory id */
@@ -267,6 +271,12 @@ void readings_load(Intake *i);
 Bytes reading_of(Intake *i, int64_t node);      /* BYTES_NONE: it begins anew */
 void reading_end(Intake *i, int64_t node);
 void observe_progress(Intake *i, const Feed_PROGRESS *m);
+
+/* sealing.c */
+void sealing_seal(Intake *i);                   /* in a transaction: what it appended so far */
+void sealing_tick(Intake *i, int64_t now);      /* when it is time */
+void sealing_committed(Intake *i, bool durable);        /* the transaction is over: tells, or forgets */
+void sealing_end(Intake *i);                    /* a last time, in a transaction of its own */
 
 /* settling.c */
 void settling_add(Intake *i, Work *w);

@@ -46,18 +46,18 @@ static int finish(sqlite3 *db) {
         return r;
 }
 
-static int make_copy(Store *s, const char *path) {
+int backup_copy(sqlite3 *from, const char *path, bool durable) {
         sqlite3 *db = NULL;
         int r;
 
         r = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
                             SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, "unix-excl");
         r = sql_errno(db, r);
+        if (r == 0) /* no journal would be left by a kill */
+                r = sql_exec(db, durable ? "PRAGMA synchronous = FULL; PRAGMA journal_mode = MEMORY"
+                                         : "PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY");
         if (r == 0)
-                /* the caller's file is what is made durable; no journal would be left by a kill */
-                r = sql_exec(db, "PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY");
-        if (r == 0)
-                r = copy_pages(s->sql.db, db);
+                r = copy_pages(from, db);
         if (r == 0)
                 r = finish(db);
         sqlite3_close(db);
@@ -118,7 +118,7 @@ int store_backup(Store *s, int fd, int64_t *ret_bytes, int64_t *ret_seq) {
                 return -ENOMEM;
         }
         (void) unlink(path);    /* of a backup that was killed */
-        r = make_copy(s, path);
+        r = backup_copy(s->sql.db, path, false);      /* the caller's file is what is made durable */
         if (r == 0) {
                 copy = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
                 r = copy < 0 ? -errno : copy_bytes(copy, fd, &bytes);

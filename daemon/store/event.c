@@ -88,31 +88,46 @@ static uint8_t *put_field(uint8_t *p, const Field *f) {
         return f->integer ? put(p, &n, sizeof(n)) : put(p, f->bytes.data, f->bytes.size);
 }
 
-int event_format(const Event *e, uint8_t **ret, size_t *ret_size) {
+int event_put(const Event *e, size_t before, uint8_t **buffer, size_t *max, size_t *ret_size) {
         Field fields[FIELD_COUNT];
-        size_t size = 1;
-        uint8_t *bytes, *p;
+        size_t size = before + 1;
+        uint8_t *p;
 
         assert(e);
-        assert(ret);
+        assert(buffer);
         assert(ret_size);
 
         fields_of(e, fields);
         for (int i = 0; i < FIELD_COUNT; i++)
                 size += field_size(&fields[i]);
 
-        bytes = malloc(size);
-        if (!bytes)
-                return -ENOMEM;
-        p = bytes;
+        if (*max < size) {
+                p = realloc(*buffer, 2 * size);
+                if (!p)
+                        return -ENOMEM;
+                *buffer = p;
+                *max = 2 * size;
+        }
+        p = *buffer + before;
         *p++ = VERSION;
         for (int i = 0; i < FIELD_COUNT; i++)
                 p = put_field(p, &fields[i]);
-        assert(p == bytes + size);
+        assert(p == *buffer + size);
 
-        *ret = bytes;
         *ret_size = size;
         return 0;
+}
+
+int event_format(const Event *e, uint8_t **ret, size_t *ret_size) {
+        uint8_t *bytes = NULL;
+        size_t max = 0;
+        int r;
+
+        assert(ret);
+        r = event_put(e, 0, &bytes, &max, ret_size);
+        if (r == 0)
+                *ret = bytes;
+        return r;
 }
 
 /* Reading. Each take_X() moves past one field; the first that is wrong makes all that follow fail. */

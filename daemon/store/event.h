@@ -59,6 +59,10 @@ typedef struct Event {
  *  0, or -ENOMEM. */
 int event_format(const Event *e, uint8_t **ret, size_t *ret_size);
 
+/** event_put() - the same behind `before` bytes that are left alone, into a buffer that is used again: *max
+ *  bytes, made larger when need be, freed by the caller. *ret_size counts all. 0, or -ENOMEM. */
+int event_put(const Event *e, size_t before, uint8_t **buffer, size_t *max, size_t *ret_size);
+
 /** event_parse() - the reverse; *ret borrows from bytes. Only the exact bytes that event_format() writes are
  *  accepted. 0, or -EBADMSG. */
 int event_parse(Bytes bytes, Event *ret);

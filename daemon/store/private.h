@@ -5,9 +5,12 @@
 /* private: what the .c files of daemon/store share. store.c: open, transactions; attr.c: the dictionary of
  * attr rows; append.c: event rows; bulk.c: those of a first look, in one go; identities.c: whether a node
  * may be known; project.c: their projections; roots.c: where a dataset begins; rows.c: what intake asks;
- * place.c: datasets, file systems, gaps, series; backup.c.
+ * place.c: datasets, file systems, gaps, series; backup.c; leaves.c: the events as leaves of a tree; seal.c:
+ * its checkpoints and keys; migrate.c: from an older form.
  * May use: lib.  May not use: anything else in daemon/. */
 
+#include "daemon/store/note.h"
+#include "daemon/store/reader.h"
 #include "daemon/store/sql.h"
 #include "daemon/store/store.h"
 #include "lib/embed.h"
@@ -94,7 +97,13 @@
         X(RUN_END, "UPDATE run SET last_seq = ?1 WHERE id = (SELECT max(id) FROM run)")                     \
         X(SERIES_FIND, "SELECT id FROM series WHERE name = ?1 AND labels = ?2")                             \
         X(SERIES_ADD, "INSERT INTO series(name, labels, unit) VALUES (?1, ?2, ?3)")                         \
-        X(CHUNK_PUT, "INSERT OR REPLACE INTO chunk VALUES (?1, ?2, ?3, ?4, ?5)")
+        X(CHUNK_PUT, "INSERT OR REPLACE INTO chunk VALUES (?1, ?2, ?3, ?4, ?5)")                            \
+        X(TILE_PUT, "INSERT OR REPLACE INTO tile VALUES (?1, ?2, ?3)")                                      \
+        X(TILE_GET, "SELECT data FROM tile WHERE level = ?1 AND idx = ?2")                                  \
+        X(CHECKPOINT_ADD, "INSERT INTO checkpoint VALUES (?1, ?2, ?3, ?4)")                                 \
+        X(CHECKPOINT_LAST, "SELECT number, size, time, note FROM checkpoint ORDER BY number DESC LIMIT 1")  \
+        X(KEY_LAST, "SELECT seq, detail, (SELECT time FROM batch WHERE first_seq <= seq ORDER BY first_seq" \
+                    " DESC LIMIT 1) FROM event WHERE kind = 21 ORDER BY seq DESC LIMIT 1")
 
 #define NODE_COLUMNS "node.id, filesystem, inode, btime, attr, node.size, mtime, ctime, digest,"            \
                      " digest_source, target, ifnull(seq, 0), links, wanted"                                \
@@ -145,8 +154,19 @@ typedef struct StoreIdentities {
 
 typedef struct StoreBulk StoreBulk;
 
+/* What signs. Loaded when it is first needed. */
+typedef struct StoreSigner {
+        bool loaded;
+        NoteSecret secret;
+        int64_t epoch, key_seq, key_time;       /* of its key; the event that says so */
+        bool takes_over;                /* `next` is the key in this transaction; the files are to follow */
+        NoteSecret next;
+        int64_t number, size, time;     /* of the last checkpoint; 0: none */
+} StoreSigner;
+
 struct Store {
         Sql sql;
+        char *dir;
         char *path;
         int64_t last_seq, next_node;
         StoreAttrs attrs;
@@ -162,6 +182,14 @@ struct Store {
         int broken;                     /* a write of it failed with this: it cannot be committed */
         int64_t realtime, boottime;
         uint8_t boot[EVENT_ID_SIZE];
+
+        Hasher *hasher;
+        Reader *reader;
+        Tree tree;                      /* of the events up to last_seq */
+        uint8_t *leaf;                  /* a buffer for one */
+        size_t leaf_max;
+        StoreSigner signer;
+        int64_t migrated_from;          /* form; 0: it was not */
 };
 
 /* attr.c */
@@ -209,7 +237,32 @@ typedef struct StoreTarget {
 int project_load(Store *s, const Event *e, StoreTarget *ret);
 int project_apply(Store *s, const Event *e, StoreTarget *t, int64_t attr, int64_t content);
 
+/* leaves.c */
+
+/** leaves_load() - the tree, from committed rows. leaves_add() - the newest event's leaf.
+ *  leaves_rebuild() - of all events, tiles too: where they have none yet.
+ *  leaves_save_edge() - the leaves of the tile that is not full yet, as a tile of their number. */
+int leaves_load(Store *s);
+int leaves_add(Store *s, const Event *e);
+int leaves_rebuild(Store *s);
+int leaves_save_edge(Store *s);
+/** leaves_read_back() - whether the rows of the newest events (at most TILE_WIDTH) still yield the leaves
+ *  that the tree has. 0, -EBADMSG, ... */
+int leaves_read_back(Store *s);
+
+/* seal.c */
+void signer_forget(Store *s);                   /* it is loaded anew */
+void signer_committed(Store *s);                /* the transaction is durable */
+
+/* backup.c: a copy of an open database into a new file; durable: synced. */
+int backup_copy(sqlite3 *from, const char *path, bool durable);
+
+/* migrate.c: brings an older store to STORE_FORM. 0, STORE_E_NO_ROOM, negative errno. */
+int migrate(Store *s, sqlite3 *db, int64_t form);
+
 /* store.c: store_stmt() writes what is fresh before it hands out a statement. */
+int schema_apply(sqlite3 *db, int64_t form);    /* makes STORE_FORM of `form`, its number included */
+int store_sync_dir(const char *dir);
 int store_stmt(Store *s, StoreStatement which, sqlite3_stmt **ret);
 int store_run(Store *s, sqlite3_stmt *stmt);                    /* one that answers no row */
 

@@ -73,8 +73,8 @@ static int prepare_files(const char *dir, const char *path) {
         return 0;
 }
 
-/* Reads only: a store that is not ours is left as it is. */
-static int look_at(sqlite3 *db, bool *ret_new) {
+/* Reads only: a store that is not ours is left as it is. *ret_form 0: it is empty, to be made. */
+static int look_at(sqlite3 *db, int64_t *ret_form) {
         int64_t application, form, tables = 0;
         int r;
 
@@ -87,12 +87,13 @@ static int look_at(sqlite3 *db, bool *ret_new) {
                 return STORE_E_LOCKED;
         if (r < 0)
                 return sqlite3_errcode(db) == SQLITE_NOTADB ? STORE_E_FOREIGN : r;
-        *ret_new = application == 0 && tables == 0;
-        if (*ret_new)
+        *ret_form = 0;
+        if (application == 0 && tables == 0)
                 return 0;
         if (application != STORE_APPLICATION_ID)
                 return STORE_E_FOREIGN;
-        return form > STORE_FORM ? STORE_E_NEWER : form < STORE_FORM ? STORE_E_OLDER : 0;
+        *ret_form = form;
+        return form > STORE_FORM ? STORE_E_NEWER : form < STORE_FORM_FIRST ? STORE_E_OLDER : 0;
 }
 
 static int configure(sqlite3 *db) {
@@ -118,7 +119,7 @@ static int configure(sqlite3 *db) {
         return is_wal ? 0 : -ENOTSUP;
 }
 
-static int sync_dir(const char *dir) {
+int store_sync_dir(const char *dir) {
         int fd, r = 0;
 
         fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -130,18 +131,25 @@ static int sync_dir(const char *dir) {
         return r;
 }
 
-/* One transaction, application_id and user_version in it: there is no half-made store. */
-static int create(sqlite3 *db, const char *dir) {
+/* The files' names begin with the form that they make. */
+int schema_apply(sqlite3 *db, int64_t form) {
         char identity[128];
-        int r;
+        int r = 0;
 
         snprintf(identity, sizeof(identity), "PRAGMA application_id = %d; PRAGMA user_version = %d",
                  STORE_APPLICATION_ID, STORE_FORM);
-        r = sql_exec(db, "BEGIN IMMEDIATE");
         for (const EmbeddedFile *f = schema_files; r == 0 && f->name; f++)
-                r = sql_exec(db, f->text);
+                if (strtol(f->name, NULL, 10) > form)
+                        r = sql_exec(db, f->text);
+        return r == 0 ? sql_exec(db, identity) : r;
+}
+
+/* One transaction, application_id and user_version in it: there is no half-made store. */
+static int create(sqlite3 *db, const char *dir) {
+        int r = sql_exec(db, "BEGIN IMMEDIATE");
+
         if (r == 0)
-                r = sql_exec(db, identity);
+                r = schema_apply(db, 0);
         if (r == 0)
                 r = sql_exec(db, "COMMIT");
         if (r < 0) {
@@ -150,7 +158,7 @@ static int create(sqlite3 *db, const char *dir) {
                 return r;
         }
         r = sql_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)");
-        return r < 0 ? r : sync_dir(dir);
+        return r < 0 ? r : store_sync_dir(dir);
 }
 
 /* What is kept in memory, from what is committed. */
@@ -167,12 +175,20 @@ static int load(Store *s) {
         if (r < 0)
                 return r;
         s->next_node = node + 1;
-        return attrs_load(s);
+        r = attrs_load(s);
+        return r < 0 ? r : leaves_load(s);
 }
 
-static int open_database(Store *s, const char *dir) {
+/* A new store is made, one of an older form is brought to ours. */
+static int prepare(Store *s, sqlite3 *db, int64_t form) {
+        if (form == 0)
+                return create(db, s->dir);
+        return form < STORE_FORM ? migrate(s, db, form) : 0;
+}
+
+static int open_database(Store *s) {
         sqlite3 *db = NULL;
-        bool is_new;
+        int64_t form;
         int r;
 
         r = sqlite3_open_v2(s->path, &db,
@@ -183,18 +199,21 @@ static int open_database(Store *s, const char *dir) {
                 r = sql_errno(db, r);
                 goto fail;
         }
-        r = look_at(db, &is_new);
+        r = look_at(db, &form);
         if (r == 0)
                 r = configure(db);
-        if (r == 0 && is_new)
-                r = create(db, dir);
         if (r == 0)
                 r = bulk_init(s, db);
         if (r == 0)
                 r = sql_init(&s->sql, db, statements, ELEMENTS(statements));
         if (r != 0)
                 goto fail;
-        return load(s);
+        r = hasher_new(&s->hasher);
+        if (r == 0)
+                r = reader_new(db, &s->reader);
+        if (r == 0)
+                r = prepare(s, db, form);
+        return r == 0 ? load(s) : r;
 fail:
         sqlite3_close(db);
         return r;
@@ -210,6 +229,9 @@ int store_open(const char *dir, Store **ret) {
         s = calloc(1, sizeof(*s));
         if (!s)
                 return -ENOMEM;
+        s->dir = strdup(dir);
+        if (!s->dir)
+                return -ENOMEM;
         if (asprintf(&s->path, "%s/scitrace.db", dir) < 0) {
                 s->path = NULL;
                 return -ENOMEM;
@@ -218,7 +240,7 @@ int store_open(const char *dir, Store **ret) {
         if (r == 0)
                 r = prepare_files(dir, s->path);
         if (r == 0)
-                r = open_database(s, dir);
+                r = open_database(s);
         if (r != 0)
                 return r;
 
@@ -233,10 +255,16 @@ Store *store_close(Store *s) {
         attrs_done(&s->attrs);
         free(s->sums);
         roots_done(&s->roots);
+        signer_forget(s);
+        tree_done(&s->tree);
+        reader_free(s->reader);
+        hasher_free(s->hasher);
+        free(s->leaf);
         sql_done(&s->sql);
         bulk_done(s);
         store_identities_forget(s);
         free(s->path);
+        free(s->dir);
         free(s);
         return NULL;
 }
@@ -244,6 +272,11 @@ Store *store_close(Store *s) {
 const char *store_path(const Store *s) {
         assert(s);
         return s->path;
+}
+
+int64_t store_migrated_from(const Store *s) {
+        assert(s);
+        return s->migrated_from;
 }
 
 int store_begin(Store *s, int64_t realtime, int64_t boottime, const uint8_t boot[EVENT_ID_SIZE]) {
@@ -314,6 +347,7 @@ int store_commit(Store *s) {
                 r = sql_exec(s->sql.db, "COMMIT");
         if (r == 0) {
                 s->in_transaction = false;
+                signer_committed(s);
                 return 0;
         }
         /* A failed fsync may have written; only a failed write has surely not. */
@@ -332,6 +366,7 @@ void store_rollback(Store *s) {
         bulk_forget(s);
         if (!sqlite3_get_autocommit(s->sql.db))
                 (void) sql_exec(s->sql.db, "ROLLBACK");
+        signer_forget(s);
         /* What cannot be read again now cannot be written either: the next begin says so. */
         s->broken = load(s);
 }

@@ -16,13 +16,16 @@ typedef struct Store Store;
 
 enum {                                  /* in the header of the database */
         STORE_APPLICATION_ID = 0x73636974,      /* "scit" */
-        STORE_FORM = 1,                 /* user_version: the form of the schema */
+        STORE_FORM = 2,                 /* user_version: the form of the schema */
+        STORE_FORM_FIRST = 1,           /* the oldest that is brought to it */
 };
 
 enum {                                  /* named outcomes */
         STORE_E_LOCKED = 1,             /* store_open: another process holds it */
         STORE_E_NEWER,                  /* store_open: made by a newer scitrace */
         STORE_E_OLDER,                  /* store_open: made by a pre-release; start a new store */
+        STORE_E_NO_ROOM,                /* store_open: it is of an older form, and there is no space, twice
+                                         * its size, to bring it to this one */
         STORE_E_FOREIGN,                /* store_open: not a scitrace store */
         STORE_E_FULL,                   /* store_commit: no space (or quota); nothing was kept */
         STORE_E_FAILED,                 /* store_commit: no success; it may or may not be durable: close,
@@ -33,8 +36,11 @@ enum {                                  /* named outcomes */
 /** store_open() - opens or makes DIR/scitrace.db (vfs unix-excl, WAL, synchronous=FULL; design notes in
  *  store.c) and applies the schema. The writer must be opened before any reader. DIR is made when missing
  *  (its parent is not); one that is not the caller's, or that others may enter, is -EPERM. A closed
- *  descriptor 0, 1 or 2 gets /dev/null. 0, STORE_E_*, or negative errno. */
+ *  descriptor 0, 1 or 2 gets /dev/null. A store of an older form is copied to scitrace.db-form-N first, and
+ *  brought to this one in one transaction. 0, STORE_E_*, or negative errno. */
 int store_open(const char *dir, Store **ret);
+/** store_migrated_from() - the form that it had before store_open(); 0: this one. */
+int64_t store_migrated_from(const Store *s);
 Store *store_close(Store *s);
 static inline void store_closep(Store **s) {
         store_close(*s);
@@ -219,6 +225,25 @@ int store_run_end(Store *s);
 int store_series(Store *s, const char *name, const char *labels, const char *unit, int64_t *ret);
 /** store_chunk_put() - inserts or replaces the chunk of a series that starts at `from` (µs). */
 int store_chunk_put(Store *s, int64_t series, int64_t from, int64_t until, int points, Bytes data);
+
+/* The log is a Merkle tree (docs/FORMATS.md, "Seals"): store_append() adds the leaves. */
+
+typedef struct StoreSeal {
+        int64_t number, size;           /* of the checkpoint: the how-manyth, over so many events */
+        char origin[101], root[45];
+        char *note;                     /* malloc'd */
+        bool key_lost;                  /* the key that the log names was not there: another begins anew */
+} StoreSeal;
+void store_seal_done(StoreSeal *seal);
+
+/** store_seal() - signs the log as it is, this transaction's events included; tell nobody before its commit.
+ *  The first time, and each week, a key takes over, which is an event: so is the end of a transaction the
+ *  time for it. 0; negative errno: the transaction can be committed, but is not sealed (its key cannot be
+ *  read or written, or -EBADMSG: what is stored differs from what was appended), or, where the store
+ *  refused, not even that.
+ *  store_seal_due() - there are events since the last one, or a day has passed since. */
+int store_seal(Store *s, StoreSeal *ret);
+bool store_seal_due(const Store *s, int64_t realtime);
 
 /** store_backup() - copies a snapshot into fd (a regular file, writable): made from the writer's connection
  *  into a private file beside the store, verified (integrity_check), then copied.

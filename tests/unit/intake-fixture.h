@@ -278,9 +278,13 @@ static UNUSED void with_dataset(Fixture *f) {
 static UNUSED int event_line(void *userdata, const QueryEvent *e) {
         Fixture *f = userdata;
         size_t n = strlen(f->lines), room = sizeof(f->lines) - n;
-        int printed = snprintf(f->lines + n, room, "%s %.*s", kind_to_word((int) e->event.kind),
-                               (int) e->path.size, (const char *) e->path.data);
+        int printed;
 
+        f->told = e->event.seq;
+        if (e->event.kind == KIND_KEY)          /* each store begins with one */
+                return 0;
+        printed = snprintf(f->lines + n, room, "%s %.*s", kind_to_word((int) e->event.kind),
+                           (int) e->path.size, (const char *) e->path.data);
         if (e->old_path.size > 0)
                 printed += snprintf(f->lines + n + printed, room - (size_t) printed, " from %.*s",
                                     (int) e->old_path.size, (const char *) e->old_path.data);
@@ -295,7 +299,6 @@ static UNUSED int event_line(void *userdata, const QueryEvent *e) {
                 printed += snprintf(f->lines + n + printed, room - (size_t) printed, " %s",
                                     origin_to_word((int) e->event.origin));
         snprintf(f->lines + n + printed, room - (size_t) printed, "\n");
-        f->told = e->event.seq;
         return 0;
 }
 

@@ -359,7 +359,7 @@ static void stores_of_other_forms_are_refused_by_name(void **state) {
         Fixture *f = *state;
         Store *s = NULL;
 
-        set_identity(f, "PRAGMA user_version = 2");
+        set_identity(f, "PRAGMA user_version = 3");
         assert_int_equal(store_open(f->dir, &s), STORE_E_NEWER);
         set_identity(f, "PRAGMA user_version = 0");
         assert_int_equal(store_open(f->dir, &s), STORE_E_OLDER);

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <errno.h>
+
+#include "daemon/store/private.h"
+
+/* Events as leaves of a tree. Its right edge is kept in memory; at a start it is made again from the rows of
+ * the newest events (at most 255) and from the last tiles of each level. */
+
+static int put_tile(void *userdata, unsigned level, int64_t index, Bytes data) {
+        Store *s = userdata;
+        sqlite3_stmt *stmt;
+        int r = sql_get(&s->sql, SQL_TILE_PUT, &stmt);  /* what is fresh is none of its business */
+
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, level);
+        sql_bind(stmt, 2, index);
+        sql_bind_bytes(stmt, 3, data);
+        return store_run(s, stmt);
+}
+
+static int hash_event(Store *s, const Event *e, Hash *ret) {
+        size_t size;
+        int r = event_put(e, 1, &s->leaf, &s->leaf_max, &size);
+
+        if (r < 0)
+                return r;
+        hash_leaf(s->hasher, s->leaf, size, ret);
+        return hasher_failed(s->hasher) ? -ENOMEM : 0;
+}
+
+int leaves_add(Store *s, const Event *e) {
+        Hash leaf;
+        int r = hash_event(s, e, &leaf);
+
+        assert(e->seq == s->tree.size + 1);
+        return r < 0 ? r : tree_add(&s->tree, s->hasher, &leaf, put_tile, s);
+}
+
+/* The leaves of the events after `after`, at most n. Damage ends it: *ret_n are there. */
+static int read_leaves(Store *s, int64_t after, unsigned n, Hash *ret, unsigned *ret_n) {
+        Event e;
+        int r = 0;
+
+        reader_seek(s->reader, after);
+        for (*ret_n = 0; *ret_n < n; (*ret_n)++) {
+                r = reader_next(s->reader, &e);
+                if (r != READER_EVENT || e.seq != after + *ret_n + 1)
+                        break;
+                r = hash_event(s, &e, &ret[*ret_n]);
+                if (r < 0)
+                        break;
+        }
+        reader_seek(s->reader, 0);
+        return r < 0 ? r : 0;
+}
+
+/* A full tile of the table; where it is not, or of another size: from the rows of its events. */
+static int read_tile(Store *s, unsigned level, int64_t index, Hash ret[static TILE_WIDTH]) {
+        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+        unsigned n = 0;
+        Bytes data;
+        int r = store_stmt(s, SQL_TILE_GET, &stmt);
+
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, level);
+        sql_bind(stmt, 2, index);
+        r = sql_step(&s->sql, stmt);
+        data = r > 0 ? sql_column_bytes(stmt, 0) : BYTES_NONE;
+        if (data.size == TILE_SIZE) {
+                memcpy(ret, data.data, TILE_SIZE);
+                return 0;
+        }
+        if (r >= 0 && level == 0)
+                r = read_leaves(s, index * TILE_WIDTH, TILE_WIDTH, ret, &n);
+        return r < 0 ? r : n == TILE_WIDTH ? 0 : -EBADMSG;
+}
+
+/* The edge of a level above the first: the roots of the last full tiles below. */
+static int load_edge(Store *s, unsigned level, int64_t tiles) {
+        Hash edge[TILE_WIDTH], tile[TILE_WIDTH];
+        unsigned n = (unsigned) (tiles % TILE_WIDTH);
+        int r = 0;
+
+        for (unsigned i = 0; r == 0 && i < n; i++) {
+                r = read_tile(s, level - 1, tiles - n + i, tile);
+                if (r == 0)
+                        hash_perfect(s->hasher, tile, TILE_WIDTH, &edge[i]);
+        }
+        return r < 0 ? r : tree_load_edge(&s->tree, level, edge, n);
+}
+
+int leaves_load(Store *s) {
+        Hash edge[TILE_WIDTH];
+        unsigned n = (unsigned) (s->last_seq % TILE_WIDTH), got;
+        int64_t tiles = s->last_seq / TILE_WIDTH;
+        int r;
+
+        tree_done(&s->tree);
+        s->tree.size = s->last_seq;
+        r = read_leaves(s, s->last_seq - n, n, edge, &got);
+        if (r == 0 && got < n)
+                r = -EBADMSG;
+        if (r == 0)
+                r = tree_load_edge(&s->tree, 0, edge, n);
+        for (unsigned level = 1; r == 0 && tiles > 0; level++, tiles /= TILE_WIDTH)
+                r = load_edge(s, level, tiles);
+        return r;
+}
+
+int leaves_rebuild(Store *s) {
+        Event e;
+        int r;
+
+        tree_done(&s->tree);
+        reader_seek(s->reader, 0);
+        while ((r = reader_next(s->reader, &e)) == READER_EVENT) {
+                if (e.seq != s->tree.size + 1)
+                        return -EBADMSG;
+                r = leaves_add(s, &e);
+                if (r < 0)
+                        break;
+        }
+        reader_seek(s->reader, 0);
+        return r == READER_DAMAGED ? -EBADMSG : r;
+}
+
+int leaves_save_edge(Store *s) {
+        const Hash *edge;
+        unsigned n = tree_edge(&s->tree, 0, &edge);
+
+        return n == 0 ? 0 : put_tile(s, 0, s->tree.size / TILE_WIDTH, BYTES(edge, n * sizeof(Hash)));
+}
+
+int leaves_read_back(Store *s) {
+        Hash again[TILE_WIDTH];
+        const Hash *edge;
+        unsigned n = tree_edge(&s->tree, 0, &edge), got;
+        int r = read_leaves(s, s->tree.size - n, n, again, &got);
+
+        if (r == 0 && n > 0 && (got < n || memcmp(edge, again, n * sizeof(Hash)) != 0))
+                r = -EBADMSG;
+        return r;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "daemon/store/private.h"
+
+/* Forward only, and in one transaction: a store is of the old form or of the new one. Before it begins, the
+ * old store is copied to scitrace.db-form-N beside it, where it stays. */
+
+/* The copy, and what the transaction writes before it is checkpointed: at worst all pages once more. */
+static int check_room(const Store *s, sqlite3 *db) {
+        int64_t pages, size;
+        struct statvfs fs;
+        int r = sql_number(db, "PRAGMA page_count", &pages);
+
+        if (r == 0)
+                r = sql_number(db, "PRAGMA page_size", &size);
+        if (r < 0)
+                return r;
+        if (statvfs(s->dir, &fs) < 0)
+                return -errno;
+        return (int64_t) fs.f_bavail * (int64_t) fs.f_frsize < 2 * pages * size + (1 << 20) ? STORE_E_NO_ROOM
+                                                                                            : 0;
+}
+
+/* A copy with its last name is whole. */
+static int back_up(const Store *s, sqlite3 *db, int64_t form) {
+        CLEANUP(freep) char *path = NULL, *part = NULL;
+        int r;
+
+        if (asprintf(&path, "%s-form-%lld", s->path, (long long) form) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        if (asprintf(&part, "%s.part", path) < 0) {
+                part = NULL;
+                return -ENOMEM;
+        }
+        (void) unlink(part);
+        r = backup_copy(db, part, true);
+        if (r == 0 && rename(part, path) < 0)
+                r = -errno;
+        if (r < 0) {
+                (void) unlink(part);
+                return r;
+        }
+        return store_sync_dir(s->dir);
+}
+
+static int bring(Store *s, sqlite3 *db, int64_t form) {
+        int r = sql_exec(db, "BEGIN IMMEDIATE");
+
+        if (r == 0)
+                r = schema_apply(db, form);
+        if (r == 0)
+                r = leaves_rebuild(s);
+        if (r == 0)
+                r = sql_exec(db, "COMMIT");
+        if (r < 0 && !sqlite3_get_autocommit(db))
+                (void) sql_exec(db, "ROLLBACK");
+        return r;
+}
+
+int migrate(Store *s, sqlite3 *db, int64_t form) {
+        int r = check_room(s, db);
+
+        if (r == 0)
+                r = back_up(s, db, form);
+        if (r == 0)
+                r = bring(s, db, form);
+        if (r == 0)
+                s->migrated_from = form;
+        return r == -ENOSPC ? STORE_E_NO_ROOM : r;
+}
