@@ -14,12 +14,17 @@
 /* scitrace-watch: reads datasets, tells scitraced what moved. Started by scitraced or by systemd with a
  * connected SOCK_SEQPACKET socket as descriptor 3: its feed. When the feed ends, it ends. */
 
-enum { FEED_FD = 3, IDLE_MSEC = 1000 };
+enum {
+        FEED_FD = 3,
+        IDLE_MSEC = 1000,
+        GATHER_MSEC = 3,        /* from one sending to the next: what comes meanwhile shares its frames */
+};
 
 typedef struct Feed {
         Watch *watch;
         uint32_t credit;                /* frames that scitraced will take */
         bool blocked;                   /* the socket would not take one */
+        bool gathering;                 /* some were sent just now */
         uint8_t frame[FEED_FRAME_MAX];  /* a request's */
 } Feed;
 
@@ -74,6 +79,7 @@ static int send_frames(Feed *f) {
                 }
                 free(frame);
                 f->credit--;
+                f->gathering = true;
         }
         return 0;
 }
@@ -82,18 +88,24 @@ static int run(Feed *f) {
         int r = send_hello();
 
         while (r >= 0) {
+                bool gathering = f->gathering;
                 struct pollfd pfds[] = {
                         { .fd = FEED_FD, .events = (short) (POLLIN | (f->blocked ? POLLOUT : 0)) },
-                        { .fd = f->credit > 0 && !f->blocked ? watch_fd(f->watch) : -1, .events = POLLIN },
+                        { .fd = f->credit > 0 && !f->blocked && !gathering ? watch_fd(f->watch) : -1,
+                          .events = POLLIN },
                 };
+                int n = poll(pfds, ELEMENTS(pfds), gathering ? GATHER_MSEC : IDLE_MSEC);
 
-                if (poll(pfds, ELEMENTS(pfds), IDLE_MSEC) < 0 && errno != EINTR)
+                if (n < 0 && errno != EINTR)
                         return -errno;
                 if (pfds[0].revents & (POLLIN | POLLHUP | POLLERR)) {
                         r = receive_requests(f);
                         if (r <= 0)
                                 return r;
                 }
+                if (gathering && n > 0)         /* only a request came */
+                        continue;
+                f->gathering = false;
                 r = send_frames(f);
         }
         return r;

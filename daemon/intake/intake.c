@@ -10,7 +10,11 @@
 /* The store thread: its transactions, what happens when the store refuses; and the beginning and end of it
  * all. */
 
-enum { RETRY_SECONDS = 1 };             /* between attempts to write to a store that refused */
+enum {
+        RETRY_SECONDS = 1,              /* between attempts to write to a store that refused */
+        GATHER_USEC = 20 * 1000,        /* from one commit to the next, at least, while only frames come ... */
+        GATHER_FRAMES = 16,             /* ... and not so many: the watcher has credit for more */
+};
 
 static int read_boot_id(uint8_t ret[EVENT_ID_SIZE]) {
         CLEANUP(fclosep) FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
@@ -255,6 +259,21 @@ static void run_works(Intake *i, Work *works) {
                 finish_transaction(i);
 }
 
+/* Under the lock. A commit writes every page that its events touched, so in a storm many small ones cost several
+ * times what one costs: after a commit, frames gather for a moment. A change that comes alone waits for nothing;
+ * nor does what somebody asks for, nor the watcher's answers to our own requests. */
+static bool gathers(Intake *i) {
+        int64_t until = i->committed_at + GATHER_USEC;
+        struct timespec at = { .tv_sec = until / (int64_t) USEC_PER_SEC,
+                               .tv_nsec = until % (int64_t) USEC_PER_SEC * (int64_t) NSEC_PER_USEC };
+
+        if (i->stop || i->n_urgent > 0 || i->n_frames >= GATHER_FRAMES || i->requests.count > 0 ||
+            now_usec(CLOCK_MONOTONIC) >= until)
+                return false;
+        pthread_cond_timedwait(&i->wake, &i->lock, &at);
+        return true;
+}
+
 static void *store_thread(void *userdata) {
         Intake *i = userdata;
 
@@ -267,10 +286,14 @@ static void *store_thread(void *userdata) {
                         pthread_cond_wait(&i->wake, &i->lock);
                         continue;
                 }
+                if (gathers(i))
+                        continue;
                 i->works = NULL;
                 i->works_tail = &i->works;
+                i->n_frames = i->n_urgent = 0;
                 pthread_mutex_unlock(&i->lock);
                 run_works(i, works);
+                i->committed_at = now_usec(CLOCK_MONOTONIC);
                 pthread_mutex_lock(&i->lock);
         }
         pthread_mutex_unlock(&i->lock);
@@ -285,6 +308,10 @@ int intake_queue(Intake *i, Work *w) {
         pthread_mutex_lock(&i->lock);
         *i->works_tail = w;
         i->works_tail = &w->next;
+        if (w->run == observe_frame)
+                i->n_frames++;
+        else
+                i->n_urgent++;
         pthread_cond_signal(&i->wake);
         pthread_mutex_unlock(&i->lock);
         return 0;
@@ -313,6 +340,15 @@ static int load(Intake *i) {
         return r > 0 ? -EIO : r;
 }
 
+static void init_wake(Intake *i) {
+        pthread_condattr_t monotonic;
+
+        pthread_condattr_init(&monotonic);
+        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        pthread_cond_init(&i->wake, &monotonic);
+        pthread_condattr_destroy(&monotonic);
+}
+
 int intake_new(Store *store, Intake **ret) {
         Intake *i = calloc(1, sizeof(*i));
         int r;
@@ -329,7 +365,7 @@ int intake_new(Store *store, Intake **ret) {
         i->next_token = TOKEN_NEW;
         i->next_barrier = 1;
         pthread_mutex_init(&i->lock, NULL);
-        pthread_cond_init(&i->wake, NULL);
+        init_wake(i);
         i->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         r = i->event_fd < 0 ? -errno : read_boot_id(i->boot);
         if (r == 0)

@@ -118,6 +118,7 @@ struct Intake {
         pthread_mutex_t lock;           /* guards from here ... */
         pthread_cond_t wake;
         Work *works, **works_tail;
+        unsigned n_frames, n_urgent;    /* of these works: frames of the feed; others */
         Done *dones, **dones_tail;
         int64_t committed;              /* seq */
         bool stop;
@@ -138,6 +139,7 @@ struct Intake {
         void *ops_userdata;
 
         Done *held, **held_tail;        /* until the commit */
+        int64_t committed_at;           /* µs of CLOCK_MONOTONIC: when the last transaction ended */
         unsigned frames;                /* consumed in this transaction */
         int64_t appended;               /* events in it */
         int error;                      /* of it: STORE_E_FULL, STORE_E_FAILED or negative errno */
