@@ -12,7 +12,7 @@
 
 enum {
         RETRY_SECONDS = 1,              /* between attempts to write to a store that refused */
-        GATHER_USEC = 20 * 1000,        /* from one commit to the next, at least, while only frames come ... */
+        GATHER_USEC = 20 * 1000,        /* between commits, at least, while only frames come ... */
         GATHER_FRAMES = 16,             /* ... and not so many: the watcher has credit for more */
 };
 
@@ -259,9 +259,9 @@ static void run_works(Intake *i, Work *works) {
                 finish_transaction(i);
 }
 
-/* Under the lock. A commit writes every page that its events touched, so in a storm many small ones cost several
- * times what one costs: after a commit, frames gather for a moment. A change that comes alone waits for nothing;
- * nor does what somebody asks for, nor the watcher's answers to our own requests. */
+/* Under the lock. A commit writes every page that its events touched, so in a storm many small ones cost
+ * several times what one costs: after a commit, frames gather for a moment. A change that comes alone waits
+ * for nothing; nor does what somebody asks for, nor the watcher's answers to our own requests. */
 static bool gathers(Intake *i) {
         int64_t until = i->committed_at + GATHER_USEC;
         struct timespec at = { .tv_sec = until / (int64_t) USEC_PER_SEC,
