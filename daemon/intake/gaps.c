@@ -122,6 +122,13 @@ void gaps_resolve(Intake *i, int64_t node) {
                 }
 }
 
+void gaps_gone(Intake *i, int64_t node) {
+        StoreLink link;
+
+        if (i->n_gaps > 0 && i->error == 0 && store_links_of_node(i->store, node, &link, 1) == 0)
+                gaps_resolve(i, node);
+}
+
 bool gaps_reopened(Intake *i, int64_t node) {
         bool any = false;
 

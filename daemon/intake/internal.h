@@ -245,6 +245,7 @@ void gap_open(Intake *i, Dataset *d, int64_t node, Cause cause, int64_t from);
 void gaps_reconciled(Intake *i, Dataset *d); /* its walk has ended: they close with its last request */
 void gaps_settle(Intake *i);                    /* closes what can be closed */
 void gaps_resolve(Intake *i, int64_t node);     /* a file can be read again */
+void gaps_gone(Intake *i, int64_t node);         /* a name of it went: without any, nothing is unseen */
 bool gaps_reopened(Intake *i, int64_t node); /* a directory can be: had it a gap, which a walk ends? */
 void observe_gap(Intake *i, const Feed_GAP *m);
 

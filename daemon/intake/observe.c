@@ -137,13 +137,17 @@ static int unlink_one(Intake *i, Dataset *d, int64_t parent, Bytes name, int64_t
         Event e = { .kind = KIND_UNLINK, .origin = origin, .dataset = d->row.id, .first = first,
                     .last = last, .count = count, .node = node, .parent = parent, .name = name };
         uint64_t dir;
+        int r;
 
         if (map_get(&i->dirs, (uint64_t) node, &dir)) { /* if it comes back, it is announced anew */
                 map_remove(&i->dirs, (uint64_t) node);
                 map_remove(&i->nodes, dir);
                 map_remove(&i->roots, dir);
         }
-        return intake_append(i, &e);
+        r = intake_append(i, &e);
+        if (r == 0)
+                gaps_gone(i, node);
+        return r;
 }
 
 /* All that is recorded below a directory, children before parents, without recursion: each round takes the
@@ -264,8 +268,10 @@ static void observe_moved(Intake *i, const Feed_MOVED *m) {
         e.dataset = d->row.id;
         e.node = link.node;
         e.replaces = replaced_seq(i, parent, m->name, link.node);
-        if (intake_append(i, &e) == 0 && over)
+        if (intake_append(i, &e) == 0 && over) {
+                gaps_gone(i, victim.node);
                 elsewhere_look(i, victim.node, ORIGIN_LIVE);
+        }
 }
 
 /* Where only one of the names is recorded, its node moved to the other one; a look tells the rest. */
@@ -419,8 +425,10 @@ static void meet_new(Intake *i, Observed *o) {
         remember_ctime(i, e.node, 0, o->m->ctime);
         if (o->type == TYPE_FILE && !e.digest.data)
                 wanted(i, e.node);
-        if (takes_over)
+        if (takes_over) {
+                gaps_gone(i, o->link.node);
                 elsewhere_look(i, o->link.node, o->m->origin);
+        }
 }
 
 /* At a first look: a node that the record does not know, at a name that it never had. */
