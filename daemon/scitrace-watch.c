@@ -119,6 +119,13 @@ static int check_feed(void) {
                fcntl(FEED_FD, F_SETFD, FD_CLOEXEC) == 0;
 }
 
+/* Whether trees can be read at all. */
+static int check_system(void) {
+        CLEANUP(closep) int fd = identify_root("/");
+
+        return fd < 0 ? fd : 0;
+}
+
 static int watch(void) {
         Feed *f = calloc(1, sizeof(*f));
         int r = f ? watch_new((unsigned) sysconf(_SC_NPROCESSORS_ONLN), &f->watch) : -ENOMEM;
@@ -156,6 +163,13 @@ int main(int argc, char **argv) {
                         "scitrace-watch: descriptor 3 is not a feed; scitraced starts this program, see "
                         "scitrace-watch(8).\n");
                 return 2;
+        }
+        r = check_system();
+        if (r < 0) {
+                fprintf(stderr,
+                        "scitrace-watch: openat2(2) fails (%s), and without it no tree is read safely; it "
+                        "takes Linux 5.6 or later, and a sandbox that allows it.\n", strerror(-r));
+                return FEED_EXIT_UNABLE;
         }
         signal(SIGPIPE, SIG_IGN);
         signal(SIGINT, SIG_IGN); /* from a terminal it is meant for scitraced, and our feed ends with it */

@@ -20,6 +20,7 @@ enum {
         FEED_VERSION = 1,
         FEED_FRAME_MAX = 65536,
         FEED_BODY_MAX = 8192,           /* a name, a target, the rest: fits any observation */
+        FEED_EXIT_UNABLE = 3,           /* a watcher's exit code where none can work; it has said why */
 };
 
 /* One table: message, direction (D down, U up), and its fields: U8 U16 U32 U64 I64 BYTES. The structs, the

@@ -170,9 +170,10 @@ static int on_child(sd_event_source *source, const siginfo_t *si, void *userdata
         Watchers *w = userdata;
 
         (void) source;
-        (void) si;
         w->child = 0;
         w->child_source = sd_event_source_unref(w->child_source);
+        if (si->si_code == CLD_EXITED && si->si_status == FEED_EXIT_UNABLE)
+                return sd_event_exit(w->event, -EOPNOTSUPP);    /* so would the next one be */
         return 0;                       /* what is left in the feed is read first; then it ends */
 }
 

@@ -202,6 +202,21 @@ def a_socket_that_one_may_not_open():
         equal(done.stdout, b'', 'what it printed')
 
 
+def a_system_without_openat2():
+    """Without it nothing can be read safely: the daemon says so and ends, also with a record from before."""
+    with Stage() as (daemon, _):
+        daemon.stop()
+        os.truncate(daemon.err, 0)
+        command = [harness.program('tests/system/without'), 'openat2', harness.program('scitraced'), '--user',
+                   '--state', daemon.state]
+        done = subprocess.run(command, env=daemon.env, stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=harness.LIMIT, check=False)
+        text = done.stderr.decode()
+        equal(done.returncode, 1, f'the exit code ({text})')
+        told = [line for line in text.splitlines() if 'openat2' in line]
+        check(len(told) == 1 and 'Linux 5.6' in told[0], f'not one clear sentence: {text}')
+
+
 harness.run([roots_that_cannot_be_watched, a_link_to_a_watched_root, a_second_file_system_is_refused,
              a_mount_beneath_the_root_is_a_gap, an_unprivileged_owner, misspelt_words, a_daemon_that_is_not_there,
-             a_socket_that_one_may_not_open])
+             a_socket_that_one_may_not_open, a_system_without_openat2])
