@@ -56,7 +56,7 @@ static int describe_run(Call *c, Query *q) {
         if (r != 0)
                 return r;
         memory = memory_recent(&c->service->memory, d->pids, d->n_pids, now_usec(CLOCK_MONOTONIC));
-        reply = json_pack("{ss ss ss* ss si sI sI sI sI sI sI sI ss sI sI sI sI}",
+        reply = json_pack("{ss ss ss* ss si sI sI sI sI sI sI sI ss sI sI sI sI sI sI}",
                           "version", PACKAGE_VERSION,
                           "state", d->degraded ? "degraded" : "running",
                           "reason", d->degraded,
@@ -73,6 +73,8 @@ static int describe_run(Call *c, Query *q) {
                           "watches", (json_int_t) d->status.watches,
                           "overflows", (json_int_t) d->status.overflows,
                           "walkedTwice", (json_int_t) d->status.walked_twice,
+                          "swept", (json_int_t) d->status.swept,
+                          "walkedAgain", (json_int_t) d->status.walked_again,
                           "watcherRestarts", (json_int_t) d->status.restarts);
         call_reply(c, reply);
         return 0;

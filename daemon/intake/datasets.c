@@ -126,6 +126,7 @@ static void watch_dataset(Intake *i, Dataset *d) {
         d->walked_seq = store_last_seq(i->store);
         d->walk_again = false;
         d->retry_at = 0;
+        gaps_unswept(i, d->row.id);
         ask_watch(i, d->token, d->walk, ORIGIN_RECONCILE, BYTES(d->row.root, d->row.root_size));
 }
 
@@ -169,6 +170,7 @@ void datasets_lost(Intake *i, Cause why) {
                 if (!d->row.removed)
                         gap_open(i, d, 0, why, d->row.covered_until);
         }
+        gaps_unswept(i, 0);
         for (size_t n = 0; n < i->n_gaps; n++)
                 i->gaps[n].reconciled = false;
 }

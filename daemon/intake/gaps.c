@@ -88,7 +88,26 @@ void gaps_reconciled(Intake *i, Dataset *d) {
         for (size_t n = 0; n < i->n_gaps; n++) {
                 Gap *g = &i->gaps[n];
 
-                if (g->dataset != d->row.id || g->reconciled || (ends_by_itself(g->cause) && !g->by_walk))
+                if (g->dataset != d->row.id || g->reconciled || g->swept || (ends_by_itself(g->cause) && !g->by_walk))
+                        continue;
+                g->reconciled = true;
+                g->limit = 0;
+        }
+}
+
+void gaps_unswept(Intake *i, int64_t dataset) {
+        for (size_t n = 0; n < i->n_gaps; n++)
+                if (dataset == 0 || i->gaps[n].dataset == dataset)
+                        i->gaps[n].swept = false;
+}
+
+void observe_reconciled(Intake *i, const Feed_RECONCILED *m) {
+        const Dataset *d = dataset_of_token(i, m->root);
+
+        for (size_t n = 0; d && n < i->n_gaps; n++) {
+                Gap *g = &i->gaps[n];
+
+                if (g->dataset != d->row.id || g->cause != m->cause || !g->swept)
                         continue;
                 g->reconciled = true;
                 g->limit = 0;
@@ -138,6 +157,26 @@ bool gaps_reopened(Intake *i, int64_t node) {
         return any;
 }
 
+/* A stretch of losses; the watcher finds by itself what was lost. */
+static void observe_losses(Intake *i, Dataset *d, const Feed_GAP *m) {
+        if (d->row.removed)
+                return;
+        if (!gap_on(i, d->row.id, 0, CAUSE_OVERFLOW)) {
+                log_event(LOG_WARNING, MSG_OVERFLOW, 0, "A queue of notices ran over; "
+                          "consider raising fs.inotify.max_queued_events with sysctl");
+                d->walked_seq = store_last_seq(i->store);
+        }
+        gap_open(i, d, 0, CAUSE_OVERFLOW, m->from);
+        for (size_t n = 0; n < i->n_gaps; n++) {
+                Gap *g = &i->gaps[n];
+
+                if (g->dataset != d->row.id || g->cause != CAUSE_OVERFLOW || g->node != 0)
+                        continue;
+                g->swept = true;
+                g->reconciled = false;
+        }
+}
+
 /* Of everything, of a dataset, of a subtree, or of one name in a directory. */
 void observe_gap(Intake *i, const Feed_GAP *m) {
         Cause cause = (Cause) m->cause;
@@ -147,9 +186,12 @@ void observe_gap(Intake *i, const Feed_GAP *m) {
 
         if (!cause_to_word(m->cause))
                 return;
-        if (cause == CAUSE_OVERFLOW)
-                log_event(LOG_WARNING, MSG_OVERFLOW, 0, "A queue of notices ran over; "
-                          "consider raising fs.inotify.max_queued_events with sysctl");
+        if (cause == CAUSE_OVERFLOW) {
+                d = dataset_of_token(i, m->root);
+                if (d)
+                        observe_losses(i, d, m);
+                return;
+        }
         if (m->dir == 0) {
                 for (size_t n = 0; n < i->n_datasets; n++) {
                         d = &i->datasets[n];

@@ -54,6 +54,7 @@ typedef struct Gap {
         int64_t id, dataset, node;
         Cause cause;
         bool by_walk;                   /* what stood in the way is gone: the next walk ends it */
+        bool swept;                     /* the watcher looks for what it hides, and says when it has */
         bool reconciled;                /* the walk that covers it has ended */
         uint32_t limit;                 /* then: closed when none before this one is open; 0: not all digests
                                          * that the walk led to have been asked for */
@@ -247,7 +248,9 @@ void gaps_settle(Intake *i);                    /* closes what can be closed */
 void gaps_resolve(Intake *i, int64_t node);     /* a file can be read again */
 void gaps_gone(Intake *i, int64_t node);         /* a name of it went: without any, nothing is unseen */
 bool gaps_reopened(Intake *i, int64_t node); /* a directory can be: had it a gap, which a walk ends? */
+void gaps_unswept(Intake *i, int64_t dataset);  /* 0: all. Nobody sweeps any more: a walk ends them */
 void observe_gap(Intake *i, const Feed_GAP *m);
+void observe_reconciled(Intake *i, const Feed_RECONCILED *m);
 
 /* elsewhere.c */
 void elsewhere_look(Intake *i, int64_t node, uint8_t origin);   /* reads a file under another of its names */

@@ -613,6 +613,8 @@ static void observe_counts(Intake *i, const Feed_COUNTS *m) {
         i->status.watches = (int64_t) m->watches;
         i->status.overflows = (int64_t) m->overflows;
         i->status.walked_twice = (int64_t) m->walked_twice;
+        i->status.swept = (int64_t) m->swept;
+        i->status.walked_again = (int64_t) m->walked_again;
         pthread_mutex_unlock(&i->lock);
 }
 
@@ -650,6 +652,9 @@ static void observe(Intake *i, const FeedMessage *m) {
                 break;
         case FEED_GAP:
                 observe_gap(i, &m->GAP);
+                break;
+        case FEED_RECONCILED:
+                observe_reconciled(i, &m->RECONCILED);
                 break;
         case FEED_HEAD:
                 observe_head(i, &m->HEAD);

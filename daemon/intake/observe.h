@@ -71,7 +71,7 @@ void intake_feed(Intake *i, const IntakeFeedOps *ops, void *userdata);
 void intake_digest_max(Intake *i, int64_t bytes);
 
 typedef struct IntakeStatus {
-        int64_t pending, watches, overflows, walked_twice;
+        int64_t pending, watches, overflows, walked_twice, swept, walked_again;
         bool scanning, watched;
         int64_t answered;               /* µs of CLOCK_MONOTONIC: when a mark last came back; 0: never */
 } IntakeStatus;

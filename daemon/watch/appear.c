@@ -25,7 +25,7 @@ static void list_appeared(Watch *w, int fd, int wd, const SettleJob *job) {
         if (!dir) {
                 close(fd);
                 pthread_mutex_lock(&w->lock);
-                state_lost(w);
+                state_stale(w, (uint32_t) wd);
                 pthread_mutex_unlock(&w->lock);
                 return;
         }
@@ -55,7 +55,7 @@ static void list_appeared(Watch *w, int fd, int wd, const SettleJob *job) {
         }
         if (errno != 0) {
                 pthread_mutex_lock(&w->lock);
-                state_lost(w);
+                state_stale(w, (uint32_t) wd);
                 pthread_mutex_unlock(&w->lock);
         }
         closedir(dir);

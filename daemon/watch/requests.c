@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 
 #include "daemon/watch/state.h"
 
@@ -15,6 +16,16 @@ static bool links_are_open(void) {
         return f && fscanf(f, "%d", &on) == 1 && on == 0;
 }
 
+/* Readable, with -ECANCELED, once the clock was set. */
+static int clock_new(void) {
+        struct itimerspec never = { .it_value.tv_sec = INT32_MAX };
+        int fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+
+        if (fd >= 0)
+                (void) timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL);
+        return fd < 0 ? -errno : fd;
+}
+
 int watch_new(unsigned lookers, Watch **ret) {
         Watch *w = calloc(1, sizeof(*w));
         int r;
@@ -23,13 +34,14 @@ int watch_new(unsigned lookers, Watch **ret) {
         if (!w)
                 return -ENOMEM;
         w->walks_tail = &w->walks;
-        w->wake_fd = w->stop_fd = -1;
+        w->wake_fd = w->stop_fd = w->clock_fd = -1;
         w->n_lookers = MIN_OF(MAX_OF(lookers, 1u), (unsigned) ELEMENTS(w->look_threads));
         w->digest_max = INT64_C(1) << 30;
         w->read_max = INT64_MAX;
         w->pressure_max = 100;
         w->links_open = links_are_open();
         w->drained = now_usec(CLOCK_REALTIME);
+        w->emptied = w->drained * INT64_C(1000) - INT64_C(10000000);    /* no tick is as coarse as that */
         pthread_mutex_init(&w->lock, NULL);
         pthread_condattr_t monotonic;
         pthread_condattr_init(&monotonic);
@@ -37,6 +49,7 @@ int watch_new(unsigned lookers, Watch **ret) {
         pthread_cond_init(&w->look, &monotonic);
         pthread_cond_init(&w->walk, &monotonic);
         pthread_cond_init(&w->room, &monotonic);
+        pthread_cond_init(&w->tend, &monotonic);
         pthread_condattr_destroy(&monotonic);
         r = notify_new(&w->notify);
         if (r == 0)
@@ -45,7 +58,10 @@ int watch_new(unsigned lookers, Watch **ret) {
                 r = settle_new(250 * USEC_PER_MSEC, 5 * USEC_PER_SEC, CHANGES_MAX, &w->settle);
         if (r == 0)
                 r = outbox_new(&w->outbox);
-        if (r == 0) {
+        if (r == 0)
+                r = w->clock_fd = clock_new();
+        if (r >= 0) {
+                r = 0;
                 w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
                 w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
                 if (w->wake_fd < 0 || w->stop_fd < 0)
@@ -66,6 +82,10 @@ int watch_start(Watch *w) {
                 w->n_threads++;
                 r = pthread_create(&w->walk_thread, NULL, walk_thread, w);
         }
+        if (r == 0) {
+                w->n_threads++;
+                r = pthread_create(&w->sweep_thread, NULL, sweep_thread, w);
+        }
         for (unsigned i = 0; r == 0 && i < w->n_lookers; i++) {
                 w->n_threads++;
                 r = pthread_create(&w->look_threads[i], NULL, look_thread, w);
@@ -83,6 +103,7 @@ Watch *watch_free(Watch *w) {
         pthread_cond_broadcast(&w->look);
         pthread_cond_broadcast(&w->walk);
         pthread_cond_broadcast(&w->room);
+        pthread_cond_broadcast(&w->tend);
         pthread_mutex_unlock(&w->lock);
         if (w->stop_fd >= 0)
                 eventfd_write(w->stop_fd, 1);
@@ -90,10 +111,13 @@ Watch *watch_free(Watch *w) {
                 pthread_join(w->watch_thread, NULL);
         if (w->n_threads > 1)
                 pthread_join(w->walk_thread, NULL);
-        for (unsigned i = 2; i < w->n_threads; i++)
-                pthread_join(w->look_threads[i - 2], NULL);
+        if (w->n_threads > 2)
+                pthread_join(w->sweep_thread, NULL);
+        for (unsigned i = 3; i < w->n_threads; i++)
+                pthread_join(w->look_threads[i - 3], NULL);
         for (WalkRequest *q = w->walks, *next; q; q = next) {
                 next = q->next;
+                free(q->again);
                 free(q);
         }
         for (Parked *k = w->slices.first, *next; k; k = next) {
@@ -111,6 +135,9 @@ Watch *watch_free(Watch *w) {
                 close(w->wake_fd);
         if (w->stop_fd >= 0)
                 close(w->stop_fd);
+        if (w->clock_fd >= 0)
+                close(w->clock_fd);
+        pthread_cond_destroy(&w->tend);
         pthread_cond_destroy(&w->look);
         pthread_cond_destroy(&w->walk);
         pthread_cond_destroy(&w->room);
@@ -264,24 +291,11 @@ int watch_fd(const Watch *w) {
         return w->wake_fd;
 }
 
-/* What we dropped for want of room becomes a gap as soon as there is room to reconcile it. */
-static void admit_loss(Watch *w) {
-        if (w->lost_since == 0 || outbox_frames(w->outbox) > OUTBOX_ROOM / 2 ||
-            settle_count(w->settle) > CHANGES_MAX / 2)
-                return;
-        w->overflows++;
-        w->drained = MIN_OF(w->drained, w->lost_since);
-        state_gap(w, 0, 0, BYTES_NONE, CAUSE_OVERFLOW, 0);
-        w->lost_since = 0;
-        state_barriers(w);
-}
-
 uint8_t *watch_take(Watch *w, size_t *ret_size) {
         uint8_t *frame;
         eventfd_t value;
 
         pthread_mutex_lock(&w->lock);
-        admit_loss(w);
         frame = outbox_take(w->outbox, ret_size);
         if (!frame)
                 (void) eventfd_read(w->wake_fd, &value);

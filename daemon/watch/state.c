@@ -6,17 +6,62 @@
 
 #include "daemon/watch/state.h"
 
-/* The gap's start: all before it was passed on. */
+static void say_lost(Watch *w, int64_t since) {
+        if (!w->storm.wanted)
+                w->overflows++;
+        if (storm_lost(&w->storm, since, w->clock_set, now_usec(CLOCK_MONOTONIC)))
+                for (size_t i = 0; i < ROOTS_MAX; i++)
+                        if (w->roots[i].id != 0)
+                                state_gap(w, w->roots[i].id, 0, BYTES_NONE, CAUSE_OVERFLOW, 0);
+        pthread_cond_signal(&w->tend);
+}
+
 void state_lost(Watch *w) {
-        if (w->lost_since == 0)
-                w->lost_since = w->drained;
+        w->clock_set |= state_clock_set(w);
+        say_lost(w, w->emptied);
+}
+
+void state_stale(Watch *w, uint32_t dir) {
+        Directory *d = table_find(w->table, (int) dir);
+
+        if (!d)
+                return;                 /* nothing of it is of interest any more */
+        d->stale = true;
+        say_lost(w, INT64_MAX);
+}
+
+bool state_clock_set(Watch *w) {
+        uint64_t expirations;
+
+        return read(w->clock_fd, &expirations, sizeof(expirations)) < 0 && errno == ECANCELED;
+}
+
+static void lost_message(Watch *w, const FeedMessage *m) {
+        switch (m->type) {
+        case FEED_STATE:
+                state_stale(w, m->STATE.dir);
+                break;
+        case FEED_GONE:
+                state_stale(w, m->GONE.dir);
+                break;
+        case FEED_MOVED:
+                state_stale(w, m->MOVED.old_dir);
+                state_stale(w, m->MOVED.dir);
+                break;
+        case FEED_EXCHANGED:
+                state_stale(w, m->EXCHANGED.old_dir);
+                state_stale(w, m->EXCHANGED.dir);
+                break;
+        default:
+                state_lost(w);
+        }
 }
 
 void state_emit(Watch *w, const FeedMessage *m, bool must) {
         int r = outbox_add(w->outbox, m, must);
 
         if (r != 0)
-                state_lost(w);
+                lost_message(w, m);
         if (outbox_frames(w->outbox) <= 1)
                 eventfd_write(w->wake_fd, 1);
 }
@@ -47,7 +92,7 @@ void state_touch(Watch *w, const SettleNotice *n, Moment now) {
         int64_t due = MIN_OF(settle_due(w->settle, false), settle_due(w->settle, true));
 
         if (settle_touch(w->settle, n, now) != 0) {
-                state_lost(w);
+                state_stale(w, n->dir);
                 state_failed(w, n->request, EAGAIN);
         }
         state_displaced(w);
@@ -107,16 +152,17 @@ void state_announce(Watch *w, const Directory *d) {
 void state_counts(Watch *w) {
         FeedMessage m = { .type = FEED_COUNTS,
                           .COUNTS = { .pending = settle_count(w->settle), .watches = table_count(w->table),
-                                      .overflows = w->overflows, .walked_twice = w->walked_twice } };
+                                      .overflows = w->overflows, .walked_twice = w->walked_twice,
+                                      .swept = w->swept, .walked_again = w->walked_again } };
 
         state_emit(w, &m, true);
 }
 
-/* What was lost is said before a flush is over. One that flushes nothing waits for no other: it shows that
+/* What was lost is found before a flush is over. One that flushes nothing waits for no other: it shows that
  * we live, however long a file takes to be read. */
 static bool is_through(const Watch *w, const Barrier *b) {
         return b->stage == BARRIER_REACHED &&
-               (!b->flush || (w->lost_since == 0 && settle_flushed(w->settle, b->epoch)));
+               (!b->flush || (!storm_unswept(&w->storm) && settle_flushed(w->settle, b->epoch)));
 }
 
 void state_barriers(Watch *w) {
@@ -130,12 +176,23 @@ void state_barriers(Watch *w) {
                 }
                 m.BARRIER_DONE.barrier = b->id;
                 m.BARRIER_DONE.time = b->time;
-                m.BARRIER_DONE.oldest = w->lost_since ? w->lost_since : settle_oldest(w->settle);
+                m.BARRIER_DONE.oldest = settle_oldest(w->settle);
                 state_counts(w);
                 state_emit(w, &m, true);
                 w->n_barriers--;
                 memmove(&w->barriers[i], &w->barriers[i + 1], (w->n_barriers - i) * sizeof(*b));
         }
+}
+
+/* What it led to is flushed as well. */
+void state_swept(Watch *w) {
+        uint32_t epoch = 0;
+
+        for (size_t i = 0; i < w->n_barriers; i++)
+                if (w->barriers[i].stage == BARRIER_REACHED && w->barriers[i].flush)
+                        w->barriers[i].epoch = epoch = epoch ? epoch : settle_flush(w->settle);
+        state_barriers(w);
+        pthread_cond_broadcast(&w->look);
 }
 
 void state_mark(Watch *w) {

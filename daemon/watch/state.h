@@ -15,6 +15,7 @@
 #include "daemon/watch/outbox.h"
 #include "daemon/watch/pace.h"
 #include "daemon/watch/settle.h"
+#include "daemon/watch/storm.h"
 #include "daemon/watch/table.h"
 #include "daemon/watch/watch.h"
 
@@ -41,6 +42,8 @@ typedef struct WalkRequest {
         uint32_t root, walk;
         uint8_t origin;
         bool watch;                     /* WATCH: answer with ROOT first */
+        int *again;                     /* not NULL: no tree, but these directories, and what is new there */
+        size_t n_again;
 } WalkRequest;
 
 typedef struct Barrier {
@@ -78,6 +81,7 @@ typedef struct Slices {
 struct Watch {
         pthread_mutex_t lock;
         pthread_cond_t look, walk, room;        /* something to look at; to walk; room to add */
+        pthread_cond_t tend;            /* something was lost, or a list of `again` is done with */
         bool stop;
 
         Notify *notify;
@@ -101,16 +105,21 @@ struct Watch {
 
         WalkRequest *walks, **walks_tail;       /* not begun */
         bool walking;
+        uint32_t agains_asked, agains_done;     /* walks of `again` */
 
         Barrier barriers[BARRIERS_MAX]; /* in the order of their requests */
         size_t n_barriers;
         uint32_t mark_wanted, mark_posted, mark_seen;   /* marks through the kernel's queue, one at a time */
 
         int64_t drained;                /* real time when the kernel's queue was last empty */
-        int64_t lost_since;             /* notices were dropped by us since then; 0: none */
+        int64_t emptied;                /* the same by the clock of ctimes: ns, coarse */
+        bool clock_set;                 /* the clock was set since then */
+        int clock_fd;                   /* tells */
+        Storm storm;                    /* what was lost, and when it is swept for */
         uint64_t overflows, walked_twice;
+        uint64_t swept, walked_again;   /* directories looked at here; of these, listed again */
 
-        pthread_t watch_thread, walk_thread, look_threads[4];
+        pthread_t watch_thread, walk_thread, sweep_thread, look_threads[4];
         unsigned n_lookers, n_threads;
 };
 
@@ -119,7 +128,12 @@ static inline Moment moment_now(void) {
 }
 
 /* Under the lock: */
-void state_lost(Watch *w);              /* notices were dropped by us: a gap, as soon as there is room */
+/** state_lost() - notices of nobody knows what were lost: a gap at once, and a sweep.
+ *  state_stale() - the same, but all of them were of names in one directory. */
+void state_lost(Watch *w);
+void state_stale(Watch *w, uint32_t dir);
+void state_swept(Watch *w);             /* a sweep has ended */
+bool state_clock_set(Watch *w);         /* whether the clock was set since this was asked last */
 void state_emit(Watch *w, const FeedMessage *m, bool must);
 /** state_touch() - settle_touch(), and wakes who can go on; a notice for which there is no room is lost, and
  *  a gap. */
@@ -175,5 +189,7 @@ void state_observed(FeedMessage *m, const SettleJob *job, const IdentifyState *s
 void *watch_thread(void *userdata);
 void *walk_thread(void *userdata);
 void *look_thread(void *userdata);
+void *sweep_thread(void *userdata);
+void give_way(void);                    /* this thread's, to whoever works here */
 
 #endif

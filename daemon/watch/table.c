@@ -67,6 +67,21 @@ size_t table_count(const Table *t) {
         return t->count;
 }
 
+int table_ids(const Table *t, int **ret, size_t *ret_n) {
+        int *ids = malloc(MAX_OF(t->count, 1u) * sizeof(*ids));
+        size_t n = 0;
+
+        assert(t && ret && ret_n);
+        if (!ids)
+                return -ENOMEM;
+        for (size_t i = 0; i < t->buckets; i++)
+                for (const Directory *d = t->by_wd[i]; d; d = d->next_wd)
+                        ids[n++] = d->wd;
+        *ret = ids;
+        *ret_n = n;
+        return 0;
+}
+
 static void hash_name(Table *t, Directory *d) {
         size_t b = name_bucket(t, d->parent, BYTES(d->name, d->name_size));
 
@@ -233,6 +248,7 @@ int table_move(Table *t, Directory *d, Directory *parent, Bytes name, Directory 
         moved->removals = d->removals;
         moved->walk = d->walk;
         moved->listed = d->listed;
+        moved->stale = d->stale;
         moved->listing = d->listing;
         moved->clear_mark = d->clear_mark;
         moved->first_child = d->first_child;

@@ -23,6 +23,7 @@ typedef struct Directory {
         uint32_t removals;              /* names seen to go: tells a listing that it may be stale */
         uint32_t walk;                  /* walk that listed it last */
         bool listed;                    /* has been listed at least once */
+        bool stale;                     /* its listing is known to have missed something */
         bool listing;                   /* is being listed, or will be for the first time */
         uint32_t clear_mark;            /* notices before this mark may be older than its listing */
         uint8_t name_size;
@@ -35,6 +36,9 @@ typedef struct Table Table;
 int table_new(Table **ret);
 Table *table_free(Table *t);
 size_t table_count(const Table *t);
+
+/** table_ids() - the wds of all, malloc'd. 0 or -ENOMEM. */
+int table_ids(const Table *t, int **ret, size_t *ret_n);
 
 /** table_add() - a new directory below parent (NULL: a root, name ""). A directory that stood at that name
  *  is detached first. 0, -ENOMEM; -EEXIST: the wd is taken. */

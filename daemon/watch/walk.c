@@ -29,6 +29,7 @@ typedef struct Walk {
         Watch *w;
         uint32_t root, id;
         uint8_t origin;
+        bool again;                     /* what a sweep found stale, and what is new there; no tree */
         int *stack;                     /* wds of directories to be listed */
         size_t depth, allocated;
         uint64_t directories;
@@ -80,7 +81,7 @@ static void examine(Walk *k, const Spot *p, Listed *l) {
 static bool will_list(const Walk *k, int wd) {
         const Directory *d = table_find(k->w->table, wd);
 
-        return d && !(d->listed && k->origin == ORIGIN_SCAN);
+        return d && !(d->listed && (k->origin == ORIGIN_SCAN || (k->again && !d->stale)));
 }
 
 static void report_listed(Walk *k, Directory *d, const Listed *l) {
@@ -91,7 +92,7 @@ static void report_listed(Walk *k, Directory *d, const Listed *l) {
         if (l->gone || l->ignored)
                 return;
         if (l->fd >= 0)
-                wd = directory_watch(k->w, k->root, d, name, l->fd, &l->state, true);
+                wd = directory_watch(k->w, d->root, d, name, l->fd, &l->state, true);
         if (wd == -ELOOP) {             /* notices of moves are on their way: looked at once they are here */
                 SettleNotice n = { .dir = (uint32_t) d->wd, .name = name, .origin = k->origin };
 
@@ -113,7 +114,7 @@ static void report_listed(Walk *k, Directory *d, const Listed *l) {
         if (wd > 0) {
                 state_announce(k->w, table_find(k->w->table, wd));
                 if (push(k, wd) < 0)
-                        state_lost(k->w);
+                        state_stale(k->w, (uint32_t) wd);
         }
 }
 
@@ -248,6 +249,14 @@ static void explain_unlisted(Walk *k, int wd, bool root_failed, int error) {
                 directory_unwatched(k->w, (uint32_t) d->parent->wd, BYTES(d->name, d->name_size), -error);
 }
 
+/* Under the lock. Where it is will be known when all else is listed again: then it is tried once more. */
+static void leave_stale(const Walk *k, int wd) {
+        Directory *d = table_find(k->w->table, wd);
+
+        if (d)
+                d->stale = true;
+}
+
 /* By this walk already, before it moved; or, at a first look, when it appeared: nothing of it is recorded
  * that might be gone, and its notices tell the rest. */
 static bool is_listed(Walk *k, int wd) {
@@ -256,7 +265,8 @@ static bool is_listed(Walk *k, int wd) {
 
         pthread_mutex_lock(&k->w->lock);
         d = table_find(k->w->table, wd);
-        listed = d && d->listed && (d->walk == k->id || k->origin == ORIGIN_SCAN);
+        listed = d && (k->again ? !will_list(k, wd) :
+                                  d->listed && (d->walk == k->id || k->origin == ORIGIN_SCAN));
         pthread_mutex_unlock(&k->w->lock);
         return listed;
 }
@@ -266,15 +276,18 @@ static void list_directory(Walk *k, int wd) {
         FeedMessage begin = { .type = FEED_LIST_BEGIN,
                               .LIST_BEGIN = { .dir = (uint32_t) wd, .walk = k->id } };
         FeedMessage end = { .type = FEED_LIST_END, .LIST_END = { .dir = (uint32_t) wd, .walk = k->id } };
-        bool root_failed;
+        bool root_failed, was_listed;
         Directory *d;
         int r = open_listed(k, wd, &spot, &root_failed);
 
         pthread_mutex_lock(&k->w->lock);
         d = will_list(k, wd) ? table_find(k->w->table, wd) : NULL;
+        was_listed = k->again && d && d->listed;
         if (d && r == 0) {
                 k->w->walked_twice += d->listed;
+                k->w->walked_again += was_listed;
                 d->listed = d->listing = true;
+                d->stale = false;
                 d->walk = k->id;
                 k->directories++;
                 state_emit(k->w, &begin, true);
@@ -288,7 +301,9 @@ static void list_directory(Walk *k, int wd) {
         pthread_mutex_lock(&k->w->lock);
         directory_listed(k->w, wd);
         state_emit(k->w, &end, true);
-        if (r < 0 && !k->w->stop)
+        if (r < 0 && was_listed)
+                leave_stale(k, wd);
+        else if (r < 0 && !k->w->stop)
                 explain_unlisted(k, wd, root_failed, r);
         pthread_mutex_unlock(&k->w->lock);
 }
@@ -404,6 +419,20 @@ static void walk_tree(Walk *k, bool watch) {
         pthread_mutex_unlock(&k->w->lock);
 }
 
+/* One listing after the other, since intake takes one at a time. */
+static void walk_again(Walk *k, const WalkRequest *q) {
+        for (size_t i = 0; i < q->n_again; i++) {
+                (void) push(k, q->again[i]);
+                while (k->depth > 0 && !__atomic_load_n(&k->w->stop, __ATOMIC_RELAXED))
+                        if (!is_listed(k, k->stack[--k->depth]))
+                                list_directory(k, k->stack[k->depth]);
+        }
+        pthread_mutex_lock(&k->w->lock);
+        k->w->agains_done++;
+        pthread_cond_broadcast(&k->w->tend);
+        pthread_mutex_unlock(&k->w->lock);
+}
+
 void *walk_thread(void *userdata) {
         Watch *w = userdata;
         Walk *k = calloc(1, sizeof(*k));
@@ -424,9 +453,14 @@ void *walk_thread(void *userdata) {
                 if (!w->walks)
                         w->walks_tail = &w->walks;
                 pthread_mutex_unlock(&w->lock);
-                *k = (Walk) { .w = w, .root = q->root, .id = q->walk, .origin = q->origin };
-                walk_tree(k, q->watch);
+                *k = (Walk) { .w = w, .root = q->root, .id = q->walk, .origin = q->origin,
+                              .again = q->again };
+                if (q->again)
+                        walk_again(k, q);
+                else
+                        walk_tree(k, q->watch);
                 free(k->stack);
+                free(q->again);
                 free(q);
                 pthread_mutex_lock(&w->lock);
         }

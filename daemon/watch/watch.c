@@ -93,7 +93,8 @@ static void move_directory(Watch *w, Directory *from, Directory *to, const Notic
                 return;
         root = child->root;
         if (table_move(w->table, child, to, name_of(new), &child) < 0) {
-                state_lost(w);
+                state_stale(w, (uint32_t) from->wd);
+                state_stale(w, (uint32_t) to->wd);
                 return;
         }
         if (child->root != root)
@@ -132,7 +133,7 @@ static void on_moved(Watch *w, Directory *from, const Notice *old, Directory *to
         to->removals++;
         state_displaced(w);
         if (r < 0 || r == SETTLE_E_FULL)
-                state_lost(w);
+                state_stale(w, (uint32_t) to->wd);
         if (over)
                 report_left(w, from, name_of(old), now);
         else if (r >= 0)
@@ -155,11 +156,11 @@ static void swap_directories(Watch *w, Directory *a, const Notice *name1, Direct
         if (second)
                 table_detach(w->table, second);
         if (first && table_move(w->table, first, b, name_of(name2), &first) < 0)
-                state_lost(w);
+                state_stale(w, (uint32_t) b->wd);
         else if (first && root_a != root_b)
                 table_subtree(first, announce, w);
         if (second && table_move(w->table, second, a, name_of(name1), &second) < 0)
-                state_lost(w);
+                state_stale(w, (uint32_t) a->wd);
         else if (second && root_a != root_b)
                 table_subtree(second, announce, w);
 }
@@ -175,8 +176,10 @@ static void on_exchanged(Watch *w, Directory *a, const Notice *name1, Directory 
         a->removals++;
         b->removals++;
         state_displaced(w);
-        if (r < 0 || r == SETTLE_E_FULL)
-                state_lost(w);
+        if (r < 0 || r == SETTLE_E_FULL) {
+                state_stale(w, (uint32_t) a->wd);
+                state_stale(w, (uint32_t) b->wd);
+        }
         m.EXCHANGED.old_dir = (uint32_t) a->wd;
         m.EXCHANGED.old_name = name_of(name1);
         m.EXCHANGED.dir = (uint32_t) b->wd;
@@ -217,8 +220,7 @@ static void on_blurred(Watch *w, Directory *d, const Notice *n, uint32_t count, 
 }
 
 static void on_overflow(Watch *w) {
-        w->overflows++;
-        state_gap(w, 0, 0, BYTES_NONE, CAUSE_OVERFLOW, 0);
+        state_lost(w);
         state_mark_lost(w);             /* it may have been dropped: another one */
 }
 
@@ -379,22 +381,42 @@ static void take_batch(Watch *w, Batch *b) {
         b->count = b->at = 0;
 }
 
+static int64_t coarse_clock(void) {     /* that of ctimes */
+        struct timespec ts;
+
+        clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+        return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+static int fill(Watch *w, Batch *b) {
+        int r = 1;
+
+        while (b->count < BATCH_READ && (r = notify_next(w->notify, &b->notices[b->count])) == 1)
+                b->count++;
+        return r;
+}
+
+/* Until the queue is empty; all that changes after that has a ctime from then on. */
 static void drain(Watch *w, Batch *b) {
-        int r = 0;
+        int r;
 
         do {
-                while (b->count < BATCH_READ && (r = notify_next(w->notify, &b->notices[b->count])) == 1)
-                        b->count++;
-                if (b->count < BATCH_READ && r == 0) {
-                        int64_t drained = now_usec(CLOCK_REALTIME);
+                bool set = state_clock_set(w);
+                int64_t now = now_usec(CLOCK_REALTIME), emptied = coarse_clock();
 
-                        take_batch(w, b);
-                        pthread_mutex_lock(&w->lock);
-                        w->drained = drained;
-                        pthread_mutex_unlock(&w->lock);
-                        return;
-                }
+                r = fill(w, b);
+                pthread_mutex_lock(&w->lock);
+                w->clock_set |= set;
+                pthread_mutex_unlock(&w->lock);
                 take_batch(w, b);
+                if (r != 0)
+                        continue;
+                pthread_mutex_lock(&w->lock);
+                w->drained = now;
+                w->emptied = emptied;
+                w->clock_set = false;
+                pthread_mutex_unlock(&w->lock);
+                return;
         } while (r >= 0);
 }
 

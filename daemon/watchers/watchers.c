@@ -427,6 +427,8 @@ void watchers_status(Watchers *w, int64_t dataset, WatchersStatus *ret) {
                 .watches = status.watches,
                 .overflows = status.overflows,
                 .walked_twice = status.walked_twice,
+                .swept = status.swept,
+                .walked_again = status.walked_again,
                 .restarts = __atomic_load_n(&w->restarts, __ATOMIC_RELAXED),
                 .lost = !status.watched,
                 .scanning = status.scanning,

@@ -48,6 +48,8 @@ typedef struct WatchersStatus {
         int64_t watches;
         int64_t overflows;
         int64_t walked_twice;           /* directories listed again */
+        int64_t swept;                  /* directories that a sweep looked at */
+        int64_t walked_again;           /* ... and those that it found changed */
         int64_t restarts;               /* of a watcher */
         bool lost;                      /* no watcher just now */
         bool scanning;
