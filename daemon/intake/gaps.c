@@ -88,7 +88,8 @@ void gaps_reconciled(Intake *i, Dataset *d) {
         for (size_t n = 0; n < i->n_gaps; n++) {
                 Gap *g = &i->gaps[n];
 
-                if (g->dataset != d->row.id || g->reconciled || g->swept || (ends_by_itself(g->cause) && !g->by_walk))
+                if (g->dataset != d->row.id || g->reconciled || g->swept ||
+                    (ends_by_itself(g->cause) && !g->by_walk))
                         continue;
                 g->reconciled = true;
                 g->limit = 0;

@@ -7,8 +7,6 @@
 #include "daemon/watch/state.h"
 
 static void say_lost(Watch *w, int64_t since) {
-        if (!w->storm.wanted)
-                w->overflows++;
         if (storm_lost(&w->storm, since, w->clock_set, now_usec(CLOCK_MONOTONIC)))
                 for (size_t i = 0; i < ROOTS_MAX; i++)
                         if (w->roots[i].id != 0)
@@ -18,6 +16,7 @@ static void say_lost(Watch *w, int64_t since) {
 
 void state_lost(Watch *w) {
         w->clock_set |= state_clock_set(w);
+        w->overflows++;
         say_lost(w, w->emptied);
 }
 
@@ -27,6 +26,7 @@ void state_stale(Watch *w, uint32_t dir) {
         if (!d)
                 return;                 /* nothing of it is of interest any more */
         d->stale = true;
+        w->overflows += !w->storm.wanted;       /* one queue, however much it could not take */
         say_lost(w, INT64_MAX);
 }
 

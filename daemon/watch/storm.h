@@ -3,10 +3,10 @@
 #define SCITRACE_DAEMON_WATCH_STORM_H
 
 /* storm: when to sweep after notices were lost. A loss begins a stretch, in which changes may have gone
- * unseen; each loss wants a sweep that begins after it; the stretch ends when a sweep was the last one wanted
- * and nothing was lost for a while since. The first sweep of quiet times begins at once; the pauses before
- * further ones double, so that a storm of losses is one long stretch and few sweeps. Pure: the caller passes
- * the time in (µs of a clock that is never set) and serialises.
+ * unseen; each loss wants a sweep that begins after it; the stretch ends when a sweep was the last one
+ * wanted and nothing was lost for a while since. The first sweep of quiet times begins at once; the pauses
+ * before further ones double, so that a storm of losses is one long stretch and few sweeps. Pure: the
+ * caller passes the time in (µs of a clock that is never set) and serialises.
  * May use: lib.  May not use: anything else in daemon/. */
 
 #include <stdbool.h>
@@ -36,8 +36,8 @@ typedef struct Storm {
 bool storm_lost(Storm *s, int64_t since, bool full, int64_t now);
 /** storm_due() - when storm_begin() or storm_over() is to be asked next; INT64_MAX: not before a loss. */
 int64_t storm_due(const Storm *s);
-/** storm_begin() - whether a sweep is due; it has begun then, and is to find what changed from *ret_since on,
- *  or all. storm_end() - it has ended; failed: another one is wanted. */
+/** storm_begin() - whether a sweep is due; it has begun then, and is to find what changed from *ret_since
+ *  on, or all. storm_end() - it has ended; failed: another one is wanted. */
 bool storm_begin(Storm *s, int64_t now, int64_t *ret_since, bool *ret_full);
 void storm_end(Storm *s, bool failed, int64_t now);
 /** storm_over() - whether the stretch has ended just now. */

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "daemon/watch/directory.h"
 #include "daemon/watch/sweep.h"
 
 #define NSEC INT64_C(1000000000)
-/* Between setting a ctime and queueing the notice lie a journal that commits, a thread that is put aside, and
- * in a write the copying of all its bytes, at 50 MB/s or more. */
+/* Between setting a ctime and queueing the notice lie a journal that commits, a thread that is put aside,
+ * and in a write the copying of all its bytes, at 50 MB/s or more. */
 #define SLACK_NSEC (2 * NSEC)
 #define NSEC_PER_BYTE INT64_C(20)
 #define WRITE_MAX INT64_C(0x7ffff000)   /* bytes that one write(2) takes at most */

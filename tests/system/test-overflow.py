@@ -2,37 +2,13 @@
 """What an overflow of the kernel's queue hides is a gap, opened, reconciled and closed; at rest the record is equal."""
 
 import os
-import signal
 
 import harness
-from harness import check, diag, equal, instance_lock, need_root, skip, wait_for, write
+from harness import check, diag, equal, wait_for, write
+from overflow import QUEUE, start_with_a_short_queue, while_stopped
 from operations import populate, start_writers
 
-LIMIT_FILE = '/proc/sys/fs/inotify/max_queued_events'
-QUEUE = 64
 FILES = 3000
-
-
-def set_limit(value):
-    try:
-        with open(LIMIT_FILE, 'w', encoding='ascii') as file:
-            file.write(str(value))
-    except OSError as error:
-        skip(f'{LIMIT_FILE} cannot be lowered here: {error.strerror}')
-
-
-def start_with_a_short_queue(daemon):
-    """The limit counts when the instance is made: lower it before, and put it back right after."""
-    need_root(f'writing {LIMIT_FILE}')
-    with instance_lock(exclusive=True):
-        with open(LIMIT_FILE, encoding='ascii') as file:
-            before = file.read().strip()
-        set_limit(QUEUE)
-        try:
-            daemon.start_unlocked()
-            daemon.watcher()
-        finally:
-            set_limit(before)
 
 
 class Stage:
@@ -52,15 +28,6 @@ class Stage:
 
     def __exit__(self, *error):
         return self.daemon.__exit__(*error)
-
-
-def while_stopped(daemon, work):
-    watcher = daemon.watcher()
-    os.kill(watcher, signal.SIGSTOP)
-    try:
-        work()
-    finally:
-        os.kill(watcher, signal.SIGCONT)
 
 
 def overflow_gaps(daemon):

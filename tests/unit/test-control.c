@@ -158,7 +158,8 @@ static void describe_tells_what_the_stages_say(void **state) {
         VarlinkReply r;
 
         asked.status = (WatchersStatus){
-                .pending = 3, .watches = 4, .overflows = 5, .walked_twice = 6, .restarts = 7
+                .pending = 3, .watches = 4, .overflows = 5, .walked_twice = 6, .swept = 8, .walked_again = 9,
+                .restarts = 7
         };
         asked.degraded = "The disk is full.";
         call(&t, "org.scitrace.Service.Describe", 0, NULL);
@@ -167,6 +168,8 @@ static void describe_tells_what_the_stages_say(void **state) {
         assert_string_equal(json_string_value(json_object_get(r.parameters, "reason")), "The disk is full.");
         assert_int_equal(json_integer_value(json_object_get(r.parameters, "pending")), 3);
         assert_int_equal(json_integer_value(json_object_get(r.parameters, "walkedTwice")), 6);
+        assert_int_equal(json_integer_value(json_object_get(r.parameters, "swept")), 8);
+        assert_int_equal(json_integer_value(json_object_get(r.parameters, "walkedAgain")), 9);
         assert_int_equal(json_integer_value(json_object_get(r.parameters, "datasets")), 1);
         assert_in_range(json_integer_value(json_object_get(r.parameters, "memoryBytes")), 1 << 20,
                         INT64_C(1) << 40);

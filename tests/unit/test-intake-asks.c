@@ -47,19 +47,21 @@ static void nudge(Fixture *f) {
         pass(f);
 }
 
-static void an_overflow_opens_a_gap_that_a_walk_closes(void **state) {
+static void put_reconciled(Fixture *f, Cause cause) {
+        put(f, (FeedMessage) { .type = FEED_RECONCILED, .RECONCILED = { .root = f->token, .cause = cause } });
+}
+
+static void an_overflow_opens_a_gap_that_the_watchers_own_sweep_closes(void **state) {
         Fixture *f = *state;
-        Asked walk, check, digest;
+        Asked check, digest;
 
         with_dataset(f);
         put_file(f, ROOT_DIR, "gone", 10, 'g');
         put_file(f, ROOT_DIR, "stays", 11, 's');
-        put_gap(f, 0, 0, NULL, CAUSE_OVERFLOW);
+        put_gap(f, f->token, 0, NULL, CAUSE_OVERFLOW);
         pass(f);
         expect_events(f, "dataset-add \ncreate gone x1\ncreate stays x1\ngap-open  overflow\n");
-        walk = take_one(f, FEED_WALK);
-        assert_int_equal(walk.m.WALK.root, f->token);
-        assert_int_equal(walk.m.WALK.origin, ORIGIN_RECONCILE);
+        expect_nothing_asked(f);                        /* no walk: the watcher knows where to look */
 
         put_list(f, FEED_LIST_BEGIN, ROOT_DIR);
         put_listed(f, ROOT_DIR, "stays", 11, 1);
@@ -68,8 +70,7 @@ static void an_overflow_opens_a_gap_that_a_walk_closes(void **state) {
         pass(f);
         check = take_one(f, FEED_CHECK);
         assert_string_equal(check.name, "gone");
-        expect_nothing_asked(f);                        /* names first */
-        put_walk_end(f, walk.m.WALK.walk);
+        put_reconciled(f, CAUSE_OVERFLOW);
         pass(f);
         expect_events(f, "create new reconcile\n");
         put_gone(f, ROOT_DIR, "gone", 0, check.m.CHECK.request);
@@ -87,6 +88,30 @@ static void an_overflow_opens_a_gap_that_a_walk_closes(void **state) {
         assert_non_null(strstr(f->lines, "gap-close  overflow\n"));
         assert_string_equal(strstr(f->lines, "gap-close"), "gap-close  overflow\n");    /* it is the last */
         expect_files(f, "new stays ");
+}
+
+static void losses_in_a_row_are_one_gap_that_no_walk_closes(void **state) {
+        Fixture *f = *state;
+        Asked walk;
+
+        with_dataset(f);
+        assert_int_equal(intake_scan(f->intake, "data", NULL, NULL), 0);
+        walk = await_one(f, FEED_WALK);
+        put_gap(f, f->token, 0, NULL, CAUSE_OVERFLOW);
+        put_walk_end(f, walk.m.WALK.walk);              /* it had begun before */
+        pass(f);
+        expect_events(f, "dataset-add \ngap-open  overflow\n");
+        put_reconciled(f, CAUSE_OVERFLOW);
+        put_gap(f, f->token, 0, NULL, CAUSE_OVERFLOW);  /* in the same transaction: it had not closed yet */
+        pass(f);
+        nudge(f);
+        expect_events(f, "");
+        put_reconciled(f, CAUSE_WATCH_LIMIT);           /* of another cause */
+        pass(f);
+        expect_events(f, "");
+        put_reconciled(f, CAUSE_OVERFLOW);
+        pass(f);
+        expect_events(f, "gap-close  overflow\n");
 }
 
 /* More digests than may be under way at once. */
@@ -122,7 +147,7 @@ static void a_gap_and_a_settle_wait_for_the_last_of_many_digests(void **state) {
         Asked walk, barrier;
 
         with_dataset(f);
-        put_gap(f, 0, 0, NULL, CAUSE_OVERFLOW);
+        put_gap(f, 0, 0, NULL, CAUSE_STALLED);
         pass(f);
         walk = take_one(f, FEED_WALK);
         put_many(f, MANY);
@@ -193,7 +218,7 @@ static void a_settle_that_comes_while_a_barrier_is_under_way_gets_one_of_its_own
         assert_int_equal(third.times, 1);
 }
 
-static void an_overflow_sends_a_settle_back_to_the_walk(void **state) {
+static void a_walk_that_begins_sends_a_settle_back_to_it(void **state) {
         Fixture *f = *state;
         Answer settled = { 0 };
         Asked barrier, walk;
@@ -201,7 +226,7 @@ static void an_overflow_sends_a_settle_back_to_the_walk(void **state) {
         with_dataset(f);
         settle(f, &settled);
         barrier = await_one(f, FEED_BARRIER);
-        put_gap(f, 0, 0, NULL, CAUSE_OVERFLOW);
+        put_gap(f, 0, 0, NULL, CAUSE_STALLED);
         put_barrier_done(f, barrier.m.BARRIER.barrier);
         pass(f);
         assert_int_equal(settled.times, 0);
@@ -455,11 +480,12 @@ static void a_backup_holds_what_was_told_before_it(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(an_overflow_opens_a_gap_that_a_walk_closes),
+                TEST(an_overflow_opens_a_gap_that_the_watchers_own_sweep_closes),
+                TEST(losses_in_a_row_are_one_gap_that_no_walk_closes),
                 TEST(a_gap_and_a_settle_wait_for_the_last_of_many_digests),
                 TEST(a_settle_is_answered_when_a_barrier_has_passed),
                 TEST(a_settle_that_comes_while_a_barrier_is_under_way_gets_one_of_its_own),
-                TEST(an_overflow_sends_a_settle_back_to_the_walk),
+                TEST(a_walk_that_begins_sends_a_settle_back_to_it),
                 TEST(a_settle_past_its_deadline_says_what_is_pending),
                 TEST(a_settle_of_no_dataset_or_by_nobody_is_over),
                 TEST(a_digest_that_was_displaced_is_asked_for_again_and_one_that_failed_is_not),

@@ -316,13 +316,16 @@ static void what_the_watcher_counts_is_shown(void **state) {
 
         with_dataset(f);
         put(f, (FeedMessage) { .type = FEED_COUNTS, .COUNTS = { .pending = 3, .watches = 4, .overflows = 5,
-                                                                .walked_twice = 6 } });
+                                                                .walked_twice = 6, .swept = 7,
+                                                                .walked_again = 8 } });
         pass(f);
         intake_status(f->intake, 0, &status);
         assert_int_equal(status.pending, 3);
         assert_int_equal(status.watches, 4);
         assert_int_equal(status.overflows, 5);
         assert_int_equal(status.walked_twice, 6);
+        assert_int_equal(status.swept, 7);
+        assert_int_equal(status.walked_again, 8);
         assert_true(status.watched);
         assert_false(status.scanning);
         assert_null(intake_degraded(f->intake));
