@@ -376,14 +376,17 @@ static void want(Intake *i, const Observed *o) {
 static void compare_look(Intake *i, const Observed *o) {
         const StoreNode *n = &o->node;
         const Feed_STATE *m = o->m;
-        bool content = !live_touch(o) && (n->size != m->size || n->mtime != m->mtime);
+        bool moved = n->size != m->size || n->mtime != m->mtime, content = !live_touch(o) && moved;
+        bool same = !moved && n->ctime != 0;    /* else nobody knows yet: the next listing has it read */
 
         if (!content && n->has_digest && (n->ctime == m->ctime || !(m->flags & FEED_FLAG_LISTED)) &&
             !(m->flags & FEED_FLAG_CONTENT)) {
-                if (state_differs(n, o))
+                bool other = state_differs(n, o);
+
+                if (other)
                         append_for(i, o, KIND_ATTRIBUTE, n->id);
-                else
-                        remember_ctime(i, n->id, n->ctime, m->ctime);
+                if (i->error == 0)
+                        remember_ctime(i, n->id, other ? -1 : n->ctime, same ? m->ctime : 0);
         } else if (m->flags & (FEED_FLAG_CONTENT | FEED_FLAG_OPEN) || m->size > i->digest_max) {
                 if (state_differs(n, o))
                         append_for(i, o, KIND_MODIFY, n->id);

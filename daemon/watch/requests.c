@@ -41,6 +41,7 @@ int watch_new(unsigned lookers, Watch **ret) {
         w->pressure_max = 100;
         w->links_open = links_are_open();
         w->drained = now_usec(CLOCK_REALTIME);
+        w->stale_since = INT64_MAX;
         w->emptied = w->drained * INT64_C(1000) - INT64_C(10000000);    /* no tick is as coarse as that */
         pthread_mutex_init(&w->lock, NULL);
         pthread_condattr_t monotonic;

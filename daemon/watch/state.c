@@ -26,6 +26,7 @@ void state_stale(Watch *w, uint32_t dir) {
         if (!d)
                 return;                 /* nothing of it is of interest any more */
         d->stale = true;
+        w->stale_since = MIN_OF(w->stale_since, w->emptied);
         w->overflows += !w->storm.wanted;       /* one queue, however much it could not take */
         say_lost(w, INT64_MAX);
 }

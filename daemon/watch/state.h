@@ -115,6 +115,7 @@ struct Watch {
         int64_t emptied;                /* the same by the clock of ctimes: ns, coarse */
         bool clock_set;                 /* the clock was set since then */
         int clock_fd;                   /* tells */
+        int64_t stale_since;            /* the least `emptied` when a directory became stale */
         Storm storm;                    /* what was lost, and when it is swept for */
         uint64_t overflows, walked_twice;
         uint64_t swept, walked_again;   /* directories looked at here; of these, listed again */

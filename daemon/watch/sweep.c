@@ -23,7 +23,8 @@ enum {
 
 typedef struct Sweep {
         Watch *w;
-        int64_t since;                  /* ns; INT64_MAX: only what is known to be stale */
+        int64_t since;                  /* ns; INT64_MAX: only what is known to be stale, */
+        int64_t stale_since;            /* ... and that since then */
         bool full;
         int *ids;                       /* directories that are to be looked at */
         size_t n;
@@ -72,10 +73,11 @@ int sweep_scan(Watch *w, const Spot *p, int64_t since, uint64_t *ret_entries) {
         struct dirent *entry;
         IdentifyState state;
         int fd, r = identify_stat(p->fd, "", &state);
+        bool newer = r == 0 && state.ctime >= since - SLACK_NSEC;
 
         *ret_entries = 1;
-        if (r < 0 || state.ctime >= since - SLACK_NSEC)
-                return r < 0 ? r : 1;
+        if (r < 0)
+                return r;
         fd = openat(p->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOATIME);
         if (fd < 0)
                 fd = openat(p->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -97,7 +99,7 @@ int sweep_scan(Watch *w, const Spot *p, int64_t since, uint64_t *ret_entries) {
         }
         r = -errno;
         closedir(dir);
-        return r;
+        return r < 0 ? r : newer;
 }
 
 void sweep_list(Watch *w, int *ids, size_t n) {
@@ -176,28 +178,28 @@ static bool examine(Sweep *s, int id) {
         CLEANUP(spot_done) Spot spot = { .fd = -1 };
         Watch *w = s->w;
         Directory *d = table_find(w->table, id);
-        bool root_failed = false;
+        bool root_failed = false, stale;
         uint64_t entries = 0;
+        int64_t since;
         int r;
 
-        if (!d || d->stale || (s->since == INT64_MAX && !s->full))
-                return d && d->stale;
-        if (!by_ctime(s, d->root)) {
-                d->stale = true;
-                return true;
-        }
+        if (!d || (!d->stale && s->since == INT64_MAX && !s->full))
+                return false;
+        d->stale |= !by_ctime(s, d->root);
+        stale = d->stale;
+        since = stale ? MIN_OF(s->since, s->stale_since) : s->since;
         r = spot_find(w, (uint32_t) id, &spot);
         if (r == 0) {
                 pthread_mutex_unlock(&w->lock);
                 r = spot_open(&spot, &root_failed);
                 if (r == 0)
-                        r = sweep_scan(w, &spot, s->since, &entries);
+                        r = sweep_scan(w, &spot, since, &entries);
                 pthread_mutex_lock(&w->lock);
         }
         w->swept += entries > 0;
         if (r > 0)
                 make_stale(w, id);
-        return r != 0;
+        return r != 0 || stale;
 }
 
 static bool is_stale(Sweep *s, int id) {
@@ -294,6 +296,8 @@ static void sweep(Watch *w, int64_t since, bool full) {
         if (!failed) {
                 s->w = w;
                 s->since = since;
+                s->stale_since = w->stale_since;
+                w->stale_since = INT64_MAX;
                 s->full = full;
                 find_changes(s);
         }

@@ -5,7 +5,8 @@
 /* sweep: finds what was missed when notices were lost, and looks at nothing else. Each change leaves a ctime
  * that is no older than the moment when the kernel's queue was last known empty; so every watched directory
  * is looked at here (its own ctime, then those of the names in it), and only what is newer is reported: a
- * directory by listing it again, a file by a look. Where ctime says nothing (the clock was set; a file
+ * directory by listing it again, a file by a look that reads it, since the same moment may have seen it
+ * looked at and changed. Where ctime says nothing (the clock was set; a file
  * system whose ctime is not this kernel's), all of that dataset is listed again.
  * One thread, at idle priority; it waits wherever the stages behind it have no room. */
 
