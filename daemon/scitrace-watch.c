@@ -17,14 +17,14 @@
 enum {
         FEED_FD = 3,
         IDLE_MSEC = 1000,
-        GATHER_MSEC = 3,        /* from one sending to the next: what comes meanwhile shares its frames */
+        GATHER_USEC = 3000,     /* from one sending to the next: what comes meanwhile shares its frames */
 };
 
 typedef struct Feed {
         Watch *watch;
         uint32_t credit;                /* frames that scitraced will take */
         bool blocked;                   /* the socket would not take one */
-        bool gathering;                 /* some were sent just now */
+        int64_t gather_until;           /* µs of CLOCK_MONOTONIC: some were sent just before */
         uint8_t frame[FEED_FRAME_MAX];  /* a request's */
 } Feed;
 
@@ -79,7 +79,7 @@ static int send_frames(Feed *f) {
                 }
                 free(frame);
                 f->credit--;
-                f->gathering = true;
+                f->gather_until = now_usec(CLOCK_MONOTONIC) + GATHER_USEC;
         }
         return 0;
 }
@@ -88,25 +88,23 @@ static int run(Feed *f) {
         int r = send_hello();
 
         while (r >= 0) {
-                bool gathering = f->gathering;
+                int64_t wait = MAX_OF(f->gather_until - now_usec(CLOCK_MONOTONIC), 0);
                 struct pollfd pfds[] = {
                         { .fd = FEED_FD, .events = (short) (POLLIN | (f->blocked ? POLLOUT : 0)) },
-                        { .fd = f->credit > 0 && !f->blocked && !gathering ? watch_fd(f->watch) : -1,
+                        { .fd = f->credit > 0 && !f->blocked && wait == 0 ? watch_fd(f->watch) : -1,
                           .events = POLLIN },
                 };
-                int n = poll(pfds, ELEMENTS(pfds), gathering ? GATHER_MSEC : IDLE_MSEC);
 
-                if (n < 0 && errno != EINTR)
+                if (poll(pfds, ELEMENTS(pfds), wait > 0 ? (int) (wait / 1000) + 1 : IDLE_MSEC) < 0 &&
+                    errno != EINTR)
                         return -errno;
                 if (pfds[0].revents & (POLLIN | POLLHUP | POLLERR)) {
                         r = receive_requests(f);
                         if (r <= 0)
                                 return r;
                 }
-                if (gathering && n > 0)         /* only a request came */
-                        continue;
-                f->gathering = false;
-                r = send_frames(f);
+                if (f->blocked || now_usec(CLOCK_MONOTONIC) >= f->gather_until)
+                        r = send_frames(f);
         }
         return r;
 }
