@@ -350,8 +350,29 @@ LINKS, HOLDS = ('link',), ('hold_open', 'write_held')
 MOVES = HOLDS + ('move_out', 'move_back')       # then with links
 
 
-def start_writers(root, outside, seed, writers, operations, without=LINKS):
-    """Starts so many processes; the result waits for them when called, and raises if one broke."""
+class Work:
+    """Writers at work; called, it waits for them, and raises if one broke."""
+
+    def __init__(self, pids):
+        self.pids, self.codes = pids, []
+
+    def running(self):
+        for pid in list(self.pids):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                self.pids.remove(pid)
+                self.codes.append(os.waitstatus_to_exitcode(status))
+        return bool(self.pids)
+
+    def __call__(self):
+        self.codes += [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in self.pids]
+        self.pids = []
+        if any(self.codes):
+            raise RuntimeError(f'writers ended with {self.codes}')
+
+
+def start_writers(root, outside, seed, writers, operations, without=LINKS, user=0):
+    """Starts so many processes, of that user when we are root."""
     pids = []
     for number in range(writers):
         sys.stdout.flush()
@@ -359,18 +380,17 @@ def start_writers(root, outside, seed, writers, operations, without=LINKS):
         if pid == 0:
             code = 1
             try:
+                if user:
+                    os.setgroups([])
+                    os.setgid(user)
+                    os.setuid(user)
                 Writer(root, outside, f'{seed}:{number}', without).work(operations)
                 code = 0
             except BaseException as error:      # told by the exit code; a child must not run on in the parent's code
                 print(f'# writer {number} of seed {seed}: {error!r}', flush=True)
             os._exit(code)
         pids.append(pid)
-
-    def finish():
-        codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
-        if any(codes):
-            raise RuntimeError(f'writers ended with {codes}')
-    return finish
+    return Work(pids)
 
 
 def populate(root, seed, directories=20, files=10):

@@ -1,84 +1,228 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The record equals the tree under random operations of several writers, and a daemon that merely rescans does not
-pass: no gap, nothing walked twice, every event live. More: SEEDS=1,2,3 OPS=5000 WRITERS=4 tests/system/test-random.py"""
+pass: no gap, nothing walked twice, every event live. And under every kind of trouble it equals the tree all the same,
+with a gap that says so. More: SEEDS=1,2,3 OPS=5000 WRITERS=4 [MODES=trouble,user] tests/system/test-random.py"""
 
 import os
 import random
+import signal
+import subprocess
+import time
 
 import harness
 from cases import seen_live
-from harness import check, diag, equal
+from harness import check, diag, equal, need, need_root, program, skip
 from operations import HOLDS, LINKS, MOVES, populate, start_writers
+from overflow import start_with_a_short_queue
 
 OPS = int(os.environ.get('OPS', '500'))
 WRITERS = int(os.environ.get('WRITERS', '3'))
 FIRST_WRITERS = int(os.environ.get('WRITERS', '1'))     # beside the first look
 SEEDS = os.environ.get('SEEDS') or f'1,2,{random.SystemRandom().randrange(1 << 32)}'
+NOBODY = 65534
+SETTINGS = '[Watcher]\nCheckInterval=1s\n'      # so that a stop of a few seconds is a stall
 
 
 class Stage:
-    """A daemon, a tree, and a folder outside of it on the same file system."""
+    """A daemon, a tree, and a folder outside of it on the same file system. run: what the daemon is started by;
+    owner: whose all of it is."""
 
-    def __init__(self):
-        self.daemon = harness.Daemon()
+    def __init__(self, run=(), owner=0, settings=None, short_queue=False):
+        self.daemon = harness.Daemon(run=run, settings=settings)
         self.tree = os.path.join(self.daemon.top, 'tree')
         self.outside = os.path.join(self.daemon.top, 'outside')
+        self.owner, self.short_queue = owner, short_queue
         os.mkdir(self.tree)
         os.mkdir(self.outside)
+        populate(self.tree, 'random')
+        if owner:
+            subprocess.run(['chown', '-R', f'{owner}:{owner}', self.daemon.top], check=True)
 
     def __enter__(self):
-        self.daemon.__enter__()
-        return self.daemon, self.tree, self.outside
+        if not self.short_queue:
+            self.daemon.__enter__()
+            return self
+        try:
+            start_with_a_short_queue(self.daemon)
+        except BaseException:
+            self.daemon.abandon()
+            raise
+        return self
 
     def __exit__(self, *error):
         return self.daemon.__exit__(*error)
 
+    def writers(self, seed, operations, without):
+        return start_writers(self.tree, self.outside, seed, WRITERS, operations, without, self.owner)
+
+    def rest(self):
+        return self.daemon.at_rest('t', self.tree)
+
 
 def random_work_on_a_watched_tree(seed):
-    with Stage() as (daemon, tree, outside):
-        populate(tree, seed)
-        daemon.add(tree, 't')
-        daemon.at_rest('t', tree)
-        first_look = daemon.newest()
-        for burst in range(3):
-            start_writers(tree, outside, f'{seed}:{burst}', WRITERS, OPS // 3, LINKS if burst < 2 else MOVES)()
-            status = daemon.at_rest('t', tree)
-        seen_live(daemon, 't', first_look, status)
-        diag(f'{status["events"] - first_look} events by {WRITERS} writers')
+    with Stage() as stage:
+        live_work(stage, seed)
+
+
+def live_work(stage, seed, without=()):
+    """Three bursts, each at rest and equal; and nothing was found by looking again."""
+    stage.daemon.add(stage.tree, 't')
+    stage.rest()
+    first_look = stage.daemon.newest()
+    for burst in range(3):
+        stage.writers(f'{seed}:{burst}', OPS // 3, (LINKS if burst < 2 else MOVES) + without)()
+        status = stage.rest()
+    seen_live(stage.daemon, 't', first_look, status)
+    diag(f'{status["events"] - first_look} events by {WRITERS} writers')
 
 
 def random_work_during_the_first_look(seed):
-    with Stage() as (daemon, tree, outside):
-        populate(tree, seed, directories=60)
-        finish = start_writers(tree, outside, seed, FIRST_WRITERS, OPS, MOVES)
-        daemon.add(tree, 't')
+    with Stage() as stage:
+        populate(os.path.join(stage.tree, 'more'), seed, directories=40)
+        finish = start_writers(stage.tree, stage.outside, seed, FIRST_WRITERS, OPS, MOVES)
+        stage.daemon.add(stage.tree, 't')
         finish()
-        status = daemon.at_rest('t', tree)
+        status = stage.rest()
         # One that moves while it is first looked at may be looked at again; the tree may not.
         check(status['walkedTwice'] <= 5, f'{status["walkedTwice"]} of {status["watches"]} directories walked twice')
-        equal(daemon.gaps('t'), [], 'gaps')
+        equal(stage.daemon.gaps('t'), [], 'gaps')
 
 
 def random_work_beside_another_dataset(seed):
     """Two datasets, and moves between them: each equals its tree."""
-    with Stage() as (daemon, tree, outside):
-        daemon.add(tree, 't')
-        daemon.add(outside, 'o')
-        finish = [start_writers(tree, outside, f'{seed}:t', 2, OPS // 2, HOLDS),
-                  start_writers(outside, tree, f'{seed}:o', 2, OPS // 2, HOLDS)]
+    with Stage() as stage:
+        stage.daemon.add(stage.tree, 't')
+        stage.daemon.add(stage.outside, 'o')
+        stage.daemon.settle()
+        before = stage.daemon.newest()
+        finish = [start_writers(stage.tree, stage.outside, f'{seed}:t', 2, OPS // 2, HOLDS),
+                  start_writers(stage.outside, stage.tree, f'{seed}:o', 2, OPS // 2, HOLDS)]
         for wait in finish:
             wait()
-        daemon.settle()
-        daemon.at_rest('t', tree)
-        seen_live(daemon, 't', 0, daemon.at_rest('o', outside))
+        stage.daemon.settle()
+        stage.rest()
+        status = stage.daemon.at_rest('o', stage.outside)
+        for name in ('t', 'o'):
+            seen_live(stage.daemon, name, before, status)
+
+
+class Trouble:
+    """What befalls the processes while writers work: each is stopped for a while, or killed, at a random moment."""
+
+    KINDS = ('stop watcher', 'stop watcher for long', 'stop daemon', 'kill watcher', 'kill daemon', 'kill both')
+
+    def __init__(self, daemon, seed, kinds=KINDS):
+        self.daemon, self.kinds = daemon, kinds
+        self.dice = random.Random(f'{seed}:trouble')
+        self.done = []
+
+    def stop(self, pid, seconds):
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:      # it was replaced for not answering
+            pass
+
+    def befall(self):
+        time.sleep(self.dice.random() * 0.6)
+        kind = self.dice.choice(self.kinds)
+        self.done.append(kind)
+        if kind == 'stop daemon':
+            self.stop(self.daemon.process.pid, self.dice.random())
+        elif kind == 'stop watcher':
+            self.stop(self.daemon.watcher(), self.dice.random())
+        elif kind == 'stop watcher for long':
+            self.stop(self.daemon.watcher(), 5)
+        else:
+            self.daemon.kill(kind.partition(' ')[2])
+            if not self.daemon.process:
+                time.sleep(self.dice.random() * 0.3)
+                self.daemon.start()
+
+
+CAUSES = {'watcher-lost', 'crashed', 'stopped', 'stalled', 'overflow'}
+
+
+def troubled_work(stage, seed, kinds):
+    """At rest the record equals the tree, whatever happened; and what happened is a gap that is closed."""
+    stage.daemon.add(stage.tree, 't')
+    stage.rest()
+    trouble = Trouble(stage.daemon, seed, kinds)
+    for burst in range(3):
+        work = stage.writers(f'{seed}:{burst}', OPS, LINKS if burst < 2 else MOVES)
+        trouble.befall()
+        while work.running():
+            trouble.befall()
+        work()
+        stage.daemon.settle('t')
+        stage.daemon.closed('t')
+        stage.rest()
+    causes = {gap['cause'] for gap in stage.daemon.gaps('t')}
+    diag(f'{len(trouble.done)} times: {", ".join(sorted(set(trouble.done)))}; gaps: {", ".join(sorted(causes))}')
+    check(causes <= CAUSES, f'causes of the gaps: {causes}')
+    return causes
+
+
+def random_work_while_processes_are_stopped_and_killed(seed):
+    with Stage(settings=SETTINGS) as stage:
+        causes = troubled_work(stage, seed, Trouble.KINDS)
+        check(causes, 'no gap was recorded')
+
+
+def random_work_in_a_queue_that_runs_over(seed):
+    """The kernel keeps 64 notices, and the watcher is stopped again and again."""
+    with Stage(settings=SETTINGS, short_queue=True) as stage:
+        causes = troubled_work(stage, seed, ('stop watcher',))
+        check('overflow' in causes, f'causes of the gaps: {causes}')
+
+
+def random_work_as_a_user(seed):
+    need_root('becoming another user')
+    need('setpriv')
+    run = ['setpriv', f'--reuid={NOBODY}', f'--regid={NOBODY}', '--clear-groups']
+    if subprocess.run([*run, 'test', '-x', program('scitraced')], check=False).returncode != 0:
+        skip('the build folder is closed to other users')
+    with Stage(run=run, owner=NOBODY) as stage:
+        live_work(stage, seed)
+
+
+def random_work_in_a_user_namespace(seed):
+    """Another user's files are nobody's there, and the daemon reads none of them: owners do not change."""
+    need('unshare')
+    run = ['unshare', '--user', '--map-root-user']
+    if subprocess.run([*run, 'true'], check=False, stderr=subprocess.DEVNULL).returncode != 0:
+        skip('no user namespaces here')
+    with Stage(run=run) as stage:
+        live_work(stage, seed, ('chown',))
+
+
+def random_work_without_statx(seed):
+    """By its older brothers, which know no birth time."""
+    with Stage(run=[program('tests/system/without'), 'statx']) as stage:
+        stage.daemon.add(stage.tree, 't')
+        for burst in range(3):
+            stage.writers(f'{seed}:{burst}', OPS // 3, LINKS if burst < 2 else MOVES)()
+            stage.rest()
+        equal(stage.daemon.gaps('t'), [], 'gaps')
+
+
+PLAIN = {'watched': random_work_on_a_watched_tree, 'first': random_work_during_the_first_look,
+         'beside': random_work_beside_another_dataset}
+MODES = {**PLAIN, 'trouble': random_work_while_processes_are_stopped_and_killed,
+         'overflow': random_work_in_a_queue_that_runs_over, 'user': random_work_as_a_user,
+         'namespace': random_work_in_a_user_namespace, 'statx': random_work_without_statx}
 
 
 def tests():
-    for seed in SEEDS.split(','):
-        diag(f'seed {seed}: repeat with SEEDS={seed} OPS={OPS} WRITERS={WRITERS}')
-        for function in (random_work_on_a_watched_tree, random_work_during_the_first_look,
-                         random_work_beside_another_dataset):
-            yield f'{function.__name__.replace("_", " ")}, seed {seed}', lambda f=function, s=seed: f(s)
+    """The plain modes with each seed, all of them with the last one; MODES= names those that every seed has."""
+    seeds = SEEDS.split(',')
+    for number, seed in enumerate(seeds):
+        modes = os.environ.get('MODES') or ','.join(MODES if number == len(seeds) - 1 else PLAIN)
+        for mode in modes.split(','):
+            diag(f'repeat with SEEDS={seed} OPS={OPS} WRITERS={WRITERS} MODES={mode}')
+            yield (f'{MODES[mode].__name__.replace("_", " ")}, seed {seed}',
+                   lambda f=MODES[mode], s=seed: f(s))
 
 
 harness.run(tests())
