@@ -5,7 +5,7 @@ import os
 import subprocess
 
 import harness
-from harness import check, equal, name_of, need_root, skip
+from harness import check, equal, name_of, need, need_root, skip
 
 
 class Stage:
@@ -19,6 +19,8 @@ class Stage:
         os.mkdir(self.outside)
         os.mkdir(self.tree)
         self.add = tree
+        if run:
+            give(self.daemon.top)
 
     def __enter__(self):
         self.daemon.__enter__()
@@ -68,6 +70,26 @@ def seen_live(daemon, name, after, status):
     equal(status['walkedTwice'], 0, 'walkedTwice')
     late = [row for row in daemon.events(after) if row['origin'] != 'live']
     check(not late, f'{len(late)} events are not live, the first: {late[:1]}')
+
+
+NOBODY = 65534
+
+
+def as_a_user():
+    """What starts a program as a user with no rights of its own: nothing more, when we are none."""
+    if os.getuid() != 0:
+        return []
+    need('setpriv')
+    run = ['setpriv', f'--reuid={NOBODY}', f'--regid={NOBODY}', '--clear-groups']
+    if subprocess.run([*run, 'test', '-x', harness.program('scitraced')], check=False).returncode != 0:
+        skip('the build folder is closed to other users')
+    return run
+
+
+def give(path):
+    """All of it to that user."""
+    if os.getuid() == 0:
+        subprocess.run(['chown', '-hR', f'{NOBODY}:{NOBODY}', path], check=True)
 
 
 def mounted(kind, source, target, *options):

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import harness
-from cases import seen_live
+from cases import NOBODY, as_a_user, give, seen_live
 from harness import check, diag, equal, need, need_root, program, skip
 from operations import HOLDS, LINKS, MOVES, populate, start_writers
 from overflow import start_with_a_short_queue
@@ -19,7 +19,6 @@ OPS = int(os.environ.get('OPS', '500'))
 WRITERS = int(os.environ.get('WRITERS', '3'))
 FIRST_WRITERS = int(os.environ.get('WRITERS', '1'))     # beside the first look
 SEEDS = os.environ.get('SEEDS') or f'1,2,{random.SystemRandom().randrange(1 << 32)}'
-NOBODY = 65534
 SETTINGS = '[Watcher]\nCheckInterval=1s\n'      # so that a stop of a few seconds is a stall
 
 
@@ -36,7 +35,7 @@ class Stage:
         os.mkdir(self.outside)
         populate(self.tree, 'random')
         if owner:
-            subprocess.run(['chown', '-R', f'{owner}:{owner}', self.daemon.top], check=True)
+            give(self.daemon.top)
 
     def __enter__(self):
         if not self.short_queue:
@@ -179,11 +178,7 @@ def random_work_in_a_queue_that_runs_over(seed):
 
 def random_work_as_a_user(seed):
     need_root('becoming another user')
-    need('setpriv')
-    run = ['setpriv', f'--reuid={NOBODY}', f'--regid={NOBODY}', '--clear-groups']
-    if subprocess.run([*run, 'test', '-x', program('scitraced')], check=False).returncode != 0:
-        skip('the build folder is closed to other users')
-    with Stage(run=run, owner=NOBODY) as stage:
+    with Stage(run=as_a_user(), owner=NOBODY) as stage:
         live_work(stage, seed)
 
 
