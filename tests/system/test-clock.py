@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The machine's clock is set while the daemon runs and while it does not: everything is recorded in its order, and
+nothing waits for a time to come again."""
+
+import os
+import struct
+
+import harness
+from cases import Stage
+from harness import check, equal, program, write
+
+
+class Clock:
+    """The daemon's own clock: so many seconds before or after the machine's."""
+
+    def __init__(self):
+        self.library = program('tests/system/clock.so')
+
+    def stage(self):
+        stage = Stage(tree=False)
+        self.file = os.open(os.path.join(stage.daemon.top, 'clock'), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        self.set(0)
+        stage.daemon.env['SCITRACE_TEST_CLOCK'] = os.path.join(stage.daemon.top, 'clock')
+        stage.daemon.env['ASAN_OPTIONS'] += ':verify_asan_link_order=0'
+        stage.daemon.run = ['env', f'LD_PRELOAD={self.library}']
+        stage.add = True
+        return stage
+
+    def set(self, seconds):
+        os.pwrite(self.file, struct.pack('q', int(seconds)), 0)
+
+
+STEPS = (-3600, 10 * 365 * 86400, -30 * 86400, 0)
+
+
+def the_clock_is_set_while_the_tree_is_watched():
+    clock = Clock()
+    with clock.stage() as stage:
+        before = stage.daemon.newest()
+        for number, offset in enumerate(STEPS):
+            write(stage.at(f'before{number}'), b'x')
+            clock.set(offset)
+            write(stage.at(f'after{number}'), b'x')
+            write(stage.at('file'), b'%d' % number)
+            stage.rest()
+        rows = stage.daemon.events(before)
+        equal([row['seq'] for row in rows], list(range(before + 1, before + 1 + len(rows))), 'the order of the events')
+        times = [row['timeUsec'] for row in rows if row['path'].startswith('after')]
+        check(times[1] - times[0] > 9 * 365 * 86400e6 and times[2] < times[1], 'the clock was not set: the test is wrong')
+        equal(len(stage.daemon.ctl('history', stage.at('file'))), len(STEPS), 'the history of a file')
+        equal(stage.daemon.gaps('t'), [], 'gaps')
+
+
+def the_clock_is_set_while_the_daemon_is_down():
+    clock = Clock()
+    with clock.stage() as stage:
+        write(stage.at('file'), b'x')
+        stage.rest()
+        for number, offset in enumerate(STEPS):
+            (stage.daemon.stop if number % 2 else lambda: stage.daemon.kill('both'))()
+            clock.set(offset)
+            write(stage.at('file'), b'%d' % number)
+            write(stage.at(f'new{number}'), b'%d' % number)
+            stage.daemon.start()
+            stage.daemon.settle('t')
+            stage.daemon.closed('t')
+            stage.rest()
+        gaps = stage.daemon.gaps('t')
+        equal(len(gaps), len(STEPS), 'gaps')
+        for gap in gaps:
+            check(gap['fromUsec'] <= gap['untilUsec'], f'a gap ends before it begins: {gap}')
+        equal(len(stage.daemon.ctl('history', stage.at('file'))), 1 + len(STEPS), 'the history of a file')
+
+
+harness.run([the_clock_is_set_while_the_tree_is_watched, the_clock_is_set_while_the_daemon_is_down])
