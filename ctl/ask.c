@@ -89,6 +89,7 @@ static Status lost(Ctl *c, int error) {
 static bool takes_time(const char *method, const json_t *parameters) {
         return strcmp(method, "org.scitrace.Service.Settle") == 0 ||
                strcmp(method, "org.scitrace.Store.Backup") == 0 ||
+               strcmp(method, "org.scitrace.Integrity.Verify") == 0 ||
                json_is_true(json_object_get(parameters, "follow"));
 }
 

@@ -4,7 +4,8 @@
 
 /* ctl: what the commands of scitracectl share: the options, the table of commands, the way to the daemon.
  * A function here that returns a `Status` other than STATUS_OK has told the person on stderr what is wrong.
- * May use: lib.  May not use: daemon/ (what ctl knows, it was told over the socket). */
+ * May use: lib.  May not use: daemon/ (what ctl knows, it was told over the socket), but for verify, which
+ * needs no daemon: it works on a copy of a store, by daemon/store. */
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -41,6 +42,9 @@ enum {
         TAKES_DATASET = 1 << 7,
         TAKES_REVERSE = 1 << 8,
         TAKES_TIMEOUT = 1 << 9,
+        TAKES_AGAINST = 1 << 10,
+        TAKES_KEY = 1 << 11,
+        TAKES_PROOF = 1 << 12,
 };
 
 /** Options: strings are argv's. */
@@ -52,7 +56,7 @@ typedef struct Options {
         bool help, version;
 
         unsigned given;                 /* TAKES_ bits of the options that were there */
-        const char *name, *dataset;
+        const char *name, *dataset, *against, *key, *proof;
         bool null, all, follow, reverse;
         int64_t lines;                  /* 0: all */
         int64_t since, until;           /* µs; 0: open */
@@ -100,10 +104,13 @@ Status cmd_history(Ctl *c, char **arguments);
 Status cmd_log(Ctl *c, char **arguments);
 Status cmd_metrics(Ctl *c, char **arguments);
 Status cmd_remove(Ctl *c, char **arguments);
+Status cmd_prove(Ctl *c, char **arguments);
 Status cmd_scan(Ctl *c, char **arguments);
 Status cmd_settle(Ctl *c, char **arguments);
 Status cmd_show(Ctl *c, char **arguments);
 Status cmd_status(Ctl *c, char **arguments);
 Status cmd_store_backup(Ctl *c, char **arguments);
+Status cmd_store_keys(Ctl *c, char **arguments);
+Status cmd_verify(Ctl *c, char **arguments);
 
 #endif

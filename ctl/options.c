@@ -123,6 +123,9 @@ const Option option_table[] = {
         { 0,   "kind",      "KIND",    TAKES_KIND,    "only these kinds: create,modify,...", BY(set_kind) },
         { 0,   "dataset",   "DATASET", TAKES_DATASET, "only this dataset", TEXT(dataset) },
         { 0,   "timeout",   "SECONDS", TAKES_TIMEOUT, "give up after so long", BY(set_timeout) },
+        { 0,   "against",   "FILE",    TAKES_AGAINST, "compare with checkpoints from there", TEXT(against) },
+        { 0,   "key",       "FILE",    TAKES_KEY,     "trust these public keys alone", TEXT(key) },
+        { 0,   "proof",     "FILE",    TAKES_PROOF,   "check this proof; needs no store", TEXT(proof) },
         { '0', "null",      NULL,      TAKES_NULL,    "names alone, raw, ended by NUL bytes", FLAG(null) },
         { 0 },
 };

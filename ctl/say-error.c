@@ -205,6 +205,12 @@ static const Sentence errors[] = {
           "path",
           NULL },
         { "org.scitrace.Service.Failed", STATUS_FAILED, "{message}", NULL },
+        { "org.scitrace.Integrity.NoSuchEvent", STATUS_NOT_FOUND,
+          "there is no event {seq}; 'scitracectl log -o json' shows each with its seq", NULL },
+        { "org.scitrace.Integrity.NotSealed", STATUS_FAILED,
+          "event {seq} is not sealed yet; try again in two minutes", NULL },
+        { "org.scitrace.Integrity.NotSound", STATUS_FAILED,
+          "the record does not fit its own seals; 'scitracectl verify' says what is wrong", NULL },
         { "org.scitrace.Store.NoDescriptor", STATUS_FAILED, "the daemon cannot write into that file", NULL },
         { "org.varlink.service.InvalidParameter", STATUS_FAILED,
           "the daemon does not take the value of \"{parameter}\"; is it of another version? See "

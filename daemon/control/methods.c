@@ -7,6 +7,7 @@
 
 static const Method *const tables[] = {
         methods_varlink, methods_service, methods_datasets, methods_record, methods_metrics, methods_store,
+        methods_integrity,
 };
 
 struct Interfaces {

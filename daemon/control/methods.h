@@ -12,7 +12,7 @@
 
 /* A file an interface; each ends with a row without a name. */
 extern const Method methods_varlink[], methods_service[], methods_datasets[], methods_record[],
-        methods_metrics[], methods_store[];
+        methods_metrics[], methods_store[], methods_integrity[];
 
 /** methods_at() - the i-th of all, or NULL. methods_find() - by its full name; NULL; *ret_index: its
  * place. */

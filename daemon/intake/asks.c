@@ -97,11 +97,15 @@ int intake_feed_end(Intake *i, Cause why) {
         return queue_number(i, work_new(i, run_feed_end, NULL, NULL, NULL), why);
 }
 
-/* A snapshot is not made within a transaction: what came before is committed first. */
+/* A snapshot is not made within a transaction: what came before is committed first, and sealed: a backup
+ * can be verified to its end. */
 void work_backup(Intake *i, Work *w) {
         int64_t bytes = 0, seq = 0;
-        int r = store_commit(i->store);
+        int r;
 
+        sealing_seal(i);
+        r = store_commit(i->store);
+        sealing_committed(i, r == 0);
         if (r != 0)
                 intake_fail(i, r);
         else

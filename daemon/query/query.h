@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "daemon/store/event.h"
+#include "daemon/store/verify.h"
 
 typedef struct Query Query;
 
@@ -22,6 +23,8 @@ enum {
         QUERY_E_NO_DATASET,             /* no dataset of that name, or none holds that path */
         QUERY_E_NO_FILE,                /* the dataset holds no such name now */
         QUERY_E_NO_SERIES,
+        QUERY_E_NO_EVENT,
+        QUERY_E_UNSEALED,               /* no checkpoint covers the event yet */
 };
 
 /** query_open() - a read-only connection to the store that this process has open for writing (path as
@@ -141,5 +144,12 @@ typedef int (*QueryChunkFn)(void *userdata, const QueryChunk *c);
 /** query_chunks() - stored chunks of all series called name that touch [since, until], by labels,
  *  then time. */
 int query_chunks(Query *q, const char *name, int64_t since, int64_t until, QueryChunkFn fn, void *userdata);
+
+/** query_verify() - verify_run(). query_prove() - proof_make(): QUERY_E_NO_EVENT, QUERY_E_UNSEALED,
+ *  -EBADMSG.
+ *  query_keys() - keys_make(). Texts are malloc'd. */
+int query_verify(Query *q, const Verify *v, VerifyResult *ret);
+int query_prove(Query *q, int64_t seq, char **ret);
+int query_keys(Query *q, char **ret);
 
 #endif

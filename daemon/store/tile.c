@@ -91,6 +91,20 @@ void tree_done(Tree *t) {
         *t = (Tree) { 0 };
 }
 
+int tree_copy(const Tree *t, Tree *ret) {
+        for (unsigned level = 0; level < TILE_LEVELS; level++) {
+                if (!t->edges[level])
+                        continue;
+                if (!ret->edges[level])
+                        ret->edges[level] = malloc(TILE_SIZE);
+                if (!ret->edges[level])
+                        return -ENOMEM;
+                memcpy(ret->edges[level], t->edges[level], TILE_SIZE);
+        }
+        ret->size = t->size;
+        return 0;
+}
+
 /* Level 7's tile would be full at 2^64 leaves. */
 static unsigned edge_size(int64_t size, unsigned level) {
         return (unsigned) ((uint64_t) size >> (TILE_HEIGHT * level)) % TILE_WIDTH;

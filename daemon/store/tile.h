@@ -57,6 +57,8 @@ typedef struct Tree {
 typedef int (*TileFn)(void *userdata, unsigned level, int64_t index, Bytes data);
 
 void tree_done(Tree *t);
+/** tree_copy() - over *ret, which is a tree too. 0, -ENOMEM. */
+int tree_copy(const Tree *t, Tree *ret);
 /** tree_add() - one more leaf; fn gets the tiles that it fills, lowest first. 0, -ENOMEM, what fn returned.
  *  */
 int tree_add(Tree *t, Hasher *h, const Hash *leaf, TileFn fn, void *userdata);

@@ -16,7 +16,7 @@ static void ping_and_info_answer(void **state) {
         call(&t, "org.varlink.service.GetInfo", 0, NULL);
         r = reply(&t);
         assert_string_equal(json_string_value(json_object_get(r.parameters, "product")), "scitraced");
-        assert_int_equal(json_array_size(json_object_get(r.parameters, "interfaces")), 6);
+        assert_int_equal(json_array_size(json_object_get(r.parameters, "interfaces")), 7);
         varlink_reply_done(&r);
 
         call(&t, "org.varlink.service.GetInterfaceDescription", 0,
