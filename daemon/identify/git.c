@@ -22,6 +22,7 @@ enum {
         HOPS_MAX = 5,                   /* symbolic references behind each other, as in git */
         LOOKS_MAX = 20,
         SMALL_FILE_MAX = 65536,
+        PACKED_REFS_MAX = 64 << 20,     /* half a million of them; libgit2 reads files whole */
 };
 
 typedef struct Trail {
@@ -111,9 +112,9 @@ static bool trail_is_young(const Trail *t, int64_t began) {
         return false;
 }
 
-/* Looks at what libgit2 will read as `path` in dir_fd: 1 a regular file, 0 nothing to read, -EPERM: it leads
- * out, or reading it could wait for ever. */
-static int check_file(Look *l, int dir_fd, const char *path) {
+/* Looks at what libgit2 will read as `path` in dir_fd: 1 a regular file, 0 nothing to read, -EPERM: it
+ * leads out, or reading it could wait for ever; -EFBIG. */
+static int check_file(Look *l, int dir_fd, const char *path, uint64_t most) {
         CLEANUP(closep) int fd = open_beneath(dir_fd, path, O_PATH | O_NOFOLLOW);
         struct statx stx;
         int r;
@@ -129,7 +130,9 @@ static int check_file(Look *l, int dir_fd, const char *path) {
                 return r;
         if (S_ISDIR(stx.stx_mode))
                 return 0;
-        return S_ISREG(stx.stx_mode) ? 1 : -EPERM;
+        if (!S_ISREG(stx.stx_mode))
+                return -EPERM;
+        return stx.stx_size > most ? -EFBIG : 1;
 }
 
 static int check_folder(Look *l, int fd) {
@@ -215,7 +218,7 @@ static int find_git_folder(Look *l) {
         int r = check_folder(l, l->root_fd);
 
         if (r == 0)
-                r = check_file(l, l->root_fd, ".git");
+                r = check_file(l, l->root_fd, ".git", SMALL_FILE_MAX);
         if (r < 0)
                 return r;
         l->git_fd = r == 1 ? follow_git_file(l) :
@@ -230,7 +233,7 @@ static int find_git_folder(Look *l) {
 static int check_alternates(Look *l, const char *common) {
         CLEANUP(freep) char *text = NULL;
         char *line, *rest, objects[PATH_MAX + 16];
-        int r = check_file(l, l->common_fd, "objects/info/alternates");
+        int r = check_file(l, l->common_fd, "objects/info/alternates", SMALL_FILE_MAX);
 
         if (r <= 0)
                 return r;
@@ -271,16 +274,16 @@ static int find_common_folder(Look *l) {
         relative = path + n + 1;
         r = check_alternates(l, relative);
         if (r == 0)
-                r = check_file(l, l->common_fd, "packed-refs");
+                r = check_file(l, l->common_fd, "packed-refs", PACKED_REFS_MAX);
         return r < 0 ? r : 0;
 }
 
 static int open_repository(Look *l) {
-        int r = check_file(l, l->git_fd, "HEAD");
+        int r = check_file(l, l->git_fd, "HEAD", SMALL_FILE_MAX);
 
         if (r <= 0)
                 return r < 0 ? r : -ENOENT;
-        r = check_file(l, l->git_fd, "commondir");
+        r = check_file(l, l->git_fd, "commondir", SMALL_FILE_MAX);
         if (r < 0)
                 return r;
         /* As a bare one libgit2 1.5 opens it without its configuration, which could include any file. */
@@ -299,9 +302,9 @@ static int follow_reference(Look *l, char name[PATH_MAX]) {
         git_reference *reference = NULL;
         int r;
 
-        r = check_file(l, l->git_fd, name);
+        r = check_file(l, l->git_fd, name, SMALL_FILE_MAX);
         if (r >= 0)
-                r = check_file(l, l->common_fd, name);
+                r = check_file(l, l->common_fd, name, SMALL_FILE_MAX);
         if (r < 0)
                 return r;
         r = git_reference_lookup(&reference, l->repository, name);

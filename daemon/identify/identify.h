@@ -99,10 +99,6 @@ int identify_file(int dir_fd, const char *name, const IdentifyLimits *limits, Id
 bool identify_object(const char *dir_path, const char *name, const IdentifyState *state,
                      uint8_t ret_digest[32]);
 
-/** identify_supported() - 0; -ENOSYS: there is no openat2(2) here, or a sandbox forbids it, and nothing can
- *  be opened safely. */
-int identify_supported(void);
-
 /** identify_filesystem() - identity of the file system of an open directory: type's name (statfs(2) magic,
  *  static string), whether changes from other hosts cannot be seen (network: NFS, SMB, Ceph, FUSE of a
  *  remote ...), UUID where one can be had without privilege (16 bytes; *ret_has_uuid). */
@@ -119,8 +115,9 @@ void identify_git_done(void);
 /** identify_git_head() - what is at root (an absolute path): *ret_kind: a plain folder, or a repository of
  *  git, git-annex (it has .git/annex) or DataLad (.datalad/config gives it an id); ret_commit: the commit
  *  of HEAD in hexadecimal, "" when there is none yet. Looks twice, and waits while what it looks at is
- *  younger than a clock tick (10 ms, at most 200 ms: call it from a worker). 0, or -errno (-EPERM: refused,
- *  it leads out of the root or would block; -EAGAIN: it never held still; -EBADMSG: HEAD is not one). */
+ *  younger than a clock tick (10 ms, at most 200 ms: call it from a worker). 0, or -errno (-EFBIG: a file
+ *  of it is absurdly large; -EPERM: refused, it leads out of the root or would block; -EAGAIN: it never
+ *  held still; -EBADMSG: HEAD is not one). */
 int identify_git_head(const char *root, DatasetKind *ret_kind, char ret_commit[65]);
 
 /* ignore: gitignore(5) patterns of the policy, by libgit2's matcher on a repository in memory. */

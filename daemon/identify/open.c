@@ -63,12 +63,6 @@ int open_beneath(int dir_fd, const char *path, int flags) {
         return openat2_beneath(dir_fd, left == 0 ? "." : path, flags);
 }
 
-int identify_supported(void) {
-        CLEANUP(closep) int fd = openat2_beneath(AT_FDCWD, ".", O_PATH | O_DIRECTORY);
-
-        return fd == -ENOSYS || fd == -EPERM ? -ENOSYS : 0;
-}
-
 int identify_root(const char *path) {
         CLEANUP(closep) int top = -1;
 

@@ -85,6 +85,10 @@ static void read_content(Watch *w, const Spot *p, const SettleJob *job, Identify
         case -ENOENT:
                 ret->what = SIGHT_AGAIN;
                 break;
+        case -EAGAIN:                   /* somebody holds a lease and is asked to give it up: not waited for */
+                ret->what = job->change.tries < TRIES ? SIGHT_AGAIN : SIGHT_STATE;
+                ret->error = EAGAIN;
+                break;
         case -EFBIG:                    /* larger than it was, and read when asked for; or never */
                 ret->error = asked ? EFBIG : 0;
                 break;

@@ -114,6 +114,25 @@ static void the_kind_is_what_lies_there(void **state) {
         run(p, "rm -rf kinds none");
 }
 
+static void files_too_large_to_be_gits_are_not_read(void **state) {
+        static const char *const files[] = { "HEAD", "packed-refs", "refs/heads/main", "commondir", "objects/info/alternates" };
+        Place *p = *state;
+        char commit[65];
+        bool git;
+
+        for (size_t i = 0; i < ELEMENTS(files); i++) {
+                run(p, "rm -rf vast && cp -a ours vast && truncate -s 2T vast/.git/%s", files[i]);
+                assert_int_equal(head(p, "vast", &git, commit), -EFBIG);
+        }
+        run(p, "rm -rf vast && cp -a ours vast && rm -r vast/.git && truncate -s 2T vast/.git");
+        assert_int_equal(head(p, "vast", &git, commit), -EFBIG);
+        run(p, "rm -rf vast && cp -a ours vast && head -c 100000 /dev/urandom >vast/.git/index");
+        assert_head(p, "vast");         /* the index is not looked at */
+        run(p, "head -c 100000 /dev/urandom >vast/.git/packed-refs && rm -f vast/.git/refs/heads/main");
+        assert_true(head(p, "vast", &git, commit) <= 0);
+        run(p, "rm -rf vast");
+}
+
 static void assert_refused(const Place *p, const char *name) {
         char commit[65] = "?";
         bool git = false;
@@ -413,6 +432,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(the_head_is_that_of_git),
                 TEST(the_kind_is_what_lies_there),
+                TEST(files_too_large_to_be_gits_are_not_read),
                 TEST(a_plain_folder_has_none),
                 TEST(another_owner_s_repository_is_read),
                 TEST(a_git_file_that_leads_out_is_refused),

@@ -9,7 +9,7 @@
 #include "daemon/identify/identify.h"
 #include "tests/lib/place.h"
 
-enum { RACE_TRIES = 30000 };
+enum { RACE_TRIES = 300000 };
 
 static void no_symbolic_link_is_followed(void **state) {
         Place *p = *state;
