@@ -105,6 +105,8 @@ static int run(Feed *f) {
                 }
                 if (f->blocked || now_usec(CLOCK_MONOTONIC) >= f->gather_until)
                         r = send_frames(f);
+                if (r >= 0)
+                        r = watch_tick(f->watch);
         }
         return r;
 }
@@ -134,8 +136,8 @@ static int watch(void) {
                 r = watch_start(f->watch);
         if (r == 0)
                 r = run(f);
-        if (f)
-                watch_free(f->watch);
+        if (f && watch_free(f->watch))  /* a file system does not answer: nothing else ends that */
+                _exit(r < 0 ? 1 : 0);
         free(f);
         identify_git_done();
         return r == -ECONNRESET || r == -EPIPE ? 0 : r;

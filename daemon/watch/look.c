@@ -56,14 +56,19 @@ static bool is_foreign(const Watch *w, const Spot *p, const IdentifyState *state
                !(state->mode & S_IROTH);
 }
 
-static void read_content(Watch *w, const Spot *p, const SettleJob *job, IdentifyReading *reading,
+static void read_content(Looker *l, const Spot *p, const SettleJob *job, IdentifyReading *reading,
                          Sight *ret) {
+        const Watch *w = l->watch;
         bool asked = job->change.flags & SETTLE_READ;
         int64_t now = now_usec(CLOCK_MONOTONIC);
         Slice slice = { w, reading->done, pace_slice_end(now) };
         IdentifyLimits limits = { asked ? w->read_max : MIN_OF(w->digest_max, w->read_max), pause_slice,
                                   &slice };
-        int r = identify_file(p->fd, job->name, &limits, reading, &ret->state, &ret->content);
+        int r;
+
+        l->state = ret->state;
+        __atomic_store_n(&l->reads, true, __ATOMIC_RELEASE);
+        r = identify_file(p->fd, job->name, &limits, reading, &ret->state, &ret->content);
 
         switch (r) {
         case IDENTIFY_E_RACY:           /* what comes later in the same tick is noticed by itself; should */
@@ -85,7 +90,7 @@ static void read_content(Watch *w, const Spot *p, const SettleJob *job, Identify
         case -ENOENT:
                 ret->what = SIGHT_AGAIN;
                 break;
-        case -EAGAIN:                   /* somebody holds a lease and is asked to give it up: not waited for */
+        case -EAGAIN:                   /* who holds a lease is asked to give it up, and not waited for */
                 ret->what = job->change.tries < TRIES ? SIGHT_AGAIN : SIGHT_STATE;
                 ret->error = EAGAIN;
                 break;
@@ -97,8 +102,10 @@ static void read_content(Watch *w, const Spot *p, const SettleJob *job, Identify
         }
 }
 
-static void look_at_content(Watch *w, const Spot *p, const SettleJob *job, IdentifyReading *reading,
+static void look_at_content(Looker *l, const Spot *p, const SettleJob *job, IdentifyReading *reading,
                             Sight *ret) {
+        const Watch *w = l->watch;
+
         if (!(job->change.flags & SETTLE_CONTENT))
                 return;
         if (identify_object(p->path, job->name, &ret->state, ret->content.digest))
@@ -106,10 +113,10 @@ static void look_at_content(Watch *w, const Spot *p, const SettleJob *job, Ident
         else if (is_foreign(w, p, &ret->state))
                 ret->error = EPERM;
         else if (job->change.flags & SETTLE_READ || ret->state.size <= w->digest_max)
-                read_content(w, p, job, reading, ret);
+                read_content(l, p, job, reading, ret);
 }
 
-static void look_at_name(Watch *w, const Spot *p, const SettleJob *job, IdentifyReading *reading,
+static void look_at_name(Looker *l, const Spot *p, const SettleJob *job, IdentifyReading *reading,
                          Sight *ret) {
         int r = identify_stat(p->fd, job->name, &ret->state);
 
@@ -125,11 +132,11 @@ static void look_at_name(Watch *w, const Spot *p, const SettleJob *job, Identify
                 ret->error = -r;
                 return;
         }
-        if (state_ignored(w, p->path, job->name, S_ISDIR(ret->state.mode))) {
+        if (state_ignored(l->watch, p->path, job->name, S_ISDIR(ret->state.mode))) {
                 ret->what = SIGHT_GONE;
                 ret->ignored = true;
         } else if (S_ISREG(ret->state.mode)) {
-                look_at_content(w, p, job, reading, ret);
+                look_at_content(l, p, job, reading, ret);
         } else if (S_ISLNK(ret->state.mode)) {
                 r = identify_target(p->fd, job->name, &ret->target, &ret->target_size);
                 if (r < 0)
@@ -270,9 +277,9 @@ static void conclude_unreachable(Watch *w, const SettleJob *jobs, size_t n, uint
         }
 }
 
-static void look(Watch *w, const Spot *p, const SettleJob *job, IdentifyReading *reading, Sight *ret) {
+static void look(Looker *l, const Spot *p, const SettleJob *job, IdentifyReading *reading, Sight *ret) {
         if (job->name_size > 0) {
-                look_at_name(w, p, job, reading, ret);
+                look_at_name(l, p, job, reading, ret);
                 return;
         }
         ret->what = SIGHT_HEAD;
@@ -306,14 +313,32 @@ static void wait_for_room(Watch *w) {
                 pthread_cond_wait(&w->room, &w->lock);
 }
 
-static int find_and_open(Watch *w, uint32_t dir, Spot *ret, uint32_t *ret_root, bool *ret_root_failed) {
-        int r = spot_find(w, dir, ret);
+static void let_go(Looker *l) {
+        __atomic_store_n(&l->reads, false, __ATOMIC_RELAXED);
+        l->since = now_usec(CLOCK_MONOTONIC);
+        pthread_mutex_unlock(&l->watch->lock);
+}
+
+/* False: it took so long that the looker was given up, and with it all that it had in hand. */
+static bool take_back(Looker *l) {
+        pthread_mutex_lock(&l->watch->lock);
+        l->since = 0;
+        if (l->lost)
+                looker_back(l);
+        return !l->lost;
+}
+
+enum { OPEN_E_LOST = 1 };
+
+static int find_and_open(Looker *l, uint32_t dir, Spot *ret, uint32_t *ret_root, bool *ret_root_failed) {
+        int r = spot_find(l->watch, dir, ret);
 
         *ret_root = ret->root.id;
         if (r == 0) {
-                pthread_mutex_unlock(&w->lock);
+                let_go(l);
                 r = spot_open(ret, ret_root_failed);
-                pthread_mutex_lock(&w->lock);
+                if (!take_back(l))
+                        r = OPEN_E_LOST;
         }
         return r;
 }
@@ -326,24 +351,26 @@ static void take_resume(Watch *w, const SettleJob *job, IdentifyReading *ret) {
                 }
 }
 
-static void look_one(Watch *w, const Spot *spot, const SettleJob *job) {
+static bool look_one(Looker *l, const Spot *spot, const SettleJob *job) {
         IdentifyReading reading = { 0 };
+        Watch *w = l->watch;
         Sight sight = { 0 };
+        bool here;
 
         take_resume(w, job, &reading);
-        wait_for_room(w);
-        pthread_mutex_unlock(&w->lock);
-        look(w, spot, job, &reading, &sight);
-        pthread_mutex_lock(&w->lock);
-        if (sight.what == SIGHT_PARK)
+        let_go(l);
+        look(l, spot, job, &reading, &sight);
+        here = take_back(l);
+        if (here && sight.what == SIGHT_PARK)
                 park_new(w, job, &reading);
-        else
+        else if (here)
                 conclude(w, spot, job, &sight);
         state_barriers(w);
         free(sight.target);
+        return here;
 }
 
-static void look_batch(Watch *w, const SettleJob *jobs, size_t n) {
+static void look_batch(Looker *l, const SettleJob *jobs, size_t n) {
         CLEANUP(spot_done) Spot spot = { .fd = -1 };
         int64_t until = 0;
 
@@ -352,18 +379,23 @@ static void look_batch(Watch *w, const SettleJob *jobs, size_t n) {
                 uint32_t root = 0;
                 int r = 0;
 
+                if (outbox_frames(l->watch->outbox) >= OUTBOX_ROOM)
+                        spot_done(&spot);
+                wait_for_room(l->watch);
+                l->jobs = jobs + i;
+                l->n_jobs = n - i;
                 /* Not kept open for long: its file system could not be unmounted. */
                 if (spot.fd < 0 || now_usec(CLOCK_MONOTONIC) > until) {
                         spot_done(&spot);
-                        r = find_and_open(w, jobs[0].dir, &spot, &root, &root_failed);
+                        r = find_and_open(l, jobs[0].dir, &spot, &root, &root_failed);
                         until = now_usec(CLOCK_MONOTONIC) + PACE_SLICE_USEC;
                 }
-                if (r < 0) {
-                        conclude_unreachable(w, jobs + i, n - i, root, root_failed, r);
-                        return;
-                }
-                look_one(w, &spot, &jobs[i]);
+                if (r < 0)
+                        conclude_unreachable(l->watch, jobs + i, n - i, root, root_failed, r);
+                if (r != 0 || !look_one(l, &spot, &jobs[i]))
+                        break;
         }
+        l->n_jobs = 0;
 }
 
 static void tell_progress(Watch *w, Parked *k, int64_t now) {
@@ -381,36 +413,48 @@ static void tell_progress(Watch *w, Parked *k, int64_t now) {
         state_emit(w, &m, false);
 }
 
+/* After a slice: whether there are more. */
+static bool looked_on(Looker *l, Parked *k, const Spot *spot, const Sight *sight, int64_t began) {
+        int64_t now = now_usec(CLOCK_MONOTONIC);
+        Watch *w = l->watch;
+
+        if (w->slices.slow)
+                w->slices.not_before = now + (now - began) * (PACE_SLOW_PART - 1);
+        if (sight->what != SIGHT_PARK) {
+                conclude(w, spot, &k->job, sight);
+                return false;
+        }
+        tell_progress(w, k, now);
+        park(w, k);
+        return true;
+}
+
 /* One more slice. */
-static void look_on(Watch *w, Parked *k) {
+static void look_on(Looker *l, Parked *k) {
         CLEANUP(spot_done) Spot spot = { .fd = -1 };
-        int64_t began = now_usec(CLOCK_MONOTONIC), now;
-        bool root_failed = false;
+        int64_t began = now_usec(CLOCK_MONOTONIC);
+        bool root_failed = false, more = false;
+        Watch *w = l->watch;
         Sight sight = { 0 };
         uint32_t root = 0;
         int r;
 
         w->slices.last = began;
         wait_for_room(w);
-        r = find_and_open(w, k->job.dir, &spot, &root, &root_failed);
-        if (r < 0) {
+        l->jobs = &k->job;
+        l->n_jobs = 1;
+        r = find_and_open(l, k->job.dir, &spot, &root, &root_failed);
+        if (r < 0)
                 conclude_unreachable(w, &k->job, 1, root, root_failed, r);
-                free(k);
-                return;
+        if (r == 0) {
+                let_go(l);
+                look(l, &spot, &k->job, &k->reading, &sight);
+                if (take_back(l))
+                        more = looked_on(l, k, &spot, &sight, began);
         }
-        pthread_mutex_unlock(&w->lock);
-        look(w, &spot, &k->job, &k->reading, &sight);
-        pthread_mutex_lock(&w->lock);
-        now = now_usec(CLOCK_MONOTONIC);
-        if (w->slices.slow)
-                w->slices.not_before = now + (now - began) * (PACE_SLOW_PART - 1);
-        if (sight.what == SIGHT_PARK) {
-                tell_progress(w, k, now);
-                park(w, k);
-        } else {
-                conclude(w, &spot, &k->job, &sight);
+        l->n_jobs = 0;
+        if (!more)
                 free(k);
-        }
         state_barriers(w);
         free(sight.target);
 }
@@ -428,7 +472,8 @@ static void measure_pressure(Watch *w, int64_t now) {
 }
 
 /* The file that is parked first, if now is a time for it. */
-static bool slice_next(Watch *w, int64_t now) {
+static bool slice_next(Looker *l, int64_t now) {
+        Watch *w = l->watch;
         Slices *s = &w->slices;
         Parked *k = s->first;
 
@@ -438,7 +483,7 @@ static bool slice_next(Watch *w, int64_t now) {
         s->count--;
         if (settle_fresh(w->settle, &k->job)) {
                 measure_pressure(w, now);
-                look_on(w, k);
+                look_on(l, k);
         } else {
                 state_done(w, &k->job, false, false);
                 free(k);
@@ -451,29 +496,32 @@ static bool slices_first(const Watch *w, int64_t now) {
 }
 
 /* Names that are one more of a file are due at once. */
-static void glance(Watch *w) {
+static bool glance(Looker *l) {
         CLEANUP(spot_done) Spot spot = { .fd = -1 };
         bool root_failed, open = false;
+        Watch *w = l->watch;
         SettleGlance g;
 
         while (settle_glance(w->settle, now_usec(CLOCK_MONOTONIC), &g)) {
                 IdentifyState state = { 0 };
+                bool other = g.dir != spot.dir; /* one opening serves all names of a directory in a row */
 
-                if (g.dir != spot.dir) {        /* one opening serves all names of a directory in a row */
+                if (other) {
                         spot_done(&spot);
                         open = spot_find(w, g.dir, &spot) == 0;
                         spot.dir = g.dir;
-                        pthread_mutex_unlock(&w->lock);
-                        open = open && spot_open(&spot, &root_failed) == 0;
-                } else {
-                        pthread_mutex_unlock(&w->lock);
                 }
+                let_go(l);
+                if (other)
+                        open = open && spot_open(&spot, &root_failed) == 0;
                 if (open && identify_stat(spot.fd, g.name, &state) < 0)
                         state.nlink = 0;
-                pthread_mutex_lock(&w->lock);
+                if (!take_back(l))
+                        return false;
                 if (S_ISREG(state.mode) && state.nlink > 1)
                         settle_hasten(w->settle, g.dir, BYTES(g.name, g.name_size));
         }
+        return true;
 }
 
 static void wait_until_due(Watch *w) {
@@ -509,31 +557,37 @@ static size_t take_jobs(Watch *w, int64_t now, SettleJob *jobs) {
         return n;
 }
 
+/* What is due, in the order in which it is; else waits until something is. */
+static void look_around(Looker *l, SettleJob *jobs) {
+        int64_t now = now_usec(CLOCK_MONOTONIC);
+        Watch *w = l->watch;
+        size_t n;
+
+        if (slices_first(w, now))
+                (void) slice_next(l, now);
+        n = l->lost ? 0 : take_jobs(w, now, jobs);
+        if (n > 0) {
+                look_batch(l, jobs, n);
+                if (settle_count(w->settle) == 0)
+                        state_counts(w);
+                state_barriers(w);
+        } else if (!l->lost && !slice_next(l, now)) {
+                wait_until_due(w);
+        }
+}
+
 void *look_thread(void *userdata) {
-        Watch *w = userdata;
+        Looker *l = userdata;
+        Watch *w = l->watch;
         SettleJob *jobs = calloc(BATCH, sizeof(*jobs));
 
         give_way();
 
         pthread_mutex_lock(&w->lock);
-        while (jobs && !w->stop) {
-                int64_t now;
-                size_t n;
-
-                glance(w);
-                now = now_usec(CLOCK_MONOTONIC);
-                if (slices_first(w, now))
-                        (void) slice_next(w, now);
-                n = take_jobs(w, now, jobs);
-                if (n > 0) {
-                        look_batch(w, jobs, n);
-                        if (settle_count(w->settle) == 0)
-                                state_counts(w);
-                        state_barriers(w);
-                } else if (!slice_next(w, now)) {
-                        wait_until_due(w);
-                }
-        }
+        while (jobs && !w->stop && !l->lost)
+                if (glance(l))
+                        look_around(l, jobs);
+        l->ended = true;
         pthread_mutex_unlock(&w->lock);
         free(jobs);
         return NULL;

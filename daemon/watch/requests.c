@@ -35,10 +35,11 @@ int watch_new(unsigned lookers, Watch **ret) {
                 return -ENOMEM;
         w->walks_tail = &w->walks;
         w->wake_fd = w->stop_fd = w->clock_fd = -1;
-        w->n_lookers = MIN_OF(MAX_OF(lookers, 1u), (unsigned) ELEMENTS(w->look_threads));
+        w->n_lookers = MIN_OF(MAX_OF(lookers, 1u), (unsigned) LOOKERS_MAX);
         w->digest_max = INT64_C(1) << 30;
         w->read_max = INT64_MAX;
         w->pressure_max = 100;
+        w->answer_max = INT64_MAX;
         w->links_open = links_are_open();
         w->drained = now_usec(CLOCK_REALTIME);
         w->stale_since = INT64_MAX;
@@ -87,13 +88,19 @@ int watch_start(Watch *w) {
                 w->n_threads++;
                 r = pthread_create(&w->sweep_thread, NULL, sweep_thread, w);
         }
-        for (unsigned i = 0; r == 0 && i < w->n_lookers; i++) {
-                w->n_threads++;
-                r = pthread_create(&w->look_threads[i], NULL, look_thread, w);
-        }
-        if (r == 0)
-                w->n_threads++;
-        return -r;
+        if (r != 0)
+                return -r;
+        w->n_threads++;
+        return lookers_start(w);
+}
+
+int watch_tick(Watch *w) {
+        int r;
+
+        pthread_mutex_lock(&w->lock);
+        r = lookers_tick(w);
+        pthread_mutex_unlock(&w->lock);
+        return r;
 }
 
 Watch *watch_free(Watch *w) {
@@ -108,14 +115,8 @@ Watch *watch_free(Watch *w) {
         pthread_mutex_unlock(&w->lock);
         if (w->stop_fd >= 0)
                 eventfd_write(w->stop_fd, 1);
-        if (w->n_threads > 0)
-                pthread_join(w->watch_thread, NULL);
-        if (w->n_threads > 1)
-                pthread_join(w->walk_thread, NULL);
-        if (w->n_threads > 2)
-                pthread_join(w->sweep_thread, NULL);
-        for (unsigned i = 3; i < w->n_threads; i++)
-                pthread_join(w->look_threads[i - 3], NULL);
+        if (!lookers_end(w))
+                return w;
         for (WalkRequest *q = w->walks, *next; q; q = next) {
                 next = q->next;
                 free(q->again);
@@ -154,6 +155,7 @@ static int on_policy(Watch *w, const Feed_POLICY *m) {
         w->digest_max = m->digest_max;
         w->read_max = m->read_max;
         w->pressure_max = m->pressure_max;
+        w->answer_max = m->answer_max > 0 ? m->answer_max : INT64_MAX;
         if (m->ignore.size > 0 && !w->ignore)
                 r = identify_ignore_new(m->ignore, &w->ignore);
         return r;

@@ -24,6 +24,8 @@ enum {
         ROOTS_MAX = 256,
         EXCLUDES_MAX = 16,
         BARRIERS_MAX = 64,
+        LOOKERS_MAX = 4,
+        LOOKERS_LOST_MAX = 4,           /* given up at once, at most; then the watcher is replaced */
         RESUMES_MAX = 16,               /* asked-for readings that go on from where a former watcher was */
         TRIES = 8,                      /* to tell what a name is, when its place moved meanwhile */
 };
@@ -78,6 +80,19 @@ typedef struct Slices {
         unsigned next_resume;
 } Slices;
 
+/** Looker: a thread that looks. While it is without the lock, what it looks at is known here. */
+typedef struct Looker {
+        Watch *watch;
+        pthread_t thread;
+        bool running, ended;            /* started; come to its end */
+        bool lost;                      /* given up: it waits for a file system that does not answer */
+        int64_t since;                  /* when that began, µs of CLOCK_MONOTONIC; 0: it does not wait */
+        const SettleJob *jobs;          /* what it looks at, and then will */
+        size_t n_jobs;
+        bool reads;                     /* atomic: it reads the content of the first, */
+        IdentifyState state;            /* ... which was so */
+} Looker;
+
 struct Watch {
         pthread_mutex_t lock;
         pthread_cond_t look, walk, room;        /* something to look at; to walk; room to add */
@@ -120,8 +135,11 @@ struct Watch {
         uint64_t overflows, walked_twice;
         uint64_t swept, walked_again;   /* directories looked at here; of these, listed again */
 
-        pthread_t watch_thread, walk_thread, sweep_thread, look_threads[4];
-        unsigned n_lookers, n_threads;
+        pthread_t watch_thread, walk_thread, sweep_thread;
+        unsigned n_lookers, n_threads;  /* wanted; started, but for lookers */
+        Looker lookers[LOOKERS_MAX + LOOKERS_LOST_MAX];
+        int64_t lookers_tick_at;
+        int64_t answer_max;             /* µs that a file system may take */
 };
 
 static inline Moment moment_now(void) {
@@ -186,11 +204,19 @@ void state_describe(FeedMessage *m, const IdentifyState *state);        /* fills
 /* The STATE that a settled change becomes; the caller adds what it alone knows. */
 void state_observed(FeedMessage *m, const SettleJob *job, const IdentifyState *state);
 
-/** The threads; userdata: the Watch. */
+/** The threads; userdata: the Watch; of look_thread() its Looker. */
 void *watch_thread(void *userdata);
 void *walk_thread(void *userdata);
 void *look_thread(void *userdata);
 void *sweep_thread(void *userdata);
 void give_way(void);                    /* this thread's, to whoever works here */
+
+/* lookers.c, under the lock but for start and end. lookers_tick() - gives up who waits too long; -ETIMEDOUT:
+ * that are too many. looker_back() - one that was given up woke up. lookers_end() - joins all threads of the
+ * watcher within a second; false: one of them hangs. */
+int lookers_start(Watch *w);
+int lookers_tick(Watch *w);
+void looker_back(Looker *l);
+bool lookers_end(Watch *w);
 
 #endif

@@ -16,9 +16,12 @@ typedef struct Watch Watch;
 /** watch_new() - makes the inotify instance; call it before the process opens much.
  *  lookers: threads that look. */
 int watch_new(unsigned lookers, Watch **ret);
-/** watch_start() - starts the threads. watch_free() ends them. */
+/** watch_start() - starts the threads. watch_free() ends them; it returns w, and frees nothing, when one of
+ *  them waits for a file system that does not answer: then the process ends with it.
+ *  watch_tick() - now and then, each second at least; -ETIMEDOUT: too many do. */
 int watch_start(Watch *w);
 Watch *watch_free(Watch *w);
+int watch_tick(Watch *w);
 
 /** watch_request() - takes one request of scitraced. 0, or -errno: the feed is broken. */
 int watch_request(Watch *w, const FeedMessage *m);

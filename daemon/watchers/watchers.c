@@ -111,7 +111,8 @@ static int send_config(Watchers *w) {
                                            .write_max = w->config.write_max_usec,
                                            .digest_max = w->config.digest_max,
                                            .read_max = w->config.read_max,
-                                           .pressure_max = (uint32_t) w->config.pressure_max } };
+                                           .pressure_max = (uint32_t) w->config.pressure_max,
+                                           .answer_max = STALLED_CHECKS * w->config.check_usec } };
         CLEANUP(freep) char *text = NULL;
         size_t size = 0;
         FILE *f = open_memstream(&text, &size);
