@@ -87,7 +87,7 @@ void intake_finish(Intake *i, uint64_t ticket, const IntakeResult *result) {
 
 static void run_request(Intake *i, const Done *d) {
         if (i->ops.request)
-                i->ops.request(i->ops_userdata, &d->message);
+                i->ops.request(i->ops_userdata, d->feed, &d->message);
 }
 
 /* The runs of bytes of a request, two at most; NULL: there is none. */
@@ -132,11 +132,12 @@ static int own_bytes(Done *d) {
         return 0;
 }
 
-void intake_request(Intake *i, const FeedMessage *m) {
+void intake_request(Intake *i, const Feed *f, const FeedMessage *m) {
         Done *d = hold(i, run_request);
 
         if (!d)
                 return;
+        d->feed = f->id;
         d->message = *m;
         if (own_bytes(d) < 0) {
                 intake_fail(i, -ENOMEM);
@@ -163,26 +164,49 @@ void intake_backed_up(Intake *i, uint64_t ticket, int error, int64_t bytes, int6
         d->number2 = seq;
 }
 
-static void run_consumed(Intake *i, const Done *d) {
-        if (i->ops.consumed)
-                i->ops.consumed(i->ops_userdata, (unsigned) d->number);
+static void hold_for(Intake *i, const Feed *f, void (*run)(Intake *i, const Done *d), int64_t number) {
+        Done *d = hold(i, run);
+
+        if (!d)
+                return;
+        d->feed = f ? f->id : 0;
+        d->number = number;
 }
 
-void answers_consumed(Intake *i, unsigned frames) {
-        Done *d = hold(i, run_consumed);
+static void run_consumed(Intake *i, const Done *d) {
+        if (i->ops.consumed)
+                i->ops.consumed(i->ops_userdata, d->feed, (unsigned) d->number);
+}
 
-        if (d)
-                d->number = frames;
+void answers_consumed(Intake *i, const Feed *f, unsigned frames) {
+        hold_for(i, f, run_consumed, frames);
+}
+
+static void run_open(Intake *i, const Done *d) {
+        if (i->ops.open)
+                i->ops.open(i->ops_userdata, d->feed);
+}
+
+void answers_feed_open(Intake *i, const Feed *f) {
+        hold_for(i, f, run_open, 0);
+}
+
+static void run_close(Intake *i, const Done *d) {
+        if (i->ops.close)
+                i->ops.close(i->ops_userdata, d->feed);
+}
+
+void answers_feed_close(Intake *i, const Feed *f) {
+        hold_for(i, f, run_close, 0);
 }
 
 static void run_reset(Intake *i, const Done *d) {
-        (void) d;
         if (i->ops.reset)
-                i->ops.reset(i->ops_userdata);
+                i->ops.reset(i->ops_userdata, d->feed);
 }
 
-void answers_reset(Intake *i) {
-        (void) hold(i, run_reset);
+void answers_reset(Intake *i, const Feed *f) {
+        hold_for(i, f, run_reset, 0);
 }
 
 void answers_drop(Intake *i, int error) {

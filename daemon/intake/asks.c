@@ -60,25 +60,21 @@ int intake_settle(Intake *i, const char *dataset, int64_t deadline, IntakeDoneFn
 
 static void run_tick(Intake *i, Work *w) {
         int64_t now = now_usec(CLOCK_MONOTONIC);
-        FeedMessage m = { .type = FEED_BARRIER };
 
         elsewhere_check(i);
         settlings_tick(i, now);
         datasets_tick(i, now);
         sealing_tick(i, now);
-        if (w->number && i->feed) {
-                m.BARRIER.barrier = i->next_barrier++;
-                intake_request(i, &m);
-        }
+        if (w->number)
+                feeds_tick(i);
 }
 
 int intake_tick(Intake *i, bool canary) {
         return queue_number(i, work_new(i, run_tick, NULL, NULL, NULL), canary);
 }
 
-int intake_feed_frame(Intake *i, uint8_t *data, size_t size) {
-        Work *w = work_new(i, observe_frame, NULL, NULL, NULL);
-
+/* data becomes w's, or is freed. */
+static int queue_data(Intake *i, Work *w, uint8_t *data, size_t size) {
         if (!w) {
                 free(data);
                 return -ENOMEM;
@@ -88,13 +84,31 @@ int intake_feed_frame(Intake *i, uint8_t *data, size_t size) {
         return intake_queue(i, w);
 }
 
-static void run_feed_end(Intake *i, Work *w) {
-        if (i->feed)
-                datasets_lost(i, (Cause) w->number);
+int intake_mounts(Intake *i, uint8_t *text, size_t size) {
+        return queue_data(i, work_new(i, run_mounts, NULL, NULL, NULL), text, size);
 }
 
-int intake_feed_end(Intake *i, Cause why) {
-        return queue_number(i, work_new(i, run_feed_end, NULL, NULL, NULL), why);
+int intake_feed_frame(Intake *i, uint32_t feed, uint8_t *data, size_t size) {
+        Work *w = work_new(i, observe_frame, NULL, NULL, NULL);
+
+        if (w)
+                w->feed = feed;
+        return queue_data(i, w, data, size);
+}
+
+static void run_feed_end(Intake *i, Work *w) {
+        Feed *f = feed_find(i, w->feed);
+
+        if (f && f->there)
+                datasets_lost(i, f, (Cause) w->number);
+}
+
+int intake_feed_end(Intake *i, uint32_t feed, Cause why) {
+        Work *w = work_new(i, run_feed_end, NULL, NULL, NULL);
+
+        if (w)
+                w->feed = feed;
+        return queue_number(i, w, why);
 }
 
 /* A snapshot is not made within a transaction: what came before is committed first, and sealed: a backup

@@ -93,7 +93,7 @@ Dataset *dataset_find(Intake *i, int64_t id) {
 
 Dataset *dataset_of_token(Intake *i, uint32_t token) {
         for (size_t n = 0; token != 0 && n < i->n_datasets; n++)
-                if (i->datasets[n].token == token)
+                if (i->datasets[n].token == token && i->datasets[n].feed == i->from)
                         return &i->datasets[n];
         return NULL;
 }
@@ -101,7 +101,9 @@ Dataset *dataset_of_token(Intake *i, uint32_t token) {
 Dataset *dataset_of_dir(Intake *i, uint32_t dir) {
         uint64_t token;
 
-        return map_get(&i->roots, dir, &token) ? dataset_of_token(i, (uint32_t) token) : NULL;
+        if (!map_get(&i->roots, feed_key(i->from, dir), &token))
+                return NULL;
+        return dataset_of_token(i, (uint32_t) token);
 }
 
 static Dataset *dataset_named(Intake *i, const char *name) {
@@ -113,11 +115,19 @@ static Dataset *dataset_named(Intake *i, const char *name) {
 
 /* Asking the watcher. */
 
-static void ask_watch(Intake *i, uint32_t token, uint32_t walk, uint8_t origin, Bytes root) {
+static void ask_watch(Intake *i, const Feed *f, uint32_t token, uint32_t walk, uint8_t origin,
+                      Bytes root) {
         FeedMessage m = { .type = FEED_WATCH,
                           .WATCH = { .root = token, .walk = walk, .origin = origin, .path = root } };
 
-        intake_request(i, &m);
+        intake_request(i, f, &m);
+}
+
+static void unwatch(Intake *i, const Feed *f, uint32_t token) {
+        FeedMessage m = { .type = FEED_UNWATCH, .UNWATCH = { .root = token } };
+
+        if (f && token != 0)
+                intake_request(i, f, &m);
 }
 
 static void watch_dataset(Intake *i, Dataset *d) {
@@ -127,7 +137,7 @@ static void watch_dataset(Intake *i, Dataset *d) {
         d->walk_again = false;
         d->retry_at = 0;
         gaps_unswept(i, d->row.id);
-        ask_watch(i, d->token, d->walk, ORIGIN_RECONCILE, BYTES(d->row.root, d->row.root_size));
+        ask_watch(i, d->feed, d->token, d->walk, ORIGIN_RECONCILE, BYTES(d->row.root, d->row.root_size));
 }
 
 /* A tree that was a dataset once is compared with what is recorded of it. */
@@ -139,52 +149,75 @@ static uint8_t first_origin(const Intake *i, const Adding *a) {
         return ORIGIN_SCAN;
 }
 
-void datasets_hello(Intake *i) {
-        i->feed = true;
-        for (size_t n = 0; n < i->n_datasets; n++)
-                if (!i->datasets[n].row.removed)
-                        watch_dataset(i, &i->datasets[n]);
-        for (Adding *a = i->addings; a; a = a->next)
-                ask_watch(i, a->token, a->walk, first_origin(i, a), BYTES(a->root, a->root_size));
+static void watch_adding(Intake *i, const Adding *a) {
+        ask_watch(i, a->feed, a->token, a->walk, first_origin(i, a), BYTES(a->root, a->root_size));
 }
 
-void datasets_lost(Intake *i, Cause why) {
-        i->feed = false;
-        i->feed_pending = 0;
-        map_clear(&i->nodes);
-        map_clear(&i->dirs);
-        map_clear(&i->roots);
-        map_clear(&i->listed);
-        map_clear(&i->fresh);
-        i->made.parent = 0;
-        map_clear(&i->owed);
-        memset(i->elsewhere, 0, sizeof(i->elsewhere));
-        requests_clear(i);
-        settlings_lost(i);
+void datasets_hello(Intake *i, Feed *f) {
+        f->there = true;
+        for (size_t n = 0; n < i->n_datasets; n++)
+                if (i->datasets[n].feed == f)
+                        watch_dataset(i, &i->datasets[n]);
+        for (Adding *a = i->addings; a; a = a->next)
+                if (a->feed == f)
+                        watch_adding(i, a);
+}
+
+/* It is watched no longer, for one reason or another; its gaps are as open as before its last walk. */
+static void dataset_unwatched(Intake *i, Dataset *d) {
+        d->token = d->walk = 0;
+        d->walk_again = d->watched = false;
+        d->retry_at = 0;
+        gaps_unswept(i, d->row.id);
+        for (size_t n = 0; n < i->n_gaps; n++)
+                if (i->gaps[n].dataset == d->row.id)
+                        i->gaps[n].reconciled = false;
+}
+
+void datasets_lost(Intake *i, Feed *f, Cause why) {
+        feed_forget(i, f);
         for (size_t n = 0; n < i->n_datasets; n++) {
                 Dataset *d = &i->datasets[n];
 
-                d->token = d->walk = 0;
-                d->walk_again = d->watched = false;
-                d->retry_at = 0;
-                if (!d->row.removed)
-                        gap_open(i, d, 0, why, d->row.covered_until);
+                if (d->feed != f)
+                        continue;
+                dataset_unwatched(i, d);
+                gap_open(i, d, 0, why, d->row.covered_until);
         }
-        gaps_unswept(i, 0);
-        for (size_t n = 0; n < i->n_gaps; n++)
-                i->gaps[n].reconciled = false;
+}
+
+/* A dataset's file system may be another one than before: it was unmounted, or is back. */
+static void place_dataset(Intake *i, Dataset *d) {
+        Feed *f = feed_of_root(i, BYTES(d->row.root, d->row.root_size));
+
+        if (f == d->feed)
+                return;
+        unwatch(i, d->feed, d->token);
+        dataset_unwatched(i, d);
+        d->feed = f;
+        if (f && f->there)
+                watch_dataset(i, d);
+}
+
+void datasets_place(Intake *i) {
+        for (size_t n = 0; n < i->n_datasets; n++)
+                if (!i->datasets[n].row.removed)
+                        place_dataset(i, &i->datasets[n]);
 }
 
 void datasets_tick(Intake *i, int64_t now) {
-        for (size_t n = 0; i->feed && n < i->n_datasets; n++)
-                if (i->datasets[n].retry_at != 0 && i->datasets[n].retry_at <= now)
-                        watch_dataset(i, &i->datasets[n]);
+        for (size_t n = 0; n < i->n_datasets; n++) {
+                Dataset *d = &i->datasets[n];
+
+                if (d->feed && d->feed->there && d->retry_at != 0 && d->retry_at <= now)
+                        watch_dataset(i, d);
+        }
 }
 
 void dataset_walk(Intake *i, Dataset *d) {
         FeedMessage m = { .type = FEED_WALK };
 
-        if (!i->feed || !d->watched)
+        if (!d->watched)
                 return;                 /* it is walked when it is watched */
         if (d->walk != 0) {
                 d->walk_again = true;
@@ -193,7 +226,7 @@ void dataset_walk(Intake *i, Dataset *d) {
         d->walk = i->next_walk++;
         d->walked_seq = store_last_seq(i->store);
         m.WALK = (Feed_WALK) { .root = d->token, .origin = ORIGIN_RECONCILE, .walk = d->walk };
-        intake_request(i, &m);
+        intake_request(i, d->feed, &m);
 }
 
 void observe_walk_end(Intake *i, const Feed_WALK_END *m) {
@@ -328,13 +361,20 @@ void dataset_add(Intake *i, Work *w) {
         }
         a->root = STEAL(w->data);
         a->root_size = w->size;
+        a->feed = feed_of_root(i, root);
         a->token = i->next_token++;
         a->walk = i->next_walk++;
         a->ticket = w->ticket;
+        if (!a->feed) {
+                intake_finish(i, w->ticket, &(IntakeResult) { .outcome = INTAKE_E_FAILED,
+                                                              .error = -EMFILE });
+                adding_free(a);
+                return;
+        }
         a->next = i->addings;
         i->addings = a;
-        if (i->feed)
-                ask_watch(i, a->token, a->walk, first_origin(i, a), BYTES(a->root, a->root_size));
+        if (a->feed->there)
+                watch_adding(i, a);
 }
 
 static IntakeOutcome outcome_of(uint32_t error) {
@@ -356,13 +396,6 @@ static IntakeOutcome outcome_of(uint32_t error) {
         default:
                 return INTAKE_E_FAILED;
         }
-}
-
-static const Dataset *on_other_device(Intake *i, uint64_t device) {
-        for (size_t n = 0; n < i->n_datasets; n++)
-                if (i->datasets[n].watched && i->datasets[n].device != device)
-                        return &i->datasets[n];
-        return NULL;
 }
 
 /* Nodes are the same nodes whichever dataset shows them: where another dataset is on the same file system,
@@ -452,11 +485,8 @@ static Dataset *make_dataset(Intake *i, const Adding *a, const Feed_ROOT *m) {
         return d;
 }
 
-static void refuse(Intake *i, const Adding *a, const Feed_ROOT *m, IntakeResult *result) {
-        FeedMessage unwatch = { .type = FEED_UNWATCH, .UNWATCH = { .root = a->token } };
-
-        (void) m;
-        intake_request(i, &unwatch);
+static void refuse(Intake *i, const Adding *a, const IntakeResult *result) {
+        unwatch(i, a->feed, a->token);
         intake_finish(i, a->ticket, result);
 }
 
@@ -480,7 +510,6 @@ static const char *watched_as(Intake *i, const Feed_ROOT *m) {
 
 static void root_of_adding(Intake *i, Adding *a, const Feed_ROOT *m) {
         IntakeResult result = { .outcome = outcome_of(m->error), .error = -(int) m->error };
-        const Dataset *other = NULL;
         CLEANUP(freep) char *type =
                 m->fs_type.data ? strndup((const char *) m->fs_type.data, m->fs_type.size) : NULL;
         Dataset *d;
@@ -489,10 +518,8 @@ static void root_of_adding(Intake *i, Adding *a, const Feed_ROOT *m) {
                 result.dataset = watched_as(i, m);
         if (result.outcome == INTAKE_DONE && m->network)
                 result = (IntakeResult) { .outcome = INTAKE_E_NETWORK, .dataset = type };
-        if (result.outcome == INTAKE_DONE && (other = on_other_device(i, m->device)))
-                result = (IntakeResult) { .outcome = INTAKE_E_OTHER_FILESYSTEM, .dataset = other->row.name };
         if (result.outcome != INTAKE_DONE) {
-                refuse(i, a, m, &result);
+                refuse(i, a, &result);
                 return;
         }
         d = resume(i, a, m);
@@ -506,9 +533,10 @@ static void root_of_adding(Intake *i, Adding *a, const Feed_ROOT *m) {
                         fresh_directory(i, d->row.root_node);
         }
         if (!d) {
-                refuse(i, a, m, &(IntakeResult) { .outcome = INTAKE_E_FAILED, .error = -EIO });
+                refuse(i, a, &(IntakeResult) { .outcome = INTAKE_E_FAILED, .error = -EIO });
                 return;
         }
+        d->feed = a->feed;
         d->token = a->token;
         d->walk = a->walk;
         d->walked_seq = store_last_seq(i->store);
@@ -528,20 +556,14 @@ static void root_of_dataset(Intake *i, Dataset *d, const Feed_ROOT *m) {
         if (m->error == 0 && store_node_get(i->store, d->row.root_node, &node) == 0)
                 same = node.inode == m->inode && node.btime == m->btime;
         store_node_done(&node);
-        if (same && on_other_device(i, m->device))
-                same = false;
         if (same) {
                 d->watched = true;
                 d->device = m->device;
                 return;
         }
-        if (m->error == 0) {
-                FeedMessage unwatch = { .type = FEED_UNWATCH, .UNWATCH = { .root = d->token } };
-
-                intake_request(i, &unwatch);
-        }
-        d->token = d->walk = 0;
-        d->watched = false;
+        if (m->error == 0)
+                unwatch(i, d->feed, d->token);
+        dataset_unwatched(i, d);
         d->retry_at = now_usec(CLOCK_MONOTONIC) + RETRY_USEC;
         gap_open(i, d, 0, m->error == EACCES ? CAUSE_PERMISSION : CAUSE_ROOT_MOVED, d->row.covered_until);
 }
@@ -554,21 +576,20 @@ void observe_root(Intake *i, const Feed_ROOT *m) {
                 return;
         }
         for (Adding **p = &i->addings, *a; (a = *p); p = &a->next)
-                if (a->token == m->root) {
+                if (a->token == m->root && a->feed == i->from) {
                         *p = a->next;
                         root_of_adding(i, a, m);
                         adding_free(a);
                         return;
                 }
         if (m->error == 0)              /* nobody wants it any more */
-                intake_request(i, &(FeedMessage) { .type = FEED_UNWATCH, .UNWATCH = { .root = m->root } });
+                unwatch(i, i->from, m->root);
 }
 
 void dataset_remove(Intake *i, Work *w) {
         Dataset *d = dataset_named(i, w->name);
         int64_t now = now_usec(CLOCK_REALTIME);
         Event e = { .kind = KIND_DATASET_REMOVE, .origin = ORIGIN_LIVE, .first = now, .last = now };
-        FeedMessage unwatch = { .type = FEED_UNWATCH };
 
         if (!d) {
                 intake_finish(i, w->ticket, &(IntakeResult) { .outcome = INTAKE_E_NO_DATASET,
@@ -589,13 +610,9 @@ void dataset_remove(Intake *i, Work *w) {
         }
         d->row.covered_until = now;
         d->row.removed = true;
-        if (d->token != 0) {
-                unwatch.UNWATCH.root = d->token;
-                intake_request(i, &unwatch);
-        }
-        d->token = d->walk = 0;
-        d->watched = d->walk_again = false;
-        d->retry_at = 0;
+        unwatch(i, d->feed, d->token);
+        dataset_unwatched(i, d);
+        d->feed = NULL;
         log_event(LOG_NOTICE, MSG_DATASET_REMOVED, 0, "Dataset %s is no longer watched; its record stays",
                   d->row.name, "SCITRACE_DATASET=%s", d->row.name);
         intake_finish(i, w->ticket, &(IntakeResult) { .dataset = d->row.name });

@@ -98,7 +98,7 @@ void gaps_reconciled(Intake *i, Dataset *d) {
 
 void gaps_unswept(Intake *i, int64_t dataset) {
         for (size_t n = 0; n < i->n_gaps; n++)
-                if (dataset == 0 || i->gaps[n].dataset == dataset)
+                if (i->gaps[n].dataset == dataset)
                         i->gaps[n].swept = false;
 }
 
@@ -115,13 +115,14 @@ void observe_reconciled(Intake *i, const Feed_RECONCILED *m) {
         }
 }
 
-void gaps_settle(Intake *i) {
+void gaps_settle(Intake *i, const Feed *f) {
         for (size_t n = 0; n < i->n_gaps;) {
                 Gap *g = &i->gaps[n];
+                const Dataset *d = g->reconciled ? dataset_find(i, g->dataset) : NULL;
 
-                if (g->reconciled && g->limit == 0 && i->wanted_done)
+                if (d && d->feed == f && g->limit == 0 && f->wanted_done)
                         g->limit = i->next_request;
-                if (!g->reconciled || g->limit == 0 || requests_open_before(i, g->limit)) {
+                if (!d || d->feed != f || g->limit == 0 || requests_open_before(f, g->limit)) {
                         n++;
                         continue;
                 }
@@ -196,7 +197,7 @@ void observe_gap(Intake *i, const Feed_GAP *m) {
         if (m->dir == 0) {
                 for (size_t n = 0; n < i->n_datasets; n++) {
                         d = &i->datasets[n];
-                        if (d->row.removed || (m->root != 0 && d->token != m->root))
+                        if (d->feed != i->from || (m->root != 0 && d->token != m->root))
                                 continue;
                         gap_open(i, d, 0, cause, m->from);
                         if (m->root == 0) {
@@ -210,7 +211,7 @@ void observe_gap(Intake *i, const Feed_GAP *m) {
                 return;
         }
         d = dataset_of_dir(i, m->dir);
-        if (!d || !map_get(&i->nodes, m->dir, &node))
+        if (!d || !map_get(&i->nodes, feed_key(i->from, m->dir), &node))
                 return;
         if (m->name.data && store_link_find(i->store, (int64_t) node, m->name, &link) == 0)
                 node = (uint64_t) link.node;

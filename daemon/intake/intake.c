@@ -59,22 +59,58 @@ int intake_append(Intake *i, Event *e) {
         return 0;
 }
 
+static int64_t answered_before(const Intake *i, uint32_t feed) {
+        for (size_t n = 0; n < i->n_feed_status; n++)
+                if (i->feed_status[n].id == feed)
+                        return i->feed_status[n].answered;
+        return 0;
+}
+
+static void publish_feeds(Intake *i, IntakeStatus *all, int64_t wanted_count) {
+        FeedStatus status[FEEDS_MAX];
+        size_t n = 0;
+
+        for (const Feed *f = i->feeds; f && n < FEEDS_MAX; f = f->next, n++) {
+                status[n] = (FeedStatus) { .id = f->id, .counts = f->counts,
+                                           .pending = (int64_t) f->counts.pending + f->n_requests,
+                                           .answered = answered_before(i, f->id) };
+                all->pending += status[n].pending;
+                all->watches += (int64_t) f->counts.watches;
+                all->overflows += (int64_t) f->counts.overflows;
+                all->walked_twice += (int64_t) f->counts.walked_twice;
+                all->swept += (int64_t) f->counts.swept;
+                all->walked_again += (int64_t) f->counts.walked_again;
+                if (!f->wanted_done)
+                        status[n].pending += wanted_count;
+        }
+        memcpy(i->feed_status, status, n * sizeof(status[0]));
+        i->n_feed_status = n;
+}
+
 static void publish_status(Intake *i, int64_t wanted_count) {
-        bool scanning = false;
+        IntakeStatus all = { .watched = true, .pending = wanted_count };
 
         map_clear(&i->status_of);
         for (size_t n = 0; n < i->n_datasets; n++) {
-                Dataset *d = &i->datasets[n];
-                bool walking = d->walk != 0;
+                const Dataset *d = &i->datasets[n];
+                uint64_t flags = (d->walk != 0 ? 1u : 0u) | (d->watched ? 2u : 0u);
 
-                scanning |= walking;
-                if (!d->row.removed)
-                        (void) map_put(&i->status_of, (uint64_t) d->row.id,
-                                       (walking ? 1u : 0u) | (d->watched ? 2u : 0u));
+                if (d->row.removed)
+                        continue;
+                all.scanning |= d->walk != 0;
+                all.watched &= d->watched;
+                (void) map_put(&i->status_of, (uint64_t) d->row.id,
+                               flags | (d->feed ? (uint64_t) d->feed->id << 8 : 0));
         }
-        i->status.scanning = scanning;
-        i->status.watched = i->feed;
-        i->status.pending = i->feed_pending + (int64_t) i->requests.count + wanted_count;
+        publish_feeds(i, &all, wanted_count);
+        i->status = all;
+}
+
+static bool all_wanted_done(const Intake *i) {
+        for (const Feed *f = i->feeds; f; f = f->next)
+                if (!f->wanted_done)
+                        return false;
+        return true;
 }
 
 /* Counting costs as much as there is to count: a first look's hundred thousands are counted twice a second,
@@ -84,7 +120,8 @@ static int64_t count_wanted(Intake *i) {
 
         if (!i->store)
                 return 0;
-        if (i->wanted_done || i->wanted_count < WANTED_FEW || now >= i->wanted_counted + WANTED_EVERY_USEC) {
+        if (all_wanted_done(i) || i->wanted_count < WANTED_FEW ||
+            now >= i->wanted_counted + WANTED_EVERY_USEC) {
                 i->wanted_count = store_wanted_count(i->store, INT64_MAX);
                 i->wanted_counted = now;
         }
@@ -164,26 +201,19 @@ static int open_anew(Intake *i) {
 }
 
 /* The store refused. All that was not committed is forgotten, and so is what we derived from it: the
- * datasets get a gap, the watcher begins anew, and what it finds then is compared with
- * what the store has. */
+ * datasets get a gap, the watchers begin anew, and what they find then is compared with what the store
+ * has. */
 static void recover(Intake *i) {
-        Cause cause = i->error == -EBADMSG ? CAUSE_WATCHER_LOST : CAUSE_STORE_FULL;
         Adding *addings;
         bool full = i->error == STORE_E_FULL;
         int r = i->error;
 
-        if (cause == CAUSE_WATCHER_LOST) {
-                log_event(LOG_ERR, MSG_WATCHER_LOST, 0,
-                          "A watcher sent what is not a message; starting another, which "
-                          "compares its datasets with the record");
-        } else {
-                log_event(LOG_CRIT, full ? MSG_STORE_FULL : MSG_STORE_FAILED, 0,
-                          "The store %s; what happens until it can be written again becomes a gap",
-                          full ? "has no space left on its volume" : "could not be written",
-                          "SCITRACE_STORE=%s", store_path(i->store));
-                set_degraded(i, full ? "the store's volume is full: free some space" :
-                                       "the store cannot be written");
-        }
+        log_event(LOG_CRIT, full ? MSG_STORE_FULL : MSG_STORE_FAILED, 0,
+                  "The store %s; what happens until it can be written again becomes a gap",
+                  full ? "has no space left on its volume" : "could not be written", "SCITRACE_STORE=%s",
+                  store_path(i->store));
+        set_degraded(i, full ? "the store's volume is full: free some space" :
+                               "the store cannot be written");
         answers_drop(i, full ? -ENOSPC : -EIO);
         if (r == STORE_E_FAILED && open_anew(i) != 0)
                 return;
@@ -192,10 +222,11 @@ static void recover(Intake *i) {
                 addings = STEAL(i->addings);    /* they are asked for anew */
                 datasets_free(i);
                 i->addings = addings;
-                requests_clear(i);
                 /* No crash: no gap of its own. */
                 if (intake_begin(i) == 0 && datasets_load(i, false, true) == 0) {
-                        datasets_lost(i, cause);
+                        datasets_place(i);
+                        for (Feed *f = i->feeds; f; f = f->next)
+                                datasets_lost(i, f, CAUSE_STORE_FULL);
                         r = i->error ? i->error : store_commit(i->store);
                         if (r == 0)
                                 break;
@@ -206,14 +237,24 @@ static void recover(Intake *i) {
         } while (!__atomic_load_n(&i->stop, __ATOMIC_RELAXED));
         i->error = 0;
         set_degraded(i, NULL);
-        answers_reset(i);
+        answers_reset(i, NULL);
+        feeds_open(i);
         deliver(i);
+}
+
+static void grant_credit(Intake *i) {
+        for (Feed *f = i->feeds; f; f = f->next) {
+                if (f->frames > 0)
+                        answers_consumed(i, f, f->frames);
+                f->frames = 0;
+        }
 }
 
 static void finish_transaction(Intake *i) {
         if (i->error == 0) {
                 requests_pump(i);
                 settlings_advance(i);
+                feeds_trim(i);
         }
         if (i->error == 0)
                 i->error = store_commit(i->store);
@@ -221,13 +262,11 @@ static void finish_transaction(Intake *i) {
                 store_rollback(i->store);
         sealing_committed(i, i->error == 0);
         if (i->error != 0) {
-                i->frames = 0;
                 recover(i);
                 if (!i->store)
                         return;         /* we are ending, and it cannot be opened */
-        } else if (i->frames > 0) {
-                answers_consumed(i, i->frames);
-                i->frames = 0;
+        } else {
+                grant_credit(i);
         }
         i->appended = 0;
         deliver(i);
@@ -363,6 +402,7 @@ int intake_new(Store *store, Intake **ret) {
         i->digest_max = INT64_MAX;
         i->next_walk = i->next_request = 1;
         i->next_token = TOKEN_NEW;
+        i->next_feed = 1;
         i->next_barrier = 1;
         pthread_mutex_init(&i->lock, NULL);
         init_wake(i);
@@ -397,7 +437,8 @@ Intake *intake_free(Intake *i, bool clean) {
                 (void) store_run_end(i->store);
         }
         datasets_free(i);
-        requests_clear(i);
+        feeds_free(i);
+        mounts_done(&i->mounts);
         settlings_free(i);
         store_close(i->store);
         answers_free(i);
@@ -406,8 +447,6 @@ Intake *intake_free(Intake *i, bool clean) {
         map_done(&i->dirs);
         map_done(&i->roots);
         map_done(&i->fresh);
-        map_done(&i->listed);
-        map_done(&i->owed);
         map_done(&i->requests);
         map_done(&i->asked);
         if (i->event_fd >= 0)
@@ -437,8 +476,28 @@ void intake_status(Intake *i, int64_t dataset, IntakeStatus *ret) {
         *ret = i->status;
         if (dataset != 0) {
                 map_get(&i->status_of, (uint64_t) dataset, &flags);
-                ret->scanning = flags & 1;
-                ret->watched = flags & 2;
+                *ret = (IntakeStatus) { .scanning = flags & 1, .watched = flags & 2 };
+        }
+        for (size_t n = 0; dataset != 0 && n < i->n_feed_status; n++) {
+                const FeedStatus *f = &i->feed_status[n];
+
+                if (f->id != flags >> 8)
+                        continue;
+                ret->pending = f->pending;
+                ret->watches = (int64_t) f->counts.watches;
+                ret->overflows = (int64_t) f->counts.overflows;
+                ret->walked_twice = (int64_t) f->counts.walked_twice;
+                ret->swept = (int64_t) f->counts.swept;
+                ret->walked_again = (int64_t) f->counts.walked_again;
         }
         pthread_mutex_unlock(&i->lock);
+}
+
+int64_t intake_answered(Intake *i, uint32_t feed) {
+        int64_t answered;
+
+        pthread_mutex_lock(&i->lock);
+        answered = answered_before(i, feed);
+        pthread_mutex_unlock(&i->lock);
+        return answered;
 }

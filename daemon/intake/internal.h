@@ -3,22 +3,25 @@
 #define SCITRACE_DAEMON_INTAKE_INTERNAL_H
 
 /* internal: what the files of daemon/intake share. But for the two queues and the status, all of it belongs
- * to the store thread. intake.c: that thread; answers.c, asks.c: from it and to it; observe.c: what the
- * watcher saw; datasets.c, gaps.c, requests.c, settling.c: what follows; fresh.c: what a first look need not
- * look up; sealing.c: when the log is sealed. */
+ * to the store thread. intake.c: that thread; answers.c, asks.c: from it and to it; feeds.c: the watchers;
+ * observe.c: what they saw; datasets.c, gaps.c, requests.c, settling.c: what follows; fresh.c: what a first
+ * look need not look up; sealing.c: when the log is sealed. */
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "daemon/intake/map.h"
+#include "daemon/intake/mounts.h"
 #include "daemon/intake/observe.h"
 
 enum {
         WANTED_FEW = 1000,
         WANTED_EVERY_USEC = 500 * 1000,
-        REQUESTS_SENT_MAX = 512,        /* requests under way to the watcher */
+        FEEDS_MAX = 64,                 /* watchers at once: file systems with a dataset */
+        REQUESTS_SENT_MAX = 512,        /* requests under way to a watcher */
         ELSEWHERE_MAX = 64,             /* files with more names than recorded that are kept in mind */
         LARGE_MAX = 4,                  /* of them, for large files: a watcher has no more readers */
+        READINGS_MAX = 16,              /* digests under way that are kept across a restart */
         TRANSACTION_MAX = 10000,        /* events after which a transaction is committed */
         READING_MAX = 128,              /* bytes of a digest under way */
         TOKEN_NEW = 0x40000000,         /* root tokens of datasets that are being added begin here */
@@ -33,6 +36,7 @@ typedef struct Work {
         uint8_t *data;                  /* a frame, a path, chunks */
         size_t size;
         char *name;
+        uint32_t feed;                  /* whose frame it is */
         int64_t number;
         int fd;
 } Work;
@@ -46,9 +50,40 @@ typedef struct Done {
         char *dataset;
         FeedMessage message;            /* a request, its bytes in data */
         uint8_t *data;
+        uint32_t feed;                  /* whom a request, or credit, is for */
         int64_t number, number2;
         int error;
 } Done;
+
+typedef struct Request Request;
+
+/** Feed: a watcher, and through it the datasets of one file system. */
+typedef struct Feed {
+        struct Feed *next;
+        uint32_t id;                    /* > 0; never used again */
+        uint64_t device;                /* of its superblock, as mountinfo tells it; 0: not known */
+        bool there;                     /* HELLO has come */
+        unsigned frames;                /* consumed in this transaction */
+        Feed_COUNTS counts;             /* what it last said */
+        uint64_t flushing;              /* the flush that is under way; 0: none */
+        Map listed;                     /* hashes of the names in the listing under way */
+        Map owed;                       /* hash of a name -> operations that no event has counted yet */
+
+        Request *first, *last, *unsent; /* open requests in the order of their ids; the first not sent */
+        unsigned n_requests, n_sent;
+        unsigned n_asked;               /* digests under way, and ... */
+        unsigned n_large;               /* ... of these, of large files */
+        bool large_left;                /* there are more */
+        int64_t wanted_cursor;          /* digests of nodes up to here have been asked for */
+        bool wanted_done;               /* ... and there are no others */
+} Feed;
+
+typedef struct FeedStatus {             /* what the main thread may know of a feed */
+        uint32_t id;
+        int64_t pending;
+        Feed_COUNTS counts;
+        int64_t answered;               /* µs of CLOCK_MONOTONIC: when a mark last came back; 0: never */
+} FeedStatus;
 
 typedef struct Gap {
         int64_t id, dataset, node;
@@ -62,6 +97,7 @@ typedef struct Gap {
 
 typedef struct Dataset {
         StoreDataset row;
+        Feed *feed;                     /* whose file system it is on; NULL: removed, or not known yet */
         uint32_t token;                 /* of its root on this feed; 0: not asked to be watched */
         uint32_t walk;                  /* under way; 0: none */
         int64_t walked_seq;             /* newest event when its last walk was asked for */
@@ -74,6 +110,7 @@ typedef struct Dataset {
 
 typedef struct Adding {                 /* an add that waits for its root */
         struct Adding *next;
+        Feed *feed;
         uint32_t token, walk;
         uint8_t *root;                  /* NUL behind it */
         size_t root_size;
@@ -81,8 +118,9 @@ typedef struct Adding {                 /* an add that waits for its root */
         uint64_t ticket;
 } Adding;
 
-typedef struct Request {
-        struct Request *next, *previous;
+struct Request {
+        Request *next, *previous;
+        Feed *feed;
         uint32_t id;
         bool digest, list, sent;
         bool large;                     /* a digest that nobody waits for */
@@ -92,7 +130,14 @@ typedef struct Request {
         uint8_t origin;
         uint8_t name_size;
         uint8_t name[];
-} Request;
+};
+
+typedef struct SettlingPart {           /* one watcher's */
+        uint32_t feed;                  /* one that is closed meanwhile has no more to say */
+        enum { SETTLING_WALK, SETTLING_BARRIER, SETTLING_DIGESTS, SETTLING_REQUESTS } stage;
+        uint64_t barrier;
+        uint32_t limit;                 /* requests before this one */
+} SettlingPart;
 
 typedef struct Reading {
         int64_t node;                   /* 0: free */
@@ -104,10 +149,9 @@ typedef struct Settling {
         struct Settling *next;
         int64_t dataset;                /* 0: all */
         int64_t deadline;
-        enum { SETTLING_WALK, SETTLING_BARRIER, SETTLING_DIGESTS, SETTLING_REQUESTS } stage;
-        uint64_t barrier;
-        uint32_t limit;                 /* requests before this one */
         uint64_t ticket;
+        size_t n_parts;
+        SettlingPart parts[];
 } Settling;
 
 struct Intake {
@@ -124,7 +168,9 @@ struct Intake {
         int64_t committed;              /* seq */
         bool stop;
         IntakeStatus status;            /* of all */
-        Map status_of;                  /* dataset -> 1 scanning | 2 watched */
+        FeedStatus feed_status[FEEDS_MAX];
+        size_t n_feed_status;
+        Map status_of;                  /* dataset -> 1 scanning | 2 watched | its feed << 8 */
         int event_fd;                   /* ... to here */
 
         const char *degraded;           /* a literal; atomic */
@@ -141,7 +187,6 @@ struct Intake {
 
         Done *held, **held_tail;        /* until the commit */
         int64_t committed_at;           /* µs of CLOCK_MONOTONIC: when the last transaction ended */
-        unsigned frames;                /* consumed in this transaction */
         int64_t appended;               /* events in it */
         int error;                      /* of it: STORE_E_FULL, STORE_E_FAILED or negative errno */
 
@@ -149,10 +194,14 @@ struct Intake {
         int64_t seal_at;                /* µs, CLOCK_MONOTONIC: not before */
         bool unsealed;                  /* it failed, and that was said */
 
-        bool feed;                      /* HELLO has come */
-        Map nodes;                      /* directory id of the feed -> its node */
-        Map dirs;                       /* node -> directory id */
-        Map roots;                      /* directory id -> root token */
+        Feed *feeds;
+        uint32_t next_feed;
+        Feed *from;                     /* whose frame is observed just now */
+        Mounts mounts;                  /* which file system is where */
+        /* A directory of a feed is known by its key: the feed's id, and its own on that feed. */
+        Map nodes;                      /* key -> its node */
+        Map dirs;                       /* node -> key */
+        Map roots;                      /* key -> root token */
         Dataset *datasets;
         size_t n_datasets;
         Gap *gaps;
@@ -160,31 +209,21 @@ struct Intake {
         Adding *addings;
         uint32_t next_token, next_walk, next_request;
         uint64_t next_barrier;
-        uint64_t flushing;              /* the flush that is under way; 0: none */
         Map fresh;                      /* fresh.c */
         int64_t silent;                 /* store_silent() when it was looked at last */
         struct {
                 int64_t parent, node;
                 uint8_t name[255], name_size;
         } made;                         /* the directory that was introduced last; its DIR follows */
-        Map listed;                     /* hashes of the names in the listing under way */
         int64_t elsewhere[ELSEWHERE_MAX];       /* nodes seen with more names than recorded; 0: none */
         unsigned elsewhere_next;
         bool elsewhere_due;             /* a name went since: one of those may have changed through it */
-        Map owed;                       /* hash of a name -> operations that no event has counted yet */
         Map requests;                   /* id -> Request * */
         Map asked;                      /* nodes whose digest is asked for -> id */
-        Request *first, *last, *unsent; /* open requests in the order of their ids; the first not sent */
-        unsigned n_sent;
-        int64_t wanted_cursor;          /* digests of nodes up to here have been asked for */
-        int64_t wanted_count, wanted_counted;   /* and how many, as of when (CLOCK_MONOTONIC) */
-        bool wanted_done;               /* ... and there are no others */
+        int64_t wanted_count, wanted_counted;   /* how many digests, as of when (CLOCK_MONOTONIC) */
         _Atomic int64_t digest_max;     /* bytes; digests of larger files are read a few at a time */
-        unsigned n_large;               /* of these, under way */
-        bool large_left;                /* there are more */
-        Reading readings[LARGE_MAX];    /* how far these have come */
+        Reading readings[READINGS_MAX]; /* how far digests of large files have come */
         Settling *settlings;
-        int64_t feed_pending;           /* what the watcher last said */
 };
 
 /* intake.c */
@@ -197,9 +236,11 @@ void intake_fail(Intake *i, int error);         /* it cannot be committed; the f
 uint64_t intake_ticket(Intake *i, void (*fn)(void), void *userdata);    /* main thread; 0: out of memory */
 void intake_finish(Intake *i, uint64_t ticket, const IntakeResult *result);
 void intake_backed_up(Intake *i, uint64_t ticket, int error, int64_t bytes, int64_t seq);
-void intake_request(Intake *i, const FeedMessage *m);   /* m's bytes are copied */
-void answers_consumed(Intake *i, unsigned frames);
-void answers_reset(Intake *i);
+void intake_request(Intake *i, const Feed *f, const FeedMessage *m);    /* m's bytes are copied */
+void answers_feed_open(Intake *i, const Feed *f);
+void answers_feed_close(Intake *i, const Feed *f);
+void answers_consumed(Intake *i, const Feed *f, unsigned frames);
+void answers_reset(Intake *i, const Feed *f);   /* NULL: all, for good */
 void answers_drop(Intake *i, int error);        /* what a transaction promised falls with it: callers get the
                                                  * error, requests are not sent */
 void answers_release(Intake *i);                /* under the lock: what is held is the main thread's now */
@@ -221,14 +262,27 @@ void fresh_ends(Intake *i, int64_t node);
 void fresh_appended(Intake *i, const Event *e); /* what an event ends, that is none of a first look */
 void fresh_forget(Intake *i);                   /* unless a walk goes on: all */
 
+/* feeds.c */
+Feed *feed_of_root(Intake *i, Bytes root);      /* opens one when there is none; NULL: too many */
+Feed *feed_find(const Intake *i, uint32_t id);  /* NULL: it is closed */
+Feed *feed_of_node(const Intake *i, int64_t node, uint32_t *ret_dir);   /* who watches a directory */
+uint64_t feed_key(const Feed *f, uint32_t dir);
+void feed_forget(Intake *i, Feed *f);           /* its watcher is gone: what it knew */
+void feeds_open(Intake *i);                     /* all of them (anew) */
+void feeds_trim(Intake *i);                     /* closes those that no dataset needs */
+void feeds_free(Intake *i);
+void feeds_tick(Intake *i);                     /* a mark through each, whose return moves covered_until */
+void run_mounts(Intake *i, Work *w);
+
 /* datasets.c */
 int datasets_load(Intake *i, bool clean, bool first);
 void datasets_free(Intake *i);
 Dataset *dataset_find(Intake *i, int64_t id);
 Dataset *dataset_of_dir(Intake *i, uint32_t dir);
 Dataset *dataset_of_token(Intake *i, uint32_t token);
-void datasets_hello(Intake *i);                 /* a watcher is there: watch all */
-void datasets_lost(Intake *i, Cause why);       /* it is gone */
+void datasets_hello(Intake *i, Feed *f);        /* a watcher is there: watch all that is its */
+void datasets_lost(Intake *i, Feed *f, Cause why);      /* it is gone */
+void datasets_place(Intake *i);                 /* what is mounted has changed */
 void datasets_tick(Intake *i, int64_t now);
 void dataset_walk(Intake *i, Dataset *d); /* asks for a reconciling walk, now or after this one */
 void observe_root(Intake *i, const Feed_ROOT *m);
@@ -244,11 +298,11 @@ bool gap_on(const Intake *i, int64_t dataset, int64_t node, Cause cause);
 bool gap_on_dataset(const Intake *i, const Dataset *d);
 void gap_open(Intake *i, Dataset *d, int64_t node, Cause cause, int64_t from);
 void gaps_reconciled(Intake *i, Dataset *d); /* its walk has ended: they close with its last request */
-void gaps_settle(Intake *i);                    /* closes what can be closed */
+void gaps_settle(Intake *i, const Feed *f);     /* closes what can be closed */
 void gaps_resolve(Intake *i, int64_t node);     /* a file can be read again */
 void gaps_gone(Intake *i, int64_t node);         /* a name of it went: without any, nothing is unseen */
 bool gaps_reopened(Intake *i, int64_t node); /* a directory can be: had it a gap, which a walk ends? */
-void gaps_unswept(Intake *i, int64_t dataset);  /* 0: all. Nobody sweeps any more: a walk ends them */
+void gaps_unswept(Intake *i, int64_t dataset);  /* nobody sweeps any more: a walk ends them */
 void observe_gap(Intake *i, const Feed_GAP *m);
 void observe_reconciled(Intake *i, const Feed_RECONCILED *m);
 
@@ -266,10 +320,10 @@ void request_digest(Intake *i, int64_t parent, Bytes name, int64_t node, uint64_
 void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin, bool list);
 Request *request_find(const Intake *i, uint32_t id);    /* NULL: not open */
 Request *request_answered(Intake *i, uint32_t id);      /* ends it; the caller frees it; NULL: not open */
-bool requests_open_before(const Intake *i, uint32_t limit);
+bool requests_open_before(const Feed *f, uint32_t limit);
 void requests_pump(Intake *i);
-void requests_clear(Intake *i);
-void wanted(Intake *i, int64_t node);           /* a node's digest is wanted: let the pump come by */
+void requests_clear(Intake *i, Feed *f);
+void wanted(Feed *f, int64_t node);             /* a node's digest is wanted: let the pump come by */
 void observe_failed(Intake *i, const Feed_FAILED *m);
 
 /* readings.c */
@@ -289,7 +343,7 @@ void settling_add(Intake *i, Work *w);
 void settling_barrier(Intake *i, const Feed_BARRIER_DONE *m);
 void settlings_advance(Intake *i);
 void settlings_tick(Intake *i, int64_t now);
-void settlings_lost(Intake *i);
+void settlings_lost(Intake *i, const Feed *f);
 void settlings_free(Intake *i);
 
 #endif

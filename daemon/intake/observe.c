@@ -35,7 +35,7 @@ static uint64_t hash_name(Bytes name) {
 static int64_t node_of_dir(const Intake *i, uint32_t dir) {
         uint64_t node = 0;
 
-        return map_get(&i->nodes, dir, &node) ? (int64_t) node : 0;
+        return map_get(&i->nodes, feed_key(i->from, dir), &node) ? (int64_t) node : 0;
 }
 
 /* Where a look was faster than the notice of what it saw, the operation that the notice tells of is news to
@@ -51,19 +51,19 @@ static void owe(Intake *i, int64_t parent, Bytes name, int64_t count) {
 
         if (count == 0)
                 return;
-        map_get(&i->owed, key, &before);
-        if (map_put(&i->owed, key, before + (uint64_t) count) < 0)
+        map_get(&i->from->owed, key, &before);
+        if (map_put(&i->from->owed, key, before + (uint64_t) count) < 0)
                 intake_fail(i, -ENOMEM);
 }
 
 static int64_t take_owed(Intake *i, int64_t parent, Bytes name) {
         uint64_t count = 0, key;
 
-        if (i->owed.count == 0)         /* nearly always: then the name is not hashed */
+        if (i->from->owed.count == 0)   /* nearly always: then the name is not hashed */
                 return 0;
         key = hash_in_directory(parent, name);
-        if (map_get(&i->owed, key, &count))
-                map_remove(&i->owed, key);
+        if (map_get(&i->from->owed, key, &count))
+                map_remove(&i->from->owed, key);
         return (int64_t) count;
 }
 
@@ -136,13 +136,13 @@ static int unlink_one(Intake *i, Dataset *d, int64_t parent, Bytes name, int64_t
                       int64_t first, int64_t last, int64_t count) {
         Event e = { .kind = KIND_UNLINK, .origin = origin, .dataset = d->row.id, .first = first,
                     .last = last, .count = count, .node = node, .parent = parent, .name = name };
-        uint64_t dir;
+        uint64_t key;
         int r;
 
-        if (map_get(&i->dirs, (uint64_t) node, &dir)) { /* if it comes back, it is announced anew */
+        if (map_get(&i->dirs, (uint64_t) node, &key)) { /* if it comes back, it is announced anew */
                 map_remove(&i->dirs, (uint64_t) node);
-                map_remove(&i->nodes, dir);
-                map_remove(&i->roots, dir);
+                map_remove(&i->nodes, key);
+                map_remove(&i->roots, key);
         }
         r = intake_append(i, &e);
         if (r == 0)
@@ -367,7 +367,7 @@ static void want(Intake *i, const Observed *o) {
         }
         if (store_node_want(i->store, o->node.id, true) != 0)
                 intake_fail(i, STORE_E_FAILED);
-        wanted(i, o->node.id);
+        wanted(i->from, o->node.id);
 }
 
 /* A file that was only looked at. Live notices of content come with a digest, unless it is too large, still
@@ -427,7 +427,7 @@ static void meet_new(Intake *i, Observed *o) {
         o->node.id = e.node;
         remember_ctime(i, e.node, 0, o->m->ctime);
         if (o->type == TYPE_FILE && !e.digest.data)
-                wanted(i, e.node);
+                wanted(i->from, e.node);
         if (takes_over) {
                 gaps_gone(i, o->link.node);
                 elsewhere_look(i, o->link.node, o->m->origin);
@@ -451,7 +451,7 @@ static void meet_fresh(Intake *i, Observed *o) {
         }
         i->appended++;
         if (o->type == TYPE_FILE)
-                wanted(i, e.node);
+                wanted(i->from, e.node);
         if (!directory)
                 return;
         fresh_named(i, o->parent, e.name);
@@ -467,7 +467,7 @@ static bool is_fresh(Intake *i, const Observed *o) {
 
         return m->origin == ORIGIN_SCAN && m->request == 0 && !m->digest.data &&
                fresh_name(i, o->parent, m->name) &&
-               (m->flags & FEED_FLAG_LISTED ? !map_get(&i->listed, hash_name(m->name), NULL) :
+               (m->flags & FEED_FLAG_LISTED ? !map_get(&i->from->listed, hash_name(m->name), NULL) :
                                               o->type == TYPE_DIRECTORY) &&
                store_identity_is_new(i->store, o->dataset->row.filesystem, m->inode, m->btime);
 }
@@ -522,7 +522,7 @@ static void observe_state(Intake *i, const Feed_STATE *m) {
         owed = take_owed(i, o.parent, m->name);
         o.count = m->count + owed;
         fresh = is_fresh(i, &o);
-        if (m->flags & FEED_FLAG_LISTED && map_put(&i->listed, hash_name(m->name), 1) < 0)
+        if (m->flags & FEED_FLAG_LISTED && map_put(&i->from->listed, hash_name(m->name), 1) < 0)
                 intake_fail(i, -ENOMEM);
         if (fresh) {
                 meet_fresh(i, &o);
@@ -564,6 +564,7 @@ static int64_t node_of_name(Intake *i, int64_t parent, Bytes name) {
 static void observe_dir(Intake *i, const Feed_DIR *m) {
         Dataset *d = dataset_of_token(i, m->root);
         int64_t parent = m->parent ? node_of_dir(i, m->parent) : 0, node = 0;
+        uint64_t key = feed_key(i->from, m->dir);
 
         if (!d)
                 return;
@@ -574,8 +575,8 @@ static void observe_dir(Intake *i, const Feed_DIR *m) {
         i->made.parent = 0;
         if (node == 0)
                 return;                 /* it cannot be placed; its parent's listing comes again */
-        if (map_put(&i->nodes, m->dir, (uint64_t) node) < 0 ||
-            map_put(&i->dirs, (uint64_t) node, m->dir) < 0 || map_put(&i->roots, m->dir, m->root) < 0)
+        if (map_put(&i->nodes, key, (uint64_t) node) < 0 || map_put(&i->dirs, (uint64_t) node, key) < 0 ||
+            map_put(&i->roots, key, m->root) < 0)
                 intake_fail(i, -ENOMEM);
         if (i->n_gaps > 0 && gaps_reopened(i, node) && d->walk == 0)
                 dataset_walk(i, d);
@@ -597,7 +598,7 @@ static void observe_list_end(Intake *i, const Feed_LIST_END *m) {
                 for (int l = 0; l < n; l++) {
                         Bytes name = BYTES(links[l].name, links[l].name_size);
 
-                        if (!map_get(&i->listed, hash_name(name), NULL))
+                        if (!map_get(&i->from->listed, hash_name(name), NULL))
                                 request_check(i, parent, name, ORIGIN_RECONCILE, false);
                 }
                 if (n > 0) {
@@ -607,24 +608,13 @@ static void observe_list_end(Intake *i, const Feed_LIST_END *m) {
         } while (n == PAGE);
         if (n < 0)
                 intake_fail(i, n);
-        map_clear(&i->listed);
-}
-
-static void observe_counts(Intake *i, const Feed_COUNTS *m) {
-        i->feed_pending = (int64_t) m->pending;
-        pthread_mutex_lock(&i->lock);
-        i->status.watches = (int64_t) m->watches;
-        i->status.overflows = (int64_t) m->overflows;
-        i->status.walked_twice = (int64_t) m->walked_twice;
-        i->status.swept = (int64_t) m->swept;
-        i->status.walked_again = (int64_t) m->walked_again;
-        pthread_mutex_unlock(&i->lock);
+        map_clear(&i->from->listed);
 }
 
 static void observe(Intake *i, const FeedMessage *m) {
         switch (m->type) {
         case FEED_HELLO:
-                datasets_hello(i);
+                datasets_hello(i, i->from);
                 break;
         case FEED_ROOT:
                 observe_root(i, &m->ROOT);
@@ -645,7 +635,7 @@ static void observe(Intake *i, const FeedMessage *m) {
                 observe_exchanged(i, &m->EXCHANGED);
                 break;
         case FEED_LIST_BEGIN:
-                map_clear(&i->listed);
+                map_clear(&i->from->listed);
                 break;
         case FEED_LIST_END:
                 observe_list_end(i, &m->LIST_END);
@@ -672,25 +662,36 @@ static void observe(Intake *i, const FeedMessage *m) {
                 observe_progress(i, &m->PROGRESS);
                 break;
         case FEED_COUNTS:
-                observe_counts(i, &m->COUNTS);
+                i->from->counts = m->COUNTS;
                 break;
         default:                        /* requests do not come this way */
                 break;
         }
 }
 
+/* What is not a message is the end of that feed, and of no other. */
+static void observe_nonsense(Intake *i, Feed *f) {
+        log_event(LOG_ERR, MSG_WATCHER_LOST, 0,
+                  "A watcher sent what is not a message; starting another, which compares its datasets with "
+                  "the record");
+        datasets_lost(i, f, CAUSE_WATCHER_LOST);
+        answers_reset(i, f);
+}
+
 void observe_frame(Intake *i, Work *w) {
+        Feed *f = feed_find(i, w->feed);
         size_t offset = 0;
         FeedMessage m;
-        int r;
+        int r = 0;
 
-        i->frames++;
-        while (i->error == 0 && (r = feed_next(BYTES(w->data, w->size), &offset, &m)) != 0) {
-                if (r < 0) {
-                        intake_fail(i, r);
-                        return;
-                }
-                if (i->feed || m.type == FEED_HELLO)    /* else of a feed that is about to be reset */
+        if (!f)
+                return;                 /* it is closed */
+        i->from = f;
+        f->frames++;
+        while (i->error == 0 && (r = feed_next(BYTES(w->data, w->size), &offset, &m)) > 0)
+                if (f->there || m.type == FEED_HELLO)   /* else of a watcher that is about to be replaced */
                         observe(i, &m);
-        }
+        if (i->error == 0 && r < 0 && f->there)
+                observe_nonsense(i, f);
+        i->from = NULL;
 }

@@ -2,8 +2,8 @@
 #ifndef SCITRACE_DAEMON_INTAKE_OBSERVE_H
 #define SCITRACE_DAEMON_INTAKE_OBSERVE_H
 
-/* observe: the side of intake that daemon/watchers uses: feeds in, requests out, and what people ask of
- * datasets. Main thread; only queues. */
+/* observe: the side of intake that daemon/watchers uses: feeds in, requests out, what is mounted, and what
+ * people ask of datasets. Main thread; only queues. */
 
 #include "daemon/intake/intake.h"
 #include "lib/feed.h"
@@ -51,20 +51,31 @@ int intake_settle(Intake *i, const char *dataset, int64_t deadline, IntakeDoneFn
  *  when canary, a mark is sent through the feed whose return moves covered_until. */
 int intake_tick(Intake *i, bool canary);
 
-/** intake_feed_frame() - one frame of the watcher; data is malloc'd and becomes intake's.
- *  intake_feed_end() - the watcher is gone; why: CAUSE_WATCHER_LOST or CAUSE_STALLED. */
-int intake_feed_frame(Intake *i, uint8_t *data, size_t size);
-int intake_feed_end(Intake *i, Cause why);
+/** intake_mounts() - the text of /proc/self/mountinfo, at the start and whenever it has changed; malloc'd,
+ *  and becomes intake's. By it alone intake knows which datasets share a watcher. */
+int intake_mounts(Intake *i, uint8_t *text, size_t size);
 
-/** What intake wants of the feed; on the main thread, from intake_dispatch().
+/* There is a feed for each file system that has a dataset. It has a number > 0 that is never used again, and
+ * one watcher after another. */
+
+/** intake_feed_frame() - one frame of a watcher; data is malloc'd and becomes intake's.
+ *  intake_feed_end() - the watcher is gone; why: CAUSE_WATCHER_LOST or CAUSE_STALLED. */
+int intake_feed_frame(Intake *i, uint32_t feed, uint8_t *data, size_t size);
+int intake_feed_end(Intake *i, uint32_t feed, Cause why);
+
+/** What intake wants of the feeds; on the main thread, from intake_dispatch().
+ *  open: see to a watcher for this feed (there may be one). close: it is not needed any more.
  *  request: send this message up. consumed: so many frames are done with: grant that much credit.
- *  reset: end this feed and start another (the store lost what it had not committed). */
+ *  reset: end its watcher and start another (the store lost what it had not committed, or the watcher sent
+ *  what is no message); 0: close them all. */
 typedef struct IntakeFeedOps {
-        void (*request)(void *userdata, const FeedMessage *m);
-        void (*consumed)(void *userdata, unsigned frames);
-        void (*reset)(void *userdata);
+        void (*open)(void *userdata, uint32_t feed);
+        void (*close)(void *userdata, uint32_t feed);
+        void (*request)(void *userdata, uint32_t feed, const FeedMessage *m);
+        void (*consumed)(void *userdata, uint32_t feed, unsigned frames);
+        void (*reset)(void *userdata, uint32_t feed);
 } IntakeFeedOps;
-/** intake_feed() - who sees to the feed; ops is copied, NULL: nobody. */
+/** intake_feed() - who sees to the feeds; ops is copied, NULL: nobody. */
 void intake_feed(Intake *i, const IntakeFeedOps *ops, void *userdata);
 /** intake_digest_max() - files larger than this (bytes) get their events at once and their digests later:
  *  neither a settle nor the end of a gap waits for those. */
@@ -72,10 +83,12 @@ void intake_digest_max(Intake *i, int64_t bytes);
 
 typedef struct IntakeStatus {
         int64_t pending, watches, overflows, walked_twice, swept, walked_again;
-        bool scanning, watched;
-        int64_t answered;               /* µs of CLOCK_MONOTONIC: when a mark last came back; 0: never */
+        bool scanning, watched;         /* all: each dataset is */
 } IntakeStatus;
-/** intake_status() - of one dataset (row id) or all (0); as of the last commit. */
+/** intake_status() - of one dataset (row id; the numbers are its watcher's) or all (0); as of the last
+ *  commit. */
 void intake_status(Intake *i, int64_t dataset, IntakeStatus *ret);
+/** intake_answered() - when a mark last came back through a feed, µs of CLOCK_MONOTONIC; 0: never. */
+int64_t intake_answered(Intake *i, uint32_t feed);
 
 #endif

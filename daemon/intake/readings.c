@@ -29,7 +29,7 @@ void readings_load(Intake *i) {
         if (path_of(i, "", &path) < 0)
                 return;
         f = fopen(path, "re");
-        for (size_t n = 0; f && n < LARGE_MAX && fread(&row, sizeof(row), 1, f) == 1; n++) {
+        for (size_t n = 0; f && n < READINGS_MAX && fread(&row, sizeof(row), 1, f) == 1; n++) {
                 if (row.size > READING_MAX)
                         return;
                 i->readings[n].node = row.node;
@@ -42,11 +42,11 @@ void readings_load(Intake *i) {
 static void save(const Intake *i) {
         CLEANUP(freep) char *path = NULL, *new = NULL;
         CLEANUP(closep) int fd = -1;
-        Row rows[LARGE_MAX] = { 0 };
+        Row rows[READINGS_MAX] = { 0 };
 
         if (path_of(i, "", &path) < 0 || path_of(i, ".new", &new) < 0)
                 return;
-        for (size_t n = 0; n < LARGE_MAX; n++) {
+        for (size_t n = 0; n < READINGS_MAX; n++) {
                 rows[n].node = i->readings[n].node;
                 rows[n].size = i->readings[n].size;
                 memcpy(rows[n].data, i->readings[n].data, READING_MAX);
@@ -57,7 +57,7 @@ static void save(const Intake *i) {
 }
 
 static Reading *find(Intake *i, int64_t node) {
-        for (size_t n = 0; n < LARGE_MAX; n++)
+        for (size_t n = 0; n < READINGS_MAX; n++)
                 if (i->readings[n].node == node)
                         return &i->readings[n];
         return NULL;
@@ -88,7 +88,7 @@ void observe_progress(Intake *i, const Feed_PROGRESS *m) {
         if (!r)
                 r = find(i, 0);
         if (!r)                         /* left over from files that are no more */
-                r = &i->readings[request->id % LARGE_MAX];
+                r = &i->readings[request->id % READINGS_MAX];
         r->node = request->node;
         r->size = (uint8_t) m->reading.size;
         memcpy(r->data, m->reading.data, m->reading.size);

@@ -11,40 +11,45 @@
 enum { PUMP_PAGE = 64 };
 
 static void send_request(Intake *i, Request *r) {
-        uint64_t dir = 0;
+        uint32_t dir = 0;
         FeedMessage m;
 
         r->sent = true;
-        i->n_sent++;
-        if (!map_get(&i->dirs, (uint64_t) r->parent, &dir))
-                dir = 0;                /* nothing watches it: the watcher answers that it failed */
+        r->feed->n_sent++;
+        if (feed_of_node(i, r->parent, &dir) != r->feed)
+                dir = 0;                /* nothing watches it now: the watcher answers that it failed */
         if (r->digest)
                 m = (FeedMessage) { .type = FEED_DIGEST,
-                                    .DIGEST = { .request = r->id, .dir = (uint32_t) dir,
+                                    .DIGEST = { .request = r->id, .dir = dir,
                                                 .name = BYTES(r->name, r->name_size), .inode = r->inode,
                                                 .btime = r->btime, .origin = r->origin,
                                                 .progress = r->large ? reading_of(i, r->node)
                                                                      : BYTES_NONE } };
         else
                 m = (FeedMessage) { .type = FEED_CHECK,
-                                    .CHECK = { .request = r->id, .dir = (uint32_t) dir,
+                                    .CHECK = { .request = r->id, .dir = dir,
                                                .name = BYTES(r->name, r->name_size), .origin = r->origin,
                                                .list = r->list } };
-        intake_request(i, &m);
+        intake_request(i, r->feed, &m);
 }
 
-static void send_more(Intake *i) {
-        while (i->unsent && i->n_sent < REQUESTS_SENT_MAX) {
-                Request *r = i->unsent;
+static void send_more(Intake *i, Feed *f) {
+        while (f->unsent && f->n_sent < REQUESTS_SENT_MAX) {
+                Request *r = f->unsent;
 
-                i->unsent = r->next;
+                f->unsent = r->next;
                 send_request(i, r);
         }
 }
 
+/* What nobody watches cannot be asked about. */
 static void add(Intake *i, Bytes name, const Request *fields) {
-        Request *r = malloc(sizeof(*r) + name.size);
+        uint32_t dir;
+        Feed *f = feed_of_node(i, fields->parent, &dir);
+        Request *r = f ? malloc(sizeof(*r) + name.size) : NULL;
 
+        if (!f)
+                return;
         if (!r) {
                 intake_fail(i, -ENOMEM);
                 return;
@@ -54,7 +59,8 @@ static void add(Intake *i, Bytes name, const Request *fields) {
         r->name_size = (uint8_t) name.size;
         memcpy(r->name, name.data, name.size);
         r->next = NULL;
-        r->previous = i->last;
+        r->feed = f;
+        r->previous = f->last;
         if (map_put(&i->requests, r->id, (uint64_t) (uintptr_t) r) < 0 ||
             (r->digest && map_put(&i->asked, (uint64_t) r->node, r->id) < 0)) {
                 map_remove(&i->requests, r->id);
@@ -62,14 +68,17 @@ static void add(Intake *i, Bytes name, const Request *fields) {
                 intake_fail(i, -ENOMEM);
                 return;
         }
-        if (i->last)
-                i->last->next = r;
+        if (f->last)
+                f->last->next = r;
         else
-                i->first = r;
-        i->last = r;
-        if (!i->unsent)
-                i->unsent = r;
-        send_more(i);
+                f->first = r;
+        f->last = r;
+        f->n_requests++;
+        f->n_asked += r->digest;
+        f->n_large += r->large;
+        if (!f->unsent)
+                f->unsent = r;
+        send_more(i, f);
 }
 
 void request_digest(Intake *i, int64_t parent, Bytes name, int64_t node, uint64_t inode, int64_t btime,
@@ -78,47 +87,50 @@ void request_digest(Intake *i, int64_t parent, Bytes name, int64_t node, uint64_
                                   .btime = btime, .origin = origin });
 }
 
-static void request_large(Intake *i, const StoreLink *link, const StoreNode *node, uint8_t origin) {
-        if (i->n_large >= LARGE_MAX) {
-                i->large_left = true;   /* it stays wanted: asked for when there is room */
+static void request_large(Intake *i, Feed *f, const StoreLink *link, const StoreNode *node, uint8_t origin) {
+        if (f->n_large >= LARGE_MAX) {
+                f->large_left = true;   /* it stays wanted: asked for when there is room */
                 return;
         }
-        i->n_large++;
         add(i, BYTES(link->name, link->name_size),
             &(Request) { .digest = true, .large = true, .parent = link->parent, .node = node->id,
                          .inode = node->inode, .btime = node->btime, .origin = origin });
 }
 
-void wanted(Intake *i, int64_t node) {
-        i->wanted_cursor = MIN_OF(i->wanted_cursor, node - 1);
-        i->wanted_done = false;
+void wanted(Feed *f, int64_t node) {
+        f->wanted_cursor = MIN_OF(f->wanted_cursor, node - 1);
+        f->wanted_done = false;
 }
 
 /* The next large one, if any, is looked for from the beginning. */
-static void large_answered(Intake *i) {
-        i->n_large--;
-        if (!i->large_left)
+static void large_answered(Feed *f) {
+        if (!f->large_left)
                 return;
-        i->large_left = false;
-        wanted(i, 1);
+        f->large_left = false;
+        wanted(f, 1);
 }
 
 void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin, bool list) {
         add(i, name, &(Request) { .parent = parent, .origin = origin, .list = list });
 }
 
-static void unlink_request(Intake *i, Request *r) {
+static void unlink_request(Request *r) {
+        Feed *f = r->feed;
+
         if (r->previous)
                 r->previous->next = r->next;
         else
-                i->first = r->next;
+                f->first = r->next;
         if (r->next)
                 r->next->previous = r->previous;
         else
-                i->last = r->previous;
-        if (i->unsent == r)
-                i->unsent = r->next;
-        i->n_sent -= r->sent;
+                f->last = r->previous;
+        if (f->unsent == r)
+                f->unsent = r->next;
+        f->n_requests--;
+        f->n_sent -= r->sent;
+        f->n_asked -= r->digest;
+        f->n_large -= r->large;
 }
 
 Request *request_find(const Intake *i, uint32_t id) {
@@ -135,42 +147,46 @@ Request *request_answered(Intake *i, uint32_t id) {
         map_remove(&i->requests, id);
         if (r->digest)
                 map_remove(&i->asked, (uint64_t) r->node);
+        unlink_request(r);
         if (r->large) {
                 reading_end(i, r->node);
-                large_answered(i);
+                large_answered(r->feed);
         }
-        unlink_request(i, r);
-        send_more(i);
+        send_more(i, r->feed);
         return r;
 }
 
-bool requests_open_before(const Intake *i, uint32_t limit) {
-        const Request *r = i->first;
+bool requests_open_before(const Feed *f, uint32_t limit) {
+        const Request *r = f->first;
 
         while (r && r->id < limit && r->large)
                 r = r->next;
         return r && r->id < limit;
 }
 
-void requests_clear(Intake *i) {
-        for (Request *r = i->first, *next; r; r = next) {
+void requests_clear(Intake *i, Feed *f) {
+        for (Request *r = f->first, *next; r; r = next) {
                 next = r->next;
+                map_remove(&i->requests, r->id);
+                if (r->digest)
+                        map_remove(&i->asked, (uint64_t) r->node);
                 free(r);
         }
-        i->first = i->last = i->unsent = NULL;
-        i->n_sent = i->n_large = 0;
-        i->large_left = false;
-        map_clear(&i->requests);
-        map_clear(&i->asked);
-        i->wanted_cursor = 0;
-        i->wanted_done = false;
+        f->first = f->last = f->unsent = NULL;
+        f->n_requests = f->n_sent = f->n_asked = f->n_large = 0;
+        f->large_left = false;
+        f->wanted_cursor = 0;
+        f->wanted_done = false;
 }
 
-static bool walking(const Intake *i) {
+static bool walking(const Intake *i, const Feed *f) {
         for (size_t n = 0; n < i->n_datasets; n++)
-                if (i->datasets[n].walk != 0)
+                if (i->datasets[n].feed == f && i->datasets[n].walk != 0)
                         return true;
-        return i->addings;
+        for (const Adding *a = i->addings; a; a = a->next)
+                if (a->feed == f)
+                        return true;
+        return false;
 }
 
 /* How the digest's event knows it: gaps stay open until the digests that their walk found
@@ -183,18 +199,18 @@ static uint8_t digest_origin(Intake *i, int64_t dataset) {
         return d && gap_on_dataset(i, d) ? ORIGIN_RECONCILE : ORIGIN_LIVE;
 }
 
-static void ask_digest(Intake *i, const StoreLink *link) {
+static void ask_digest(Intake *i, Feed *f, const StoreLink *link) {
         StoreNode node = { 0 };
+        uint32_t dir;
 
         if (map_get(&i->asked, (uint64_t) link->node, NULL))
                 return;                 /* the cursor went back past it */
-        if (store_node_get(i->store, link->node, &node) != 0 ||
-            !map_get(&i->dirs, (uint64_t) link->parent, NULL)) {
-                store_node_done(&node); /* nobody watches it now */
+        if (feed_of_node(i, link->parent, &dir) != f)
+                return;                 /* another watcher's, or nobody's */
+        if (store_node_get(i->store, link->node, &node) != 0)
                 return;
-        }
         if (node.size > i->digest_max)
-                request_large(i, link, &node, digest_origin(i, link->dataset));
+                request_large(i, f, link, &node, digest_origin(i, link->dataset));
         else
                 request_digest(i, link->parent, BYTES(link->name, link->name_size), link->node, node.inode,
                                node.btime, digest_origin(i, link->dataset));
@@ -202,27 +218,33 @@ static void ask_digest(Intake *i, const StoreLink *link) {
 }
 
 /* Names come first: while a tree is walked, no digest is asked for. */
-void requests_pump(Intake *i) {
+static void pump(Intake *i, Feed *f) {
         StoreLink links[PUMP_PAGE];
 
-        if (!i->feed || walking(i))
+        if (!f->there || walking(i, f))
                 return;
-        while (!i->wanted_done && !i->unsent && i->n_sent < REQUESTS_SENT_MAX / 2) {
-                int n = store_wanted(i->store, 0, i->wanted_cursor, links, PUMP_PAGE);
+        while (!f->wanted_done && !f->unsent && f->n_sent < REQUESTS_SENT_MAX / 2) {
+                int n = store_wanted(i->store, 0, f->wanted_cursor, links, PUMP_PAGE);
 
                 if (n < 0) {
                         intake_fail(i, n);
                         return;
                 }
                 for (int l = 0; l < n; l++)
-                        ask_digest(i, &links[l]);
+                        ask_digest(i, f, &links[l]);
                 if (n > 0)
-                        i->wanted_cursor = links[n - 1].node;
-                i->wanted_done = n < PUMP_PAGE;
+                        f->wanted_cursor = links[n - 1].node;
+                f->wanted_done = n < PUMP_PAGE;
         }
-        for (size_t n = 0; i->wanted_done && i->asked.count == i->n_large && n < i->n_datasets; n++)
-                i->datasets[n].first_look = false;
-        gaps_settle(i);
+        for (size_t n = 0; f->wanted_done && f->n_asked == f->n_large && n < i->n_datasets; n++)
+                if (i->datasets[n].feed == f)
+                        i->datasets[n].first_look = false;
+        gaps_settle(i, f);
+}
+
+void requests_pump(Intake *i) {
+        for (Feed *f = i->feeds; f && i->error == 0; f = f->next)
+                pump(i, f);
 }
 
 /* A digest that could not be had stays wanted; the next start, or a notice, tries again. */
@@ -230,6 +252,6 @@ void observe_failed(Intake *i, const Feed_FAILED *m) {
         Request *r = request_answered(i, m->request);
 
         if (r && m->error == EAGAIN && r->digest)
-                wanted(i, r->node);
+                wanted(r->feed, r->node);
         free(r);
 }

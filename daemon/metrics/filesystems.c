@@ -6,6 +6,7 @@
 
 #include "daemon/metrics/filesystems.h"
 #include "daemon/metrics/labels.h"
+#include "lib/mountinfo.h"
 
 /* Their statvfs() answers from memory, or from a disk of this machine. */
 static const char *const local_types[] = {
@@ -48,42 +49,8 @@ static bool is_harmless(Bytes type) {
         return is_local(type) || is_listed(type, kernel_types, ELEMENTS(kernel_types));
 }
 
-static bool is_octal(const uint8_t *digits) {
-        return digits[0] >= '0' && digits[0] <= '3' && digits[1] >= '0' && digits[1] <= '7' &&
-               digits[2] >= '0' && digits[2] <= '7';
-}
-
-/* Undoes the kernel's \040; out holds PATH_MAX bytes. False: too long for a path. */
-static bool unescape(Bytes text, char *out) {
-        size_t used = 0;
-
-        for (size_t i = 0; i < text.size; i++) {
-                if (used + 1 >= PATH_MAX)
-                        return false;
-                if (text.data[i] == '\\' && i + 3 < text.size && is_octal(text.data + i + 1)) {
-                        out[used++] = (char) ((text.data[i + 1] - '0') << 6 | (text.data[i + 2] - '0') << 3 |
-                                              (text.data[i + 3] - '0'));
-                        i += 3;
-                } else {
-                        out[used++] = (char) text.data[i];
-                }
-        }
-        out[used] = '\0';
-        return true;
-}
-
-/* Does the way to path lead through the directory? Both escaped, or neither. */
-static bool leads_through(Bytes path, Bytes directory) {
-        size_t n = directory.size;
-
-        if (n > 0 && directory.data[n - 1] == '/')
-                n--;                    /* the root */
-        return n <= path.size && memcmp(path.data, directory.data, n) == 0 &&
-               (n == path.size || path.data[n] == '/');
-}
-
 typedef struct Mounts {
-        ProcMount *items;
+        MountinfoLine *items;
         size_t n;
 } Mounts;
 
@@ -93,14 +60,14 @@ static void mounts_done(Mounts *mounts) {
 
 static int read_mounts(Bytes mountinfo, Mounts *ret) {
         size_t lines = 1;
-        ProcMount m;
+        MountinfoLine m;
 
         for (size_t i = 0; i < mountinfo.size; i++)
                 lines += mountinfo.data[i] == '\n';
         ret->items = calloc(lines, sizeof(*ret->items));
         if (!ret->items)
                 return -ENOMEM;
-        while (proc_next_mount(&mountinfo, &m))
+        while (mountinfo_next(&mountinfo, &m))
                 ret->items[ret->n++] = m;
         return 0;
 }
@@ -108,7 +75,8 @@ static int read_mounts(Bytes mountinfo, Mounts *ret) {
 /* May a call that follows this path wait for somebody? */
 static bool may_hang(const Mounts *mounts, Bytes path) {
         for (size_t i = 0; i < mounts->n; i++)
-                if (leads_through(path, mounts->items[i].mountpoint) && !is_harmless(mounts->items[i].type))
+                if (mountinfo_leads_through(path, mounts->items[i].mountpoint) &&
+                    !is_harmless(mounts->items[i].type))
                         return true;
         return false;
 }
@@ -118,10 +86,11 @@ static bool store_may_hang(const Mounts *mounts, const char *path) {
         char directory[PATH_MAX];
 
         for (size_t i = 0; i < mounts->n; i++) {
-                const ProcMount *m = &mounts->items[i];
+                const MountinfoLine *m = &mounts->items[i];
 
-                if (!is_harmless(m->type) && (!unescape(m->mountpoint, directory) ||
-                                              leads_through(BYTES_STR(path), BYTES_STR(directory))))
+                if (!is_harmless(m->type) &&
+                    (!mountinfo_unescape(m->mountpoint, directory) ||
+                     mountinfo_leads_through(BYTES_STR(path), BYTES_STR(directory))))
                         return true;
         }
         return false;
@@ -130,7 +99,7 @@ static bool store_may_hang(const Mounts *mounts, const char *path) {
 /* Is something mounted over the i-th, or over the way there? Later mounts follow. */
 static bool is_hidden(const Mounts *mounts, size_t i) {
         for (size_t j = i + 1; j < mounts->n; j++)
-                if (leads_through(mounts->items[i].mountpoint, mounts->items[j].mountpoint))
+                if (mountinfo_leads_through(mounts->items[i].mountpoint, mounts->items[j].mountpoint))
                         return true;
         return false;
 }
@@ -154,12 +123,13 @@ void filesystems_done(FilesystemList *list) {
         *list = (FilesystemList) { 0 };
 }
 
-static int add(FilesystemList *list, const ProcMount *mount, const char *path) {
+static int add(FilesystemList *list, const MountinfoLine *mount, const char *path) {
         CLEANUP(filesystem_done) Filesystem fs = { .readonly = mount->readonly };
         char source[PATH_MAX], labels[LABELS_MAX] = "";
         Filesystem *grown;
 
-        if (!unescape(mount->source, source) || labels_add(labels, "device", BYTES_STR(source)) < 0 ||
+        if (!mountinfo_unescape(mount->source, source) ||
+            labels_add(labels, "device", BYTES_STR(source)) < 0 ||
             labels_add(labels, "fstype", mount->type) < 0 ||
             labels_add(labels, "mountpoint", BYTES_STR(path)) < 0)
                 return 0;               /* no text is long enough for it */
@@ -185,10 +155,11 @@ int filesystems_parse(Bytes mountinfo, const char *store_path, FilesystemList *r
         assert(ret);
         r = read_mounts(mountinfo, &mounts);
         for (size_t i = 0; i < mounts.n && list.n < FILESYSTEMS_MAX && r == 0; i++) {
-                const ProcMount *m = &mounts.items[i];
+                const MountinfoLine *m = &mounts.items[i];
 
-                if (is_local(m->type) && !is_known(&list, m->device) && unescape(m->mountpoint, path) &&
-                    !is_hidden(&mounts, i) && !may_hang(&mounts, m->mountpoint))
+                if (is_local(m->type) && !is_known(&list, m->device) &&
+                    mountinfo_unescape(m->mountpoint, path) && !is_hidden(&mounts, i) &&
+                    !may_hang(&mounts, m->mountpoint))
                         r = add(&list, m, path);
         }
         if (r < 0)

@@ -53,15 +53,4 @@ typedef struct ProcProcess {
 /** proc_parse_process() - 0 or -EBADMSG. */
 int proc_parse_process(Bytes text, ProcProcess *ret);
 
-/** ProcMount: a line of /proc/self/mountinfo. All runs of bytes borrow from the text, and are escaped there
- *  (\040 for a space, and so on). */
-typedef struct ProcMount {
-        Bytes device;                   /* "major:minor" */
-        Bytes mountpoint, type, source;
-        bool readonly;                  /* the file system, not only this mount of it */
-} ProcMount;
-/** proc_next_mount() - 1 and *ret; 0 at the end. Takes the lines from *text; lines that are no mounts are
- *  skipped. */
-int proc_next_mount(Bytes *text, ProcMount *ret);
-
 #endif

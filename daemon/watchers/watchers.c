@@ -1,316 +1,145 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <fcntl.h>
 
-#include "daemon/watchers/watchers.h"
-#include "lib/feed.h"
+#include "daemon/watchers/watcher.h"
 #include "lib/log.h"
 
 enum {
-        CREDIT_FRAMES = 64,             /* 4 MiB under way to the store thread at most */
-        STALLED_CHECKS = 3,             /* without a canary coming back, and the watcher is replaced */
         TICK_MSEC = 250,                /* while somebody waits for a settle */
-        RETRY_MSEC = 100,               /* before the first restart; doubles up to ... */
-        RETRY_MAX_MSEC = 10000,
-        STEADY_SECONDS = 60,            /* a watcher that lived so long begins at RETRY_MSEC again */
+        MOUNTINFO_MAX = 16 << 20,       /* bytes; what is mounted beyond is not seen */
+        FEEDS = 64,                     /* intake has no more */
 };
-
-typedef struct Frame {                  /* requests on their way up */
-        struct Frame *next;
-        size_t size;
-        uint8_t data[FEED_FRAME_MAX];
-} Frame;
 
 struct Watchers {
         sd_event *event;
         Intake *intake;
         WatchersConfig config;
-
-        int fd;                         /* the feed; -1: none just now */
-        pid_t pid;                      /* 0: not known */
-        pid_t child;                    /* started by us and not yet reaped */
-        int64_t since;                  /* of this watcher, µs, CLOCK_MONOTONIC */
-        uint64_t retry_msec;
-        int64_t restarts;
-        Frame *frames, *last_frame;
+        Watcher *watchers[FEEDS];       /* NULL: free */
+        int64_t restarts;               /* of those that are closed */
         int64_t canary_at;
-        int64_t heard;                  /* when a canary came back, as the last check found it */
-        int unanswered;                 /* checks since; no time: it is not its fault if we stood still */
-
-        sd_event_source *feed_source, *child_source, *retry_source, *tick_source, *flush_source;
+        int mounts_fd;
+        sd_event_source *tick_source, *mounts_source;
 };
 
-static int connect_watcher(Watchers *w);
+/* What is mounted. */
 
-/* Requests going up. */
+/* The kernel writes it anew for each who reads from its beginning. */
+static int read_mounts(int fd, uint8_t **ret, size_t *ret_size) {
+        CLEANUP(freep) uint8_t *text = NULL;
+        size_t size = 0, allocated = 0;
 
-static void drop_frames(Watchers *w) {
-        for (Frame *f = w->frames, *next; f; f = next) {
-                next = f->next;
-                free(f);
+        if (lseek(fd, 0, SEEK_SET) < 0)
+                return -errno;
+        for (;;) {
+                uint8_t *larger = size < allocated ? text : realloc(text, allocated + 16384);
+                ssize_t n;
+
+                if (!larger)
+                        return -ENOMEM;
+                allocated += size < allocated ? 0 : 16384;
+                text = larger;
+                n = read(fd, text + size, allocated - size);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                size += (size_t) n;
+                if (n == 0 || size >= MOUNTINFO_MAX)
+                        break;
         }
-        w->frames = w->last_frame = NULL;
-}
-
-static int flush(Watchers *w) {
-        while (w->frames && w->fd >= 0) {
-                Frame *f = w->frames;
-
-                if (send(w->fd, f->data, f->size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-                        if (errno == EAGAIN || errno == ENOBUFS)
-                                return sd_event_source_set_io_events(w->feed_source, EPOLLIN | EPOLLOUT);
-                        return -errno;  /* its end is noticed by the reader */
-                }
-                w->frames = f->next;
-                if (!w->frames)
-                        w->last_frame = NULL;
-                free(f);
-        }
-        return w->feed_source ? sd_event_source_set_io_events(w->feed_source, EPOLLIN) : 0;
-}
-
-static int on_flush(sd_event_source *source, void *userdata) {
-        (void) source;
-        (void) flush(userdata);
+        *ret = STEAL(text);
+        *ret_size = size;
         return 0;
 }
 
-static void request(void *userdata, const FeedMessage *m) {
-        Watchers *w = userdata;
-
-        if (w->fd < 0)
-                return;
-        if (!w->last_frame || feed_add(w->last_frame->data, &w->last_frame->size, m) != 0) {
-                Frame *f = malloc(sizeof(*f));
-
-                if (!f)
-                        return;         /* the barrier behind it is not answered: it is replaced */
-                f->next = NULL;
-                f->size = 0;
-                if (w->last_frame)
-                        w->last_frame->next = f;
-                else
-                        w->frames = f;
-                w->last_frame = f;
-                (void) feed_add(f->data, &f->size, m);
-        }
-        (void) sd_event_source_set_enabled(w->flush_source, SD_EVENT_ONESHOT);
-}
-
-static void grant(void *userdata, unsigned frames) {
-        request(userdata, &(FeedMessage) { .type = FEED_CREDIT, .CREDIT = { .frames = frames } });
-}
-
-static int send_config(Watchers *w) {
-        FeedMessage policy = { .type = FEED_POLICY,
-                               .POLICY = { .settle = w->config.settle_usec,
-                                           .write_max = w->config.write_max_usec,
-                                           .digest_max = w->config.digest_max,
-                                           .read_max = w->config.read_max,
-                                           .pressure_max = (uint32_t) w->config.pressure_max,
-                                           .answer_max = STALLED_CHECKS * w->config.check_usec } };
-        CLEANUP(freep) char *text = NULL;
+static int tell_mounts(Watchers *w) {
+        uint8_t *text = NULL;
         size_t size = 0;
-        FILE *f = open_memstream(&text, &size);
+        int r = w->mounts_fd >= 0 ? read_mounts(w->mounts_fd, &text, &size) : 0;
 
-        if (!f)
-                return -ENOMEM;
-        for (size_t i = 0; i < w->config.n_ignore; i++)
-                fprintf(f, "%s\n", w->config.ignore[i]);
-        if (fclose(f) != 0)
-                return -ENOMEM;
-        if (size > 0)
-                policy.POLICY.ignore = BYTES(text, size);
-        request(w, &policy);
-        for (char *const *path = w->config.exclude; path && *path; path++)
-                request(w, &(FeedMessage) { .type = FEED_EXCLUDE, .EXCLUDE = { .path = BYTES_STR(*path) } });
-        grant(w, CREDIT_FRAMES);
+        return r < 0 ? r : intake_mounts(w->intake, text, size);
+}
+
+static int on_mounts(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        (void) source;
+        (void) fd;
+        (void) events;
+        (void) tell_mounts(userdata);
         return 0;
 }
 
-/* The watcher's life. */
+/* The kernel reports EPOLLERR and EPOLLPRI when the table has changed; it can always be read. */
+static int watch_mounts(Watchers *w) {
+        int r = 0;
 
-static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
+        w->mounts_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+        if (w->mounts_fd >= 0)
+                r = sd_event_add_io(w->event, &w->mounts_source, w->mounts_fd, EPOLLPRI, on_mounts, w);
+        return r < 0 ? r : tell_mounts(w);
+}
+
+/* Feeds, as intake wants them. */
+
+static Watcher **find(Watchers *w, uint32_t feed) {
+        for (size_t n = 0; n < FEEDS; n++)
+                if (w->watchers[n] && watcher_feed(w->watchers[n]) == feed)
+                        return &w->watchers[n];
+        return NULL;
+}
+
+static void feed_open(void *userdata, uint32_t feed) {
         Watchers *w = userdata;
+        size_t n = 0;
+        int r = -EMFILE;
 
-        (void) source;
-        (void) usec;
-        return connect_watcher(w);
-}
-
-static void retry_later(Watchers *w) {
-        uint64_t at;
-
-        (void) sd_event_now(w->event, CLOCK_MONOTONIC, &at);
-        (void) sd_event_source_set_time(w->retry_source, at + w->retry_msec * USEC_PER_MSEC);
-        (void) sd_event_source_set_enabled(w->retry_source, SD_EVENT_ONESHOT);
-        w->retry_msec = MIN_OF(w->retry_msec * 2, (uint64_t) RETRY_MAX_MSEC);
-}
-
-static void disconnect(Watchers *w, Cause why) {
-        if (w->fd < 0)
+        if (find(w, feed))
                 return;
-        w->feed_source = sd_event_source_disable_unref(w->feed_source);
-        close(STEAL_FD(w->fd));
-        w->pid = 0;
-        drop_frames(w);
-        if (w->child > 0)
-                (void) kill(w->child, SIGKILL); /* stopped ones too; reaped by on_child() */
-        if (now_usec(CLOCK_MONOTONIC) - w->since > STEADY_SECONDS * (int64_t) USEC_PER_SEC)
-                w->retry_msec = RETRY_MSEC;
-        __atomic_add_fetch(&w->restarts, 1, __ATOMIC_RELAXED);
-        (void) intake_feed_end(w->intake, why);
-        retry_later(w);
+        while (n < FEEDS && w->watchers[n])
+                n++;
+        if (n < FEEDS)
+                r = watcher_new(w->event, w->intake, &w->config, feed, &w->watchers[n]);
+        if (r < 0)
+                log_event(LOG_ERR, MSG_NONE, r, "No watcher can be started");
 }
 
-static int on_child(sd_event_source *source, const siginfo_t *si, void *userdata) {
+static void end(Watchers *w, Watcher **watcher) {
+        w->restarts += watcher_restarts(*watcher);
+        *watcher = watcher_free(*watcher);
+}
+
+static void feed_close(void *userdata, uint32_t feed) {
+        Watcher **watcher = find(userdata, feed);
+
+        if (watcher)
+                end(userdata, watcher);
+}
+
+static void feed_request(void *userdata, uint32_t feed, const FeedMessage *m) {
+        Watcher **watcher = find(userdata, feed);
+
+        if (watcher)
+                watcher_request(*watcher, m);
+}
+
+static void feed_consumed(void *userdata, uint32_t feed, unsigned frames) {
+        feed_request(userdata, feed,
+                     &(FeedMessage) { .type = FEED_CREDIT, .CREDIT = { .frames = frames } });
+}
+
+static void feed_reset(void *userdata, uint32_t feed) {
         Watchers *w = userdata;
+        Watcher **watcher = find(w, feed);
 
-        (void) source;
-        w->child = 0;
-        w->child_source = sd_event_source_unref(w->child_source);
-        if (si->si_code == CLD_EXITED && si->si_status == FEED_EXIT_UNABLE)
-                return sd_event_exit(w->event, -EOPNOTSUPP);    /* so would the next one be */
-        return 0;                       /* what is left in the feed is read first; then it ends */
-}
-
-/* The first frame says who it is. After an upgrade the watcher that systemd starts may be
- * newer than we are. */
-static bool greet(Watchers *w, const uint8_t *data, size_t size) {
-        size_t offset = 0;
-        FeedMessage m;
-
-        if (feed_next(BYTES(data, size), &offset, &m) == 1 && m.type == FEED_HELLO &&
-            m.HELLO.version == FEED_VERSION) {
-                w->pid = (pid_t) m.HELLO.pid;
-                return true;
-        }
-        log_event(LOG_ERR, MSG_WATCHER_LOST, 0,
-                  "A watcher of another version answered; nothing is watched until scitraced is restarted");
-        return false;
-}
-
-static int on_feed(sd_event_source *source, int fd, uint32_t events, void *userdata) {
-        Watchers *w = userdata;
-        uint8_t *data, *fit;
-        ssize_t n;
-
-        (void) source;
-        if (events & EPOLLOUT)
-                (void) flush(w);
-        if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
-                return 0;
-        data = malloc(FEED_FRAME_MAX);
-        n = data ? recv(fd, data, FEED_FRAME_MAX, MSG_DONTWAIT) : 0;
-        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-                free(data);
-                return 0;
-        }
-        if (n <= 0) {
-                free(data);
-                log_event(LOG_WARNING, MSG_WATCHER_LOST, 0,
-                          "A watcher ended; starting another, which compares its datasets with the record");
-                disconnect(w, CAUSE_WATCHER_LOST);
-                return 0;
-        }
-        if (w->pid == 0 && !greet(w, data, (size_t) n)) {
-                free(data);
-                disconnect(w, CAUSE_WATCHER_LOST);
-                return 0;
-        }
-        fit = realloc(data, (size_t) n);
-        (void) intake_feed_frame(w->intake, fit ? fit : data, (size_t) n);
-        return 0;
-}
-
-static int spawn(Watchers *w, int *ret_fd) {
-        char *const argv[] = { (char *) "scitrace-watch", NULL };
-        posix_spawn_file_actions_t actions;
-        posix_spawnattr_t attributes;
-        sigset_t none, all;
-        int fds[2], r;
-
-        if (w->child > 0)
-                return -EAGAIN;         /* the old one is not reaped yet */
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
-                return -errno;
-        sigemptyset(&none);
-        sigfillset(&all);
-        posix_spawn_file_actions_init(&actions);
-        posix_spawnattr_init(&attributes);
-        posix_spawn_file_actions_adddup2(&actions, fds[1], 3);
-        posix_spawnattr_setsigmask(&attributes, &none);
-        posix_spawnattr_setsigdefault(&attributes, &all);
-        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-        r = -posix_spawn(&w->child, w->config.program, &actions, &attributes, argv, environ);
-        posix_spawn_file_actions_destroy(&actions);
-        posix_spawnattr_destroy(&attributes);
-        close(fds[1]);
-        if (r == 0)
-                r = sd_event_add_child(w->event, &w->child_source, w->child, WEXITED, on_child, w);
-        if (r < 0) {
-                close(fds[0]);
-                return r;
-        }
-        *ret_fd = fds[0];
-        return 0;
-}
-
-static int connect_unit(Watchers *w, int *ret_fd) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        CLEANUP(closep) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-        if (fd < 0)
-                return -errno;
-        if (strlen(w->config.socket) >= sizeof(address.sun_path))
-                return -ENAMETOOLONG;
-        strcpy(address.sun_path, w->config.socket);
-        if (connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0)
-                return -errno;
-        *ret_fd = STEAL_FD(fd);
-        return 0;
-}
-
-static int connect_watcher(Watchers *w) {
-        int fd = -1;
-        int r = w->config.program ? spawn(w, &fd) : connect_unit(w, &fd);
-
-        if (r == 0)
-                r = sd_event_add_io(w->event, &w->feed_source, fd, EPOLLIN, on_feed, w);
-        if (r < 0) {
-                closep(&fd);
-                if (r != -EAGAIN)
-                        log_event(LOG_ERR, MSG_NONE, r, "No watcher can be started from %s; trying again",
-                                  w->config.program ? w->config.program : w->config.socket);
-                retry_later(w);
-                return 0;
-        }
-        w->fd = fd;
-        w->since = now_usec(CLOCK_MONOTONIC);
-        return send_config(w);
+        if (watcher)
+                watcher_replace(*watcher, CAUSE_WATCHER_LOST);
+        for (size_t n = 0; feed == 0 && n < FEEDS; n++)
+                if (w->watchers[n])
+                        end(w, &w->watchers[n]);
 }
 
 /* The clock. */
-
-static void check_stalled(Watchers *w, int64_t now) {
-        IntakeStatus status;
-        int64_t heard;
-
-        intake_status(w->intake, 0, &status);
-        heard = MAX_OF(w->since, status.answered);
-        w->unanswered = heard == w->heard ? w->unanswered + 1 : 0;
-        w->heard = heard;
-        if (w->fd < 0 || w->unanswered < STALLED_CHECKS)
-                return;
-        log_event(LOG_ERR, MSG_WATCHER_LOST, 0,
-                  "A watcher has not answered for %d seconds; replacing it with another, which compares its "
-                  "datasets with the record", (int) ((now - heard) / (int64_t) USEC_PER_SEC));
-        disconnect(w, CAUSE_STALLED);
-}
 
 static void next_tick(Watchers *w, int64_t now, bool soon) {
         int64_t at = soon ? now + TICK_MSEC * (int64_t) USEC_PER_MSEC : w->canary_at;
@@ -326,21 +155,19 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
 
         (void) source;
         (void) usec;
-        if (canary) {
-                check_stalled(w, now);
+        if (canary)
                 w->canary_at = now + w->config.check_usec;
-        }
+        for (size_t n = 0; canary && n < FEEDS; n++)
+                if (w->watchers[n])
+                        watcher_check(w->watchers[n], now);
         (void) intake_tick(w->intake, canary);
         next_tick(w, now, intake_waiting(w->intake));
         return 0;
 }
 
-static void reset(void *userdata) {
-        disconnect(userdata, CAUSE_STORE_FULL);
-}
-
 int watchers_new(sd_event *event, Intake *intake, const WatchersConfig *config, Watchers **ret) {
-        static const IntakeFeedOps ops = { .request = request, .consumed = grant, .reset = reset };
+        static const IntakeFeedOps ops = { .open = feed_open, .close = feed_close, .request = feed_request,
+                                           .consumed = feed_consumed, .reset = feed_reset };
         Watchers *w = calloc(1, sizeof(*w));
         int r;
 
@@ -350,23 +177,14 @@ int watchers_new(sd_event *event, Intake *intake, const WatchersConfig *config, 
         w->event = sd_event_ref(event);
         w->intake = intake;
         w->config = *config;
-        w->fd = -1;
-        w->retry_msec = RETRY_MSEC;
+        w->mounts_fd = -1;
         w->canary_at = now_usec(CLOCK_MONOTONIC) + config->check_usec;
-        r = sd_event_add_time(event, &w->retry_source, CLOCK_MONOTONIC, 0, 0, on_retry, w);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(w->retry_source, SD_EVENT_OFF);
-        if (r >= 0)
-                r = sd_event_add_time(event, &w->tick_source, CLOCK_MONOTONIC, (uint64_t) w->canary_at, 0,
-                                      on_tick, w);
-        if (r >= 0)
-                r = sd_event_add_defer(event, &w->flush_source, on_flush, w);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(w->flush_source, SD_EVENT_OFF);
+        r = sd_event_add_time(event, &w->tick_source, CLOCK_MONOTONIC, (uint64_t) w->canary_at, 0, on_tick,
+                              w);
         if (r >= 0) {
                 intake_digest_max(intake, config->digest_max);
                 intake_feed(intake, &ops, w);
-                r = connect_watcher(w);
+                r = watch_mounts(w);
         }
         if (r < 0) {
                 watchers_free(w);
@@ -380,14 +198,11 @@ Watchers *watchers_free(Watchers *w) {
         if (!w)
                 return NULL;
         intake_feed(w->intake, NULL, NULL);
-        sd_event_source_disable_unref(w->feed_source);
-        sd_event_source_disable_unref(w->child_source);
-        sd_event_source_disable_unref(w->retry_source);
         sd_event_source_disable_unref(w->tick_source);
-        sd_event_source_disable_unref(w->flush_source);
-        if (w->fd >= 0)
-                close(w->fd);           /* and the watcher ends */
-        drop_frames(w);
+        sd_event_source_disable_unref(w->mounts_source);
+        closep(&w->mounts_fd);
+        for (size_t n = 0; n < FEEDS; n++)
+                watcher_free(w->watchers[n]);
         sd_event_unref(w->event);
         free(w);
         return NULL;
@@ -430,15 +245,20 @@ void watchers_status(Watchers *w, int64_t dataset, WatchersStatus *ret) {
                 .walked_twice = status.walked_twice,
                 .swept = status.swept,
                 .walked_again = status.walked_again,
-                .restarts = __atomic_load_n(&w->restarts, __ATOMIC_RELAXED),
+                .restarts = w->restarts,
                 .lost = !status.watched,
                 .scanning = status.scanning,
         };
+        for (size_t n = 0; n < FEEDS; n++)
+                if (w->watchers[n])
+                        ret->restarts += watcher_restarts(w->watchers[n]);
 }
 
 int watchers_pids(Watchers *w, pid_t *ret, int max) {
-        if (w->pid <= 0 || max < 1)
-                return 0;
-        ret[0] = w->pid;
-        return 1;
+        int found = 0;
+
+        for (size_t n = 0; n < FEEDS && found < max; n++)
+                if (w->watchers[n] && watcher_pid(w->watchers[n]) > 0)
+                        ret[found++] = watcher_pid(w->watchers[n]);
+        return found;
 }

@@ -2,9 +2,10 @@
 #ifndef SCITRACE_DAEMON_WATCHERS_WATCHERS_H
 #define SCITRACE_DAEMON_WATCHERS_WATCHERS_H
 
-/* watchers: who watches what, and do they still see: starts scitrace-watch, grants credit, sends barriers,
- * restarts it when it ends. The one module of scitraced that knows feeds. Main thread; every callback runs
- * there, from the event loop, exactly once, and never before the function that took it has returned.
+/* watchers: who watches what, and do they still see: one scitrace-watch for each file system that has a
+ * dataset, as intake asks for them; tells intake what is mounted; grants credit, sends marks, restarts who
+ * ends or does not answer. Main thread; every callback runs there, from the event loop, exactly once, and
+ * never before the function that took it has returned.
  * May use: lib daemon/intake.  May not use: anything else in daemon/. */
 
 #include <stdbool.h>
@@ -27,8 +28,7 @@ typedef struct WatchersConfig {
         char *const *exclude;           /* folders of our own that are never watched, NULL-terminated */
 } WatchersConfig;
 
-/** watchers_new() - starts or connects the first watcher, too. config is copied, but not what it points to.
- *  0 or negative errno. */
+/** watchers_new() - config is copied, but not what it points to. 0 or negative errno. */
 int watchers_new(sd_event *event, Intake *intake, const WatchersConfig *config, Watchers **ret);
 Watchers *watchers_free(Watchers *w);
 
@@ -50,8 +50,8 @@ typedef struct WatchersStatus {
         int64_t walked_twice;           /* directories listed again */
         int64_t swept;                  /* directories that a sweep looked at */
         int64_t walked_again;           /* ... and those that it found changed */
-        int64_t restarts;               /* of a watcher */
-        bool lost;                      /* no watcher just now */
+        int64_t restarts;               /* of watchers, all together */
+        bool lost;                      /* not watched just now */
         bool scanning;
 } WatchersStatus;
 /** watchers_status() - of one dataset (row id), or of all (0). */

@@ -34,6 +34,8 @@ typedef struct Fixture {
         Intake *intake;
         Query *query;
         unsigned fed, consumed, resets;
+        uint32_t feed;                  /* the one that is open; 0: none */
+        bool greets;                    /* the next one opened says HELLO by itself */
         Asked asked[REQUESTS_MAX];
         size_t n_asked;
         uint8_t frame[FEED_FRAME_MAX];
@@ -43,24 +45,60 @@ typedef struct Fixture {
         char lines[65536];
 } Fixture;
 
-static UNUSED void on_request(void *userdata, const FeedMessage *m) {
+static UNUSED void on_request(void *userdata, uint32_t feed, const FeedMessage *m) {
         Fixture *f = userdata;
         Asked *a = &f->asked[f->n_asked++];
         Bytes name = m->type == FEED_WATCH ? m->WATCH.path : m->type == FEED_DIGEST ? m->DIGEST.name :
                      m->type == FEED_CHECK ? m->CHECK.name : BYTES("", 0);
 
+        assert_int_equal(feed, f->feed);
         assert_true(f->n_asked < REQUESTS_MAX);
         a->m = *m;
         memcpy(a->name, name.data, name.size);
         a->name[name.size] = '\0';
 }
 
-static UNUSED void on_consumed(void *userdata, unsigned frames) {
-        ((Fixture *) userdata)->consumed += frames;
+static UNUSED void on_consumed(void *userdata, uint32_t feed, unsigned frames) {
+        Fixture *f = userdata;
+
+        assert_int_equal(feed, f->feed);
+        f->consumed += frames;
 }
 
-static UNUSED void on_reset(void *userdata) {
+static UNUSED void on_reset(void *userdata, uint32_t feed) {
+        (void) feed;
         ((Fixture *) userdata)->resets++;
+}
+
+static UNUSED void feed_frame(Fixture *f) {
+        uint8_t *copy = malloc(f->size);
+
+        memcpy(copy, f->frame, f->size);
+        assert_int_equal(intake_feed_frame(f->intake, f->feed, copy, f->size), 0);
+        f->size = 0;
+        f->fed++;
+}
+
+static UNUSED void put(Fixture *f, FeedMessage m) {
+        assert_int_equal(feed_add(f->frame, &f->size, &m), 0);
+}
+
+static UNUSED void on_open(void *userdata, uint32_t feed) {
+        Fixture *f = userdata;
+
+        f->feed = feed;
+        if (!f->greets)
+                return;
+        put(f, (FeedMessage) { .type = FEED_HELLO, .HELLO = { .version = FEED_VERSION, .pid = 1 } });
+        feed_frame(f);
+}
+
+static UNUSED void on_close(void *userdata, uint32_t feed) {
+        Fixture *f = userdata;
+
+        assert_int_equal(feed, f->feed);
+        f->feed = 0;
+        f->consumed = f->fed;
 }
 
 static UNUSED void on_answer(void *userdata, const IntakeResult *result) {
@@ -72,7 +110,8 @@ static UNUSED void on_answer(void *userdata, const IntakeResult *result) {
 }
 
 static UNUSED void fixture_start(Fixture *f) {
-        static const IntakeFeedOps ops = { .request = on_request, .consumed = on_consumed, .reset = on_reset };
+        static const IntakeFeedOps ops = { .open = on_open, .close = on_close, .request = on_request,
+                                           .consumed = on_consumed, .reset = on_reset };
         Store *store = NULL;
         char path[128];
 
@@ -82,7 +121,9 @@ static UNUSED void fixture_start(Fixture *f) {
         intake_feed(f->intake, &ops, f);
         assert_int_equal(query_open(path, false, &f->query), 0);
         f->fed = f->consumed = f->resets = 0;
-        f->n_asked = f->size = 0;
+        f->n_asked = f->size = f->feed = 0;
+        f->greets = false;
+        assert_int_equal(intake_mounts(f->intake, NULL, 0), 0);
 }
 
 static UNUSED void fixture_stop(Fixture *f, bool clean) {
@@ -128,18 +169,23 @@ static UNUSED void wait_for(Fixture *f, const void *counter, unsigned value) {
         }
 }
 
-static UNUSED void put(Fixture *f, FeedMessage m) {
-        assert_int_equal(feed_add(f->frame, &f->size, &m), 0);
+/* Returns when all that was queued before is done with. */
+static UNUSED void sync_queue(Fixture *f) {
+        Answer a = { 0 };
+
+        assert_int_equal(intake_scan(f->intake, "no-such-dataset", on_answer, &a), 0);
+        wait_for(f, &a.times, 1);
 }
 
 /* Feeds what was put, and returns when it is committed and told. */
 static UNUSED void pass(Fixture *f) {
-        uint8_t *copy = malloc(f->size);
-
-        memcpy(copy, f->frame, f->size);
-        assert_int_equal(intake_feed_frame(f->intake, copy, f->size), 0);
-        f->size = 0;
-        wait_for(f, &f->consumed, ++f->fed);
+        feed_frame(f);
+        if (f->feed) {
+                wait_for(f, &f->consumed, f->fed);
+        } else {
+                sync_queue(f);
+                f->consumed = f->fed;
+        }
 }
 
 /* The first request of that type that was not taken yet. */
@@ -251,7 +297,12 @@ static UNUSED void put_list(Fixture *f, FeedType type, uint32_t dir) {
                 put(f, (FeedMessage) { .type = type, .LIST_END = { .dir = dir } });
 }
 
+/* A watcher is there: at once, or as soon as one is needed. */
 static UNUSED void hello(Fixture *f) {
+        sync_queue(f);
+        f->greets = true;
+        if (f->feed == 0)
+                return;
         put(f, (FeedMessage) { .type = FEED_HELLO, .HELLO = { .version = FEED_VERSION, .pid = 1 } });
         pass(f);
 }

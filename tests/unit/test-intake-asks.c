@@ -316,7 +316,7 @@ static void a_watcher_that_is_lost_leaves_a_gap_that_the_next_one_closes(void **
         with_dataset(f);
         put_file(f, ROOT_DIR, "a", 10, 'a');
         pass(f);
-        assert_int_equal(intake_feed_end(f->intake, CAUSE_WATCHER_LOST), 0);
+        assert_int_equal(intake_feed_end(f->intake, f->feed, CAUSE_WATCHER_LOST), 0);
         put_file(f, ROOT_DIR, "late", 11, 'l');         /* nothing is taken from a feed that has ended */
         pass(f);
         expect_events(f, "dataset-add \ncreate a x1\ngap-open  watcher-lost\n");
@@ -344,7 +344,7 @@ static void a_root_that_is_another_directory_now_is_not_watched(void **state) {
         Asked watch;
 
         with_dataset(f);
-        assert_int_equal(intake_feed_end(f->intake, CAUSE_WATCHER_LOST), 0);
+        assert_int_equal(intake_feed_end(f->intake, f->feed, CAUSE_WATCHER_LOST), 0);
         hello(f);
         watch = take_one(f, FEED_WATCH);
         put_root(f, watch.m.WATCH.root, ROOT_INODE + 1);
@@ -359,7 +359,7 @@ static void what_is_not_a_message_starts_the_feed_anew(void **state) {
         uint8_t *bad = calloc(1, 3);
 
         with_dataset(f);
-        assert_int_equal(intake_feed_frame(f->intake, bad, 3), 0);
+        assert_int_equal(intake_feed_frame(f->intake, f->feed, bad, 3), 0);
         wait_for(f, &f->resets, 1);
         expect_events(f, "dataset-add \ngap-open  watcher-lost\n");
         assert_null(intake_degraded(f->intake));

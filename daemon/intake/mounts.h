@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef SCITRACE_DAEMON_INTAKE_MOUNTS_H
+#define SCITRACE_DAEMON_INTAKE_MOUNTS_H
+
+/* mounts: which file system is where, from the text of /proc/self/mountinfo alone: nothing that may hang is
+ * asked. Pure.
+ * May use: lib.  May not use: anything else in daemon/. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/util.h"
+
+enum { MOUNTS_MAX = 65536 };            /* further ones are not seen */
+
+typedef struct Mount {
+        uint64_t id;                    /* of the mount */
+        uint64_t device;                /* of its superblock */
+        char *path;                     /* where it is mounted, bytes */
+        size_t path_size;
+        char type[32];
+        bool propagates;                /* when it is unmounted elsewhere, it is here */
+} Mount;
+
+typedef struct Mounts {
+        Mount *items;                   /* in the order in which they were mounted */
+        size_t n;
+} Mounts;                               /* all zero: nothing is known */
+
+/** mounts_parse() - *ret is made anew; mounts_done() frees it. 0 or -ENOMEM. */
+int mounts_parse(Bytes text, Mounts *ret);
+void mounts_done(Mounts *m);
+
+/** mounts_find() - the mount that an absolute path is on: of those on the way to it the innermost; of
+ *  several at one place the last. NULL: nothing is known. */
+const Mount *mounts_find(const Mounts *m, Bytes path);
+
+#endif
