@@ -26,10 +26,6 @@ static const Sentence cannot_watch[] = {
           "{path} is on a network file system, where changes made by other hosts are seen by nobody "
           "here; add it on the host that has the disk",
           NULL },
-        { "other-filesystem", STATUS_FAILED,
-          "{path} is on another file system than dataset {dataset}, and one scitraced watches one; give it "
-          "a scitraced of its own: 'scitraced --user --state FOLDER'",
-          NULL },
         { "inside", STATUS_FAILED,
           "{path} lies in dataset {dataset}, which records it already; see 'scitracectl files {path}'",
           NULL },

@@ -20,9 +20,6 @@ static const Reason reasons[] = {
         { INTAKE_E_NETWORK, "network",
           "%1$s is on a network file system (%2$s), where the kernel does not tell what other hosts change; "
           "add it on the host that has the disk." },
-        { INTAKE_E_OTHER_FILESYSTEM, "other-filesystem",
-          "%1$s is on another file system than dataset '%2$s', and only one is watched; give it a scitraced "
-          "of its own (--state DIR)." },
         { INTAKE_E_INSIDE, "inside", "%1$s is inside dataset '%2$s', which records it already." },
         { INTAKE_E_AROUND, "around",
           "%1$s has dataset '%2$s' inside it; remove that one first, or add directories beside it." },

@@ -17,7 +17,6 @@ typedef enum IntakeOutcome {
         INTAKE_E_NOT_DIRECTORY,
         INTAKE_E_PERMISSION,
         INTAKE_E_NETWORK,               /* dataset: the file system's type */
-        INTAKE_E_OTHER_FILESYSTEM,      /* not the one that is watched already; dataset: one of that one */
         INTAKE_E_INSIDE,                /* dataset: the one around it */
         INTAKE_E_AROUND,                /* dataset: the one inside it */
         INTAKE_E_WATCHED,               /* dataset: its name */

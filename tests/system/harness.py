@@ -272,6 +272,11 @@ class Daemon:
         check(done.returncode == 0, f'scitracectl {arguments} ended with {done.returncode}: {done.stderr!r}')
 
     def add(self, directory, name=None):
+        """The first dataset of a file system starts its watcher."""
+        with instance_lock(exclusive=False):
+            self.add_unlocked(directory, name)
+
+    def add_unlocked(self, directory, name=None):
         done = self.ctl_run('add', directory, *(['--name', name] if name else []))
         check(done.returncode == 0, f'add ended with {done.returncode}: {done.stderr!r}')
 

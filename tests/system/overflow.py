@@ -19,8 +19,9 @@ def set_limit(value):
         skip(f'{LIMIT_FILE} cannot be lowered here: {error.strerror}')
 
 
-def start_with_a_short_queue(daemon):
-    """The limit counts when the instance is made: lower it before, and put it back right after."""
+def start_with_a_short_queue(daemon, tree, name='t'):
+    """The limit counts when the instance is made, which the first dataset does: lower it before, and put it back right
+    after."""
     need_root(f'writing {LIMIT_FILE}')
     with instance_lock(exclusive=True):
         with open(LIMIT_FILE, encoding='ascii') as file:
@@ -28,7 +29,7 @@ def start_with_a_short_queue(daemon):
         set_limit(QUEUE)
         try:
             daemon.start_unlocked()
-            daemon.watcher()
+            daemon.add_unlocked(tree, name)
         finally:
             set_limit(before)
 

@@ -196,6 +196,8 @@ def compare_daemon():
         print("# scitraced is not built: not compared")
         return
     with Daemon(settings="[Metrics]\nSampleInterval=1s\n") as daemon:
+        os.mkdir(os.path.join(daemon.top, "tree"))
+        daemon.add(os.path.join(daemon.top, "tree"))
         pids = {"scitraced": daemon.process.pid, "scitrace-watch": daemon.watcher()}
         low = {name: psutil.Process(pid).cpu_times() for name, pid in pids.items()}
         points = compare("scitracectl", [os.path.join(BUILD, "scitracectl"), "--state", daemon.state, "metrics", "-o", "json"],

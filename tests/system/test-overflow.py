@@ -14,15 +14,14 @@ FILES = 3000
 class Stage:
     def __enter__(self):
         self.daemon = harness.Daemon()
-        try:
-            start_with_a_short_queue(self.daemon)
-        except BaseException:
-            self.daemon.abandon()
-            raise
         self.tree = os.path.join(self.daemon.top, 'tree')
         os.makedirs(os.path.join(self.tree, 'quiet', 'corner'))
         populate(self.tree, 'overflow')
-        self.daemon.add(self.tree, 't')
+        try:
+            start_with_a_short_queue(self.daemon, self.tree)
+        except BaseException:
+            self.daemon.abandon()
+            raise
         self.daemon.at_rest('t', self.tree)
         return self.daemon, self.tree
 

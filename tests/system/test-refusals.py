@@ -77,14 +77,6 @@ def a_link_to_a_watched_root():
         equal(len(daemon.ctl('datasets')), 1, 'datasets')
 
 
-def a_second_file_system_is_refused():
-    with Stage() as (daemon, tree):
-        other = os.path.join(daemon.top, 'other')
-        os.mkdir(other)
-        with Mounted(other):
-            refused(daemon.ctl_run('add', other), FAILED, 'file system')
-
-
 def a_mount_beneath_the_root_is_a_gap():
     with harness.Daemon() as daemon:
         tree = os.path.join(daemon.top, 'tree')
@@ -217,6 +209,6 @@ def a_system_without_openat2():
         check(len(told) == 1 and 'Linux 5.6' in told[0], f'not one clear sentence: {text}')
 
 
-harness.run([roots_that_cannot_be_watched, a_link_to_a_watched_root, a_second_file_system_is_refused,
+harness.run([roots_that_cannot_be_watched, a_link_to_a_watched_root,
              a_mount_beneath_the_root_is_a_gap, an_unprivileged_owner, misspelt_words, a_daemon_that_is_not_there,
              a_socket_that_one_may_not_open, a_system_without_openat2])

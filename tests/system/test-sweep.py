@@ -20,11 +20,6 @@ class Stage:
 
     def __enter__(self):
         self.daemon = harness.Daemon()
-        try:
-            start_with_a_short_queue(self.daemon)
-        except BaseException:
-            self.daemon.abandon()
-            raise
         self.tree, self.other = (os.path.join(self.daemon.top, name) for name in ('tree', 'other'))
         for top in self.tree, self.other:
             for number in range(QUIET):
@@ -33,7 +28,11 @@ class Stage:
             for name in 'abcd':
                 os.makedirs(os.path.join(top, 'busy', name, 'below'))
                 write(os.path.join(top, 'busy', name, 'below', 'old'), b'old')
-        self.daemon.add(self.tree, 't')
+        try:
+            start_with_a_short_queue(self.daemon, self.tree)
+        except BaseException:
+            self.daemon.abandon()
+            raise
         self.daemon.add(self.other, 'o')
         self.daemon.at_rest('t', self.tree)
         self.daemon.at_rest('o', self.other)
