@@ -31,8 +31,9 @@ class Stage:
         self.tree = os.path.join(self.daemon.top, 'tree')
         self.outside = os.path.join(self.daemon.top, 'outside')
         self.owner, self.short_queue = owner, short_queue
-        os.mkdir(self.tree)
-        os.mkdir(self.outside)
+        self.first = os.path.join(self.daemon.top, 'first')     # its dataset starts the watcher
+        for path in self.tree, self.outside, self.first:
+            os.mkdir(path)
         populate(self.tree, 'random')
         if owner:
             give(self.daemon.top)
@@ -42,7 +43,7 @@ class Stage:
             self.daemon.__enter__()
             return self
         try:
-            start_with_a_short_queue(self.daemon)
+            start_with_a_short_queue(self.daemon, self.first, 'first')
         except BaseException:
             self.daemon.abandon()
             raise
