@@ -22,6 +22,8 @@ static void cells(Ctl *c, Table *t, json_t *row, void *userdata) {
         else
                 table_cell(t, "none", style(c, STYLE_GREEN));
         cell_name(t, row, "path");
+        if (gap && !ended && strcmp(row_text(row, "cause"), "watch-limit") == 0)
+                *(bool *) userdata = true;
 }
 
 Status cmd_coverage(Ctl *c, char **arguments) {
@@ -30,5 +32,13 @@ Status cmd_coverage(Ctl *c, char **arguments) {
                 "Nothing is known yet: the dataset has only just been added.", NULL,
         };
 
-        return view_rows(c, &view, named(arguments[0]), NULL);
+        json_t *described = NULL;
+        bool limited = false;
+        Status status = view_rows(c, &view, named(arguments[0]), &limited);
+
+        if (limited && status == STATUS_OK)
+                ask_quietly(c, "org.scitrace.Service.Describe", NULL, &described);
+        view_limit(c, described, "\n");
+        json_decref(described);
+        return status;
 }

@@ -155,6 +155,7 @@ static void print_daemon(Ctl *c, const json_t *d, const json_t *datasets) {
              (long long) row_number(d, "watches"), row_number(d, "watches") == 1 ? "y" : "ies", pending,
              pending == 1 ? "" : "s");
         print_coverage(c, datasets);
+        view_limit(c, d, "            ");
         print_troubles(c, d);
         print_machine(c);
 }

@@ -84,6 +84,16 @@ Status viewer_close(Ctl *c, Viewer *v, Status status) {
         return status != STATUS_OK ? status : flushed;
 }
 
+void view_limit(const Ctl *c, const json_t *d, const char *before) {
+        long long n = d ? (long long) row_number(d, "unwatched") : 0;
+
+        if (n > 0)
+                printf("%s%s%lld director%s only looked at in turn, for want of watches: set %s=%lld with "
+                       "sysctl%s\n", before, style(c, STYLE_YELLOW), n, n == 1 ? "y is" : "ies are",
+                       row_text(d, "watchSysctl"), (long long) row_number(d, "watchesWanted"),
+                       style(c, STYLE_END));
+}
+
 Status view_rows(Ctl *c, const View *view, json_t *parameters, void *userdata) {
         Viewer v = { .view = view, .userdata = userdata };
 

@@ -39,6 +39,10 @@ Status viewer_flush(Viewer *v);
 /** viewer_close() - the rest. status: how it went so far; returns the first that is not STATUS_OK. */
 Status viewer_close(Ctl *c, Viewer *v, Status status);
 
+/** view_limit() - text behind `before`: directories without a watch, and what to set; nothing when there are
+ *  none, or d (Service.Describe) is NULL. */
+void view_limit(const Ctl *c, const json_t *d, const char *before);
+
 extern const View dataset_view;         /* ctl/cmd-datasets.c: `status` shows it too */
 
 /** view_rows() - asks, and shows every row. parameters: taken over. */

@@ -249,6 +249,7 @@ static int start_watchers(Daemon *d) {
                 .read_max = d->policy->read_max,
                 .pressure_max = d->policy->pressure_max,
                 .check_usec = d->policy->check_usec,
+                .poll_rate = d->policy->poll_rate,
                 .ignore = d->policy->ignore,
                 .n_ignore = d->policy->n_ignore,
                 .exclude = d->exclude,

@@ -58,14 +58,15 @@ enum {
         M(BARRIER_DONE, 13, D, F(U64, barrier) F(I64, time) F(I64, oldest))                                 \
         M(FAILED,  14, D, F(U32, request) F(U32, dir) F(BYTES, name) F(U32, error))                         \
         M(COUNTS,  15, D, F(U64, pending) F(U64, watches) F(U64, overflows) F(U64, walked_twice)            \
-                         F(U64, swept) F(U64, walked_again))                                                \
+                         F(U64, swept) F(U64, walked_again) F(U64, polled) F(U64, watch_limit)              \
+                         F(U8, namespaced))                                                                 \
         /* a digest under way: bytes so far, and what DIGEST takes to go on from there */                   \
         M(PROGRESS, 16, D, F(U32, request) F(I64, done) F(BYTES, reading))                                  \
         /* what a gap of that cause in root has hidden was found, but for what is still asked for */        \
         M(RECONCILED, 17, D, F(U32, root) F(U8, cause))                                                     \
-        /* digest_max, read_max: bytes; pressure_max: percent; answer_max: µs */                            \
+        /* digest_max, read_max: bytes; pressure_max: percent; answer_max: µs; poll_rate: entries a second */\
         M(POLICY,  32, U, F(I64, settle) F(I64, write_max) F(I64, digest_max) F(BYTES, ignore)              \
-                         F(I64, read_max) F(U32, pressure_max) F(I64, answer_max))                          \
+                         F(I64, read_max) F(U32, pressure_max) F(I64, answer_max) F(U32, poll_rate))        \
         M(EXCLUDE, 33, U, F(BYTES, path))                                                                   \
         M(WATCH,   34, U, F(U32, root) F(U8, origin) F(U32, walk) F(BYTES, path))                           \
         M(UNWATCH, 35, U, F(U32, root))                                                                     \

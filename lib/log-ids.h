@@ -23,7 +23,8 @@
         X(CHECKPOINT,       "194f8ead6df74d7e97ac1a9635807770") /* SCITRACE_ORIGIN=, _EVENTS=, ... */      \
         X(UNSEALED,         "3462d75c3d374f2688f61f49bca8ab44")                                          \
         X(KEY_LOST,         "2cda911898b24c02b9bac0b73b90b954")                                          \
-        X(MIGRATED,         "39411a243f9c4aebb966ac55cec866d1") /* SCITRACE_STORE= */
+        X(MIGRATED,         "39411a243f9c4aebb966ac55cec866d1") /* SCITRACE_STORE= */                   \
+        X(WATCH_LIMIT,      "e64df29cd2b84dd2a4d733af51bbbdf0") /* SCITRACE_SYSCTL=, SCITRACE_VALUE= */
 
 #define LOG_ID_ENUM_ITEM(name, hex) MSG_##name,
 typedef enum LogId { MSG_NONE, LOG_ID_TABLE(LOG_ID_ENUM_ITEM) MSG_COUNT } LogId;

@@ -43,6 +43,8 @@ static const Key keys[] = {
           20,                 1,          100,                 NULL, "a percentage from 1% to 100%" },
         { "Watcher",  "CheckInterval",       value_parse_time, offsetof(Policy, check_usec),
           SECONDS(30),        SECONDS(1), SECONDS(3600),       NULL, "a time from 1s to 1h" },
+        { "Watcher",  "PollEntriesPerSecond", value_parse_size, offsetof(Policy, poll_rate),
+          1000,               1,          INT64_C(1) << 20,    NULL, "a number from 1 to 1M" },
         { "Metrics",  "SampleInterval",      value_parse_time, offsetof(Policy, sample_usec),
           SECONDS(10),        SECONDS(1), SECONDS(3600),       NULL, "a time from 1s to 1h" },
         { 0 },

@@ -56,7 +56,7 @@ static int describe_run(Call *c, Query *q) {
         if (r != 0)
                 return r;
         memory = memory_recent(&c->service->memory, d->pids, d->n_pids, now_usec(CLOCK_MONOTONIC));
-        reply = json_pack("{ss ss ss* ss si sI sI sI sI sI sI sI ss sI sI sI sI sI sI}",
+        reply = json_pack("{ss ss ss* ss si sI sI sI sI sI sI sI ss sI sI sI sI sI sI ss* sI sI}",
                           "version", PACKAGE_VERSION,
                           "state", d->degraded ? "degraded" : "running",
                           "reason", d->degraded,
@@ -75,6 +75,11 @@ static int describe_run(Call *c, Query *q) {
                           "walkedTwice", (json_int_t) d->status.walked_twice,
                           "swept", (json_int_t) d->status.swept,
                           "walkedAgain", (json_int_t) d->status.walked_again,
+                          "unwatched", (json_int_t) d->status.polled,
+                          "watchSysctl",
+                          d->status.polled ? intake_watch_sysctl(d->status.namespaced) : NULL,
+                          "watchesWanted", (json_int_t) (d->status.polled ?
+                                  intake_watches_wanted(d->status.polled, d->status.watch_limit) : 0),
                           "watcherRestarts", (json_int_t) d->status.restarts);
         call_reply(c, reply);
         return 0;

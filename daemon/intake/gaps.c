@@ -9,8 +9,7 @@
 
 /* Causes that end by themselves when the thing can be read again; a walk does not help. */
 static bool ends_by_itself(Cause cause) {
-        return cause == CAUSE_PERMISSION || cause == CAUSE_OTHER_FILESYSTEM || cause == CAUSE_READ_ERROR ||
-               cause == CAUSE_WATCH_LIMIT;
+        return cause == CAUSE_PERMISSION || cause == CAUSE_OTHER_FILESYSTEM || cause == CAUSE_READ_ERROR;
 }
 
 static int load_gap(void *userdata, const StoreGap *g) {
@@ -37,10 +36,18 @@ bool gap_on(const Intake *i, int64_t dataset, int64_t node, Cause cause) {
         return false;
 }
 
+/* Where watches are missing, all that has one is live all the same. */
 bool gap_on_dataset(const Intake *i, const Dataset *d) {
         for (size_t n = 0; n < i->n_gaps; n++)
-                if (i->gaps[n].dataset == d->row.id &&
+                if (i->gaps[n].dataset == d->row.id && i->gaps[n].cause != CAUSE_WATCH_LIMIT &&
                     (i->gaps[n].node == 0 || i->gaps[n].node == d->row.root_node))
+                        return true;
+        return false;
+}
+
+bool gap_of_watches(const Intake *i, int64_t dataset) {
+        for (size_t n = 0; n < i->n_gaps; n++)
+                if (i->gaps[n].dataset == dataset && i->gaps[n].cause == CAUSE_WATCH_LIMIT)
                         return true;
         return false;
 }
@@ -159,24 +166,70 @@ bool gaps_reopened(Intake *i, int64_t node) {
         return any;
 }
 
+/* It finds by itself what a gap hides, and says when it has. */
+static void leave_to_watcher(Intake *i, const Dataset *d, Cause cause) {
+        for (size_t n = 0; n < i->n_gaps; n++) {
+                Gap *g = &i->gaps[n];
+
+                if (g->dataset != d->row.id || g->cause != cause)
+                        continue;
+                g->swept = true;
+                g->reconciled = false;
+        }
+}
+
 /* A stretch of losses; the watcher finds by itself what was lost. */
 static void observe_losses(Intake *i, Dataset *d, const Feed_GAP *m) {
-        if (d->row.removed)
-                return;
         if (!gap_on(i, d->row.id, 0, CAUSE_OVERFLOW)) {
                 log_event(LOG_WARNING, MSG_OVERFLOW, 0, "A queue of notices ran over; "
                           "consider raising fs.inotify.max_queued_events with sysctl");
                 d->walked_seq = store_last_seq(i->store);
         }
         gap_open(i, d, 0, CAUSE_OVERFLOW, m->from);
-        for (size_t n = 0; n < i->n_gaps; n++) {
-                Gap *g = &i->gaps[n];
+        leave_to_watcher(i, d, CAUSE_OVERFLOW);
+}
 
-                if (g->dataset != d->row.id || g->cause != CAUSE_OVERFLOW || g->node != 0)
-                        continue;
-                g->swept = true;
-                g->reconciled = false;
-        }
+/* Directories below one that has a watch have none: a gap for each highest one, up to a few, then one for
+ * all. They end together. */
+static void observe_limit(Intake *i, Dataset *d, const Feed_GAP *m) {
+        uint64_t node = 0;
+        unsigned open = 0;
+
+        if (!map_get(&i->nodes, feed_key(i->from, m->dir), &node))
+                node = (uint64_t) d->row.root_node;
+        for (size_t n = 0; n < i->n_gaps; n++)
+                open += i->gaps[n].dataset == d->row.id && i->gaps[n].cause == CAUSE_WATCH_LIMIT;
+        if (open >= LIMIT_GAPS_MAX && !gap_on(i, d->row.id, (int64_t) node, CAUSE_WATCH_LIMIT))
+                node = (uint64_t) d->row.root_node;
+        gap_open(i, d, (int64_t) node, CAUSE_WATCH_LIMIT, m->from);
+        leave_to_watcher(i, d, CAUSE_WATCH_LIMIT);
+}
+
+void add_limit(IntakeStatus *status, const Feed_COUNTS *counts) {
+        status->polled += (int64_t) counts->polled;
+        status->watch_limit = MAX_OF(status->watch_limit, (int64_t) counts->watch_limit);
+        status->namespaced |= counts->namespaced;
+}
+
+void gaps_limit(Intake *i) {
+        IntakeStatus status = { 0 };
+        const char *sysctl;
+        long long wanted;
+
+        for (const Feed *f = i->feeds; f; f = f->next)
+                add_limit(&status, &f->counts);
+        for (size_t n = 0; n < i->n_datasets; n++)
+                if (i->datasets[n].walk != 0)
+                        return;         /* there may be more of them */
+        sysctl = intake_watch_sysctl(status.namespaced);
+        wanted = intake_watches_wanted(status.polled, status.watch_limit);
+        if (status.polled > 0 && status.watch_limit > 0 && !i->limit_said)
+                log_event(LOG_WARNING, MSG_WATCH_LIMIT, 0,
+                          "The kernel gives no watches for %lld directories, which are looked at in turn "
+                          "instead; set %s to %lld (now %lld) with sysctl", (long long) status.polled, sysctl,
+                          wanted, (long long) status.watch_limit, "SCITRACE_SYSCTL=%s", sysctl,
+                          "SCITRACE_VALUE=%lld", wanted);
+        i->limit_said = status.polled > 0 && (status.watch_limit > 0 || i->limit_said);
 }
 
 /* Of everything, of a dataset, of a subtree, or of one name in a directory. */
@@ -188,10 +241,10 @@ void observe_gap(Intake *i, const Feed_GAP *m) {
 
         if (!cause_to_word(m->cause))
                 return;
-        if (cause == CAUSE_OVERFLOW) {
+        if (cause == CAUSE_OVERFLOW || cause == CAUSE_WATCH_LIMIT) {
                 d = dataset_of_token(i, m->root);
-                if (d)
-                        observe_losses(i, d, m);
+                if (d && !d->row.removed)
+                        (cause == CAUSE_OVERFLOW ? observe_losses : observe_limit)(i, d, m);
                 return;
         }
         if (m->dir == 0) {

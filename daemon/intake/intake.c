@@ -80,6 +80,7 @@ static void publish_feeds(Intake *i, IntakeStatus *all, int64_t wanted_count) {
                 all->walked_twice += (int64_t) f->counts.walked_twice;
                 all->swept += (int64_t) f->counts.swept;
                 all->walked_again += (int64_t) f->counts.walked_again;
+                add_limit(all, &f->counts);
                 if (!f->wanted_done)
                         status[n].pending += wanted_count;
         }
@@ -489,6 +490,7 @@ void intake_status(Intake *i, int64_t dataset, IntakeStatus *ret) {
                 ret->walked_twice = (int64_t) f->counts.walked_twice;
                 ret->swept = (int64_t) f->counts.swept;
                 ret->walked_again = (int64_t) f->counts.walked_again;
+                add_limit(ret, &f->counts);
         }
         pthread_mutex_unlock(&i->lock);
 }

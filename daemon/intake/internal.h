@@ -24,6 +24,7 @@ enum {
         READINGS_MAX = 16,              /* digests under way that are kept across a restart */
         TRANSACTION_MAX = 10000,        /* events after which a transaction is committed */
         READING_MAX = 128,              /* bytes of a digest under way */
+        LIMIT_GAPS_MAX = 8,             /* gaps of one dataset for directories without watches; and one */
         TOKEN_NEW = 0x40000000,         /* root tokens of datasets that are being added begin here */
 };
 
@@ -224,6 +225,7 @@ struct Intake {
         _Atomic int64_t digest_max;     /* bytes; digests of larger files are read a few at a time */
         Reading readings[READINGS_MAX]; /* how far digests of large files have come */
         Settling *settlings;
+        bool limit_said;                /* that watches are missing */
 };
 
 /* intake.c */
@@ -295,6 +297,7 @@ void dataset_scan(Intake *i, Work *w);
 /* gaps.c */
 int gaps_load(Intake *i);
 bool gap_on(const Intake *i, int64_t dataset, int64_t node, Cause cause);
+bool gap_of_watches(const Intake *i, int64_t dataset);  /* some of its directories have no watch */
 bool gap_on_dataset(const Intake *i, const Dataset *d);
 void gap_open(Intake *i, Dataset *d, int64_t node, Cause cause, int64_t from);
 void gaps_reconciled(Intake *i, Dataset *d); /* its walk has ended: they close with its last request */
@@ -304,6 +307,8 @@ void gaps_gone(Intake *i, int64_t node);         /* a name of it went: without a
 bool gaps_reopened(Intake *i, int64_t node); /* a directory can be: had it a gap, which a walk ends? */
 void gaps_unswept(Intake *i, int64_t dataset);  /* nobody sweeps any more: a walk ends them */
 void observe_gap(Intake *i, const Feed_GAP *m);
+void gaps_limit(Intake *i);     /* says once that watches are missing */
+void add_limit(IntakeStatus *status, const Feed_COUNTS *counts);        /* of one feed to those of all */
 void observe_reconciled(Intake *i, const Feed_RECONCILED *m);
 
 /* elsewhere.c */

@@ -663,6 +663,7 @@ static void observe(Intake *i, const FeedMessage *m) {
                 break;
         case FEED_COUNTS:
                 i->from->counts = m->COUNTS;
+                gaps_limit(i);
                 break;
         default:                        /* requests do not come this way */
                 break;

@@ -82,8 +82,22 @@ void intake_digest_max(Intake *i, int64_t bytes);
 
 typedef struct IntakeStatus {
         int64_t pending, watches, overflows, walked_twice, swept, walked_again;
+        int64_t polled, watch_limit;    /* directories without a watch; what the kernel gives */
+        bool namespaced;                /* by the sysctl of this user namespace */
         bool scanning, watched;         /* all: each dataset is */
 } IntakeStatus;
+/** intake_watch_sysctl() - which sysctl to raise when some directories have no watch (polled > 0).
+ *  intake_watches_wanted() - and to what: room for all, and as many to come. */
+static inline const char *intake_watch_sysctl(bool namespaced) {
+        return namespaced ? "user.max_inotify_watches" : "fs.inotify.max_user_watches";
+}
+static inline int64_t intake_watches_wanted(int64_t polled, int64_t watch_limit) {
+        int64_t wanted = 1024;
+
+        while (wanted < watch_limit + 2 * polled)
+                wanted *= 2;
+        return wanted;
+}
 /** intake_status() - of one dataset (row id; the numbers are its watcher's) or all (0); as of the last
  *  commit. */
 void intake_status(Intake *i, int64_t dataset, IntakeStatus *ret);

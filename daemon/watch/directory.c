@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "daemon/watch/directory.h"
+#include "daemon/watch/poll.h"
 
 bool directory_excluded(const Watch *w, const IdentifyState *state) {
         for (size_t i = 0; i < w->n_excludes; i++)
@@ -16,7 +17,8 @@ bool directory_foreign(const Root *root, const IdentifyState *state) {
 
 int directory_watch(Watch *w, uint32_t root, Directory *parent, Bytes name, int fd,
                     const IdentifyState *state, bool early) {
-        int wd = notify_add(w->notify, fd);
+        bool unwatched;
+        int wd = poll_watch(w, parent, name, fd, state, &unwatched);
         Directory *d;
         int r;
 
@@ -56,12 +58,13 @@ int directory_watch(Watch *w, uint32_t root, Directory *parent, Bytes name, int 
                 return r;
         }
         d->listing |= !d->listed;
+        if (unwatched)
+                poll_added(w, d);
         return wd;
 }
 
 void directory_unwatched(Watch *w, uint32_t dir, Bytes name, int error) {
-        Cause cause = error == ENOSPC ? CAUSE_WATCH_LIMIT :
-                      error == EACCES || error == EPERM ? CAUSE_PERMISSION : CAUSE_READ_ERROR;
+        Cause cause = error == EACCES || error == EPERM ? CAUSE_PERMISSION : CAUSE_READ_ERROR;
 
         state_gap(w, 0, dir, name, cause, error);
 }

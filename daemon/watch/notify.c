@@ -137,6 +137,10 @@ int notify_marker(const Notify *n) {
         return n->marker;
 }
 
-int notify_watch_limit(void) {
-        return inotifytools_get_max_user_watches();
+int notify_watch_limit(bool *ret_namespaced) {
+        CLEANUP(fclosep) FILE *f = fopen("/proc/sys/user/max_inotify_watches", "re");
+        int limit = inotifytools_get_max_user_watches(), own;
+
+        *ret_namespaced = f && fscanf(f, "%d", &own) == 1 && own < limit;
+        return *ret_namespaced ? own : limit;
 }

@@ -52,7 +52,8 @@ void notify_remove(Notify *n, int wd);
  *  0 or -errno. */
 int notify_mark(Notify *n);
 int notify_marker(const Notify *n);
-/** notify_watch_limit() - fs.inotify.max_user_watches. */
-int notify_watch_limit(void);
+/** notify_watch_limit() - how many watches all programs of this user may have: fs.inotify.max_user_watches,
+ *  or *ret_namespaced: user.max_inotify_watches, which is less in this user namespace. */
+int notify_watch_limit(bool *ret_namespaced);
 
 #endif

@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 
+#include "daemon/watch/poll.h"
 #include "daemon/watch/state.h"
 
 /* The watcher's life, and the requests of scitraced: each is one function, called on the main thread. */
@@ -43,6 +44,7 @@ int watch_new(unsigned lookers, Watch **ret) {
         w->links_open = links_are_open();
         w->drained = now_usec(CLOCK_REALTIME);
         w->stale_since = INT64_MAX;
+        w->poll.rate = POLL_ENTRIES;
         w->emptied = w->drained * INT64_C(1000) - INT64_C(10000000);    /* no tick is as coarse as that */
         pthread_mutex_init(&w->lock, NULL);
         pthread_condattr_t monotonic;
@@ -128,6 +130,7 @@ Watch *watch_free(Watch *w) {
         }
         for (size_t i = 0; i < ROOTS_MAX; i++)
                 free(w->roots[i].path);
+        free(w->poll.ids);
         identify_ignore_free(w->ignore);
         notify_free(w->notify);
         table_free(w->table);
@@ -154,6 +157,7 @@ static int on_policy(Watch *w, const Feed_POLICY *m) {
         settle_times(w->settle, MAX_OF(m->settle, 1), MAX_OF(m->write_max, 1));
         w->digest_max = m->digest_max;
         w->read_max = m->read_max;
+        w->poll.rate = MAX_OF(m->poll_rate, 1u);
         w->pressure_max = m->pressure_max;
         w->answer_max = m->answer_max > 0 ? m->answer_max : INT64_MAX;
         if (m->ignore.size > 0 && !w->ignore)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 
+#include "daemon/watch/poll.h"
 #include "daemon/watch/state.h"
 
 static void say_lost(Watch *w, int64_t since) {
@@ -121,7 +122,9 @@ void state_gap(Watch *w, uint32_t root, uint32_t dir, Bytes name, Cause cause, i
 static void forget(void *userdata, Directory *d) {
         Watch *w = userdata;
 
-        notify_remove(w->notify, d->wd);
+        if (!d->unwatched)
+                notify_remove(w->notify, d->wd);
+        w->poll.count -= d->polled;
         table_remove(w->table, d);
 }
 
@@ -140,7 +143,7 @@ void state_root_lost(Watch *w, Root *root, Cause cause) {
                 state_unwatch(w, d);
 }
 
-void state_announce(Watch *w, const Directory *d) {
+void state_announce(Watch *w, Directory *d) {
         FeedMessage m = { .type = FEED_DIR,
                           .DIR = { .dir = (uint32_t) d->wd, .root = d->root,
                                    .parent = d->parent ? (uint32_t) d->parent->wd : 0,
@@ -148,13 +151,18 @@ void state_announce(Watch *w, const Directory *d) {
                                    .btime = d->btime } };
 
         state_emit(w, &m, true);
+        poll_announced(w, d);
 }
 
 void state_counts(Watch *w) {
         FeedMessage m = { .type = FEED_COUNTS,
-                          .COUNTS = { .pending = settle_count(w->settle), .watches = table_count(w->table),
+                          .COUNTS = { .pending = settle_count(w->settle),
+                                      .watches = table_count(w->table) - w->poll.count,
                                       .overflows = w->overflows, .walked_twice = w->walked_twice,
-                                      .swept = w->swept, .walked_again = w->walked_again } };
+                                      .swept = w->swept, .walked_again = w->walked_again,
+                                      .polled = w->poll.count,
+                                      .watch_limit = (uint64_t) w->poll.limit,
+                                      .namespaced = w->poll.namespaced } };
 
         state_emit(w, &m, true);
 }

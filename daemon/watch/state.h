@@ -33,6 +33,7 @@ enum {
 typedef struct Root {
         uint32_t id;                    /* 0: free */
         int wd;                         /* of its directory; 0: not watched now */
+        bool limited;                   /* some of its directories are polled, and a gap says so */
         char *path;                     /* absolute */
         uint64_t inode, device;
         int64_t btime;
@@ -132,6 +133,19 @@ struct Watch {
         int clock_fd;                   /* tells */
         int64_t stale_since;            /* the least `emptied` when a directory became stale */
         Storm storm;                    /* what was lost, and when it is swept for */
+        struct {                        /* directories without a watch; see poll.h */
+                size_t count;           /* of them */
+                int64_t rate;           /* entries a second */
+                int *ids;               /* of this round */
+                size_t n, at;
+                int64_t started, since; /* this round; the last one: ns of CLOCK_REALTIME */
+                int64_t offset;         /* of CLOCK_REALTIME, then, to a clock that is never set */
+                int64_t next, least;    /* µs of CLOCK_MONOTONIC: when to go on; the earliest next round */
+                int last_id;
+                int64_t limit;          /* of watches, for all programs of this user */
+                bool namespaced;        /* ... set by this user namespace's sysctl */
+                bool full;              /* no watch was to be had in this step */
+        } poll;
         uint64_t overflows, walked_twice;
         uint64_t swept, walked_again;   /* directories looked at here; of these, listed again */
 
@@ -177,7 +191,7 @@ Root *state_root(Watch *w, uint32_t id);
 /* A root is not where it was, or its file system went: says so, and watches nothing of it any more. */
 void state_root_lost(Watch *w, Root *root, Cause cause);
 void state_unwatch(Watch *w, Directory *d);     /* d and all below: no watches, not in the table */
-void state_announce(Watch *w, const Directory *d);
+void state_announce(Watch *w, Directory *d);
 /** state_gap() - says that changes may have gone unseen since the queue was last empty: in root (0: all),
  *  beneath dir (0: all of it), at name (BYTES_NONE: all). error: positive errno or 0. */
 void state_gap(Watch *w, uint32_t root, uint32_t dir, Bytes name, Cause cause, int error);

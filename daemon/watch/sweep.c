@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "daemon/watch/directory.h"
+#include "daemon/watch/poll.h"
 #include "daemon/watch/sweep.h"
 
 #define NSEC INT64_C(1000000000)
@@ -64,16 +65,16 @@ static void look_at(Watch *w, uint32_t dir, Bytes name) {
         state_touch(w, &n, moment_now());
 }
 
-static bool is_newer(const IdentifyState *state, int64_t since) {
-        return state->ctime >= since - SLACK_NSEC - MIN_OF(state->size, WRITE_MAX) * NSEC_PER_BYTE;
+static bool is_newer(const IdentifyState *state, int64_t since, int64_t slack) {
+        return state->ctime >= since - slack - MIN_OF(state->size, WRITE_MAX) * NSEC_PER_BYTE;
 }
 
-int sweep_scan(Watch *w, const Spot *p, int64_t since, uint64_t *ret_entries) {
+int sweep_scan(Watch *w, const Spot *p, int64_t since, int64_t slack, uint64_t *ret_entries) {
         DIR *dir;
         struct dirent *entry;
         IdentifyState state;
         int fd, r = identify_stat(p->fd, "", &state);
-        bool newer = r == 0 && state.ctime >= since - SLACK_NSEC;
+        bool newer = r == 0 && state.ctime >= since - slack;
 
         *ret_entries = 1;
         if (r < 0)
@@ -91,7 +92,7 @@ int sweep_scan(Watch *w, const Spot *p, int64_t since, uint64_t *ret_entries) {
                 (*ret_entries)++;
                 if (entry->d_type == DT_DIR || strlen(entry->d_name) > 255 ||
                     identify_stat(dirfd(dir), entry->d_name, &state) < 0 || S_ISDIR(state.mode) ||
-                    !is_newer(&state, since))
+                    !is_newer(&state, since, slack))
                         continue;
                 pthread_mutex_lock(&w->lock);
                 look_at(w, p->dir, BYTES_STR(entry->d_name));
@@ -161,9 +162,8 @@ static bool place_moved(int error) {
         return error == -ENOENT || error == -ESTALE || error == -ENOTDIR || error == -ELOOP;
 }
 
-/* Under the lock, which is let go meanwhile. What it is itself is told by its name in its parent. */
-static void make_stale(Watch *w, int id) {
-        Directory *d = table_find(w->table, id);
+void sweep_stale(Watch *w, int wd) {
+        Directory *d = table_find(w->table, wd);
 
         if (!d)
                 return;
@@ -193,12 +193,12 @@ static bool examine(Sweep *s, int id) {
                 pthread_mutex_unlock(&w->lock);
                 r = spot_open(&spot, &root_failed);
                 if (r == 0)
-                        r = sweep_scan(w, &spot, since, &entries);
+                        r = sweep_scan(w, &spot, since, SLACK_NSEC, &entries);
                 pthread_mutex_lock(&w->lock);
         }
         w->swept += entries > 0;
         if (r > 0)
-                make_stale(w, id);
+                sweep_stale(w, id);
         return r != 0 || stale;
 }
 
@@ -331,12 +331,14 @@ void *sweep_thread(void *userdata) {
 
                 if (storm_over(&w->storm, now))
                         tell_over(w);
-                if (storm_due(&w->storm) > now)
-                        wait_until(w, &w->tend, storm_due(&w->storm));
+                if (MIN_OF(storm_due(&w->storm), poll_due(w)) > now)
+                        wait_until(w, &w->tend, MIN_OF(storm_due(&w->storm), poll_due(w)));
                 else if (!roomy(w))     /* what was lost for want of room would be lost again */
                         wait_for(w, ROOM_PAUSE_USEC);
                 else if (storm_begin(&w->storm, now, &since, &full))
                         sweep(w, since, full);
+                else if (poll_due(w) <= now)
+                        poll_some(w);
         }
         pthread_mutex_unlock(&w->lock);
         return NULL;

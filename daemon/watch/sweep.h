@@ -13,9 +13,12 @@
 #include "daemon/watch/state.h"
 
 /** sweep_scan() - without the lock: what changed in an open directory from `since` (ns of CLOCK_REALTIME)
- *  on: names that are newer get a look. 1: its own ctime is newer, it is to be listed; 0; -errno.
- *  *ret_entries: how many were looked at. */
-int sweep_scan(Watch *w, const Spot *p, int64_t since, uint64_t *ret_entries);
+ *  on, or so long before: names that are newer get a look. 1: its own ctime is newer, it is to be listed; 0;
+ *  -errno. *ret_entries: how many were looked at. */
+int sweep_scan(Watch *w, const Spot *p, int64_t since, int64_t slack, uint64_t *ret_entries);
+/** sweep_stale() - under the lock, which may be let go: a directory is to be listed again, and its own state
+ *  told by a look at its name. */
+void sweep_stale(Watch *w, int wd);
 
 /** sweep_list() - under the lock, which is let go meanwhile: has the walk thread list directories again. ids
  *  is freed. */

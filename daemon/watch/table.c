@@ -248,6 +248,10 @@ int table_move(Table *t, Directory *d, Directory *parent, Bytes name, Directory 
         moved->removals = d->removals;
         moved->walk = d->walk;
         moved->listed = d->listed;
+        moved->polled = d->polled;
+        moved->unwatched = d->unwatched;
+        moved->poll_said = d->poll_said;
+        moved->away = d->away;
         moved->stale = d->stale;
         moved->listing = d->listing;
         moved->clear_mark = d->clear_mark;
@@ -263,6 +267,20 @@ int table_move(Table *t, Directory *d, Directory *parent, Bytes name, Directory 
                 table_subtree(moved, set_root, &parent->root);
         *ret = moved;
         return 0;
+}
+
+void table_rekey(Table *t, Directory *d, int wd) {
+        size_t b = wd_bucket(t, wd);
+
+        assert(t && d && !table_find(t, wd));
+        for (Directory *c = d->first_child; c; c = c->next_sibling)
+                unhash_name(t, c);
+        unhash_wd(t, d);
+        d->wd = wd;
+        d->next_wd = t->by_wd[b];
+        t->by_wd[b] = d;
+        for (Directory *c = d->first_child; c; c = c->next_sibling)
+                hash_name(t, c);
 }
 
 void table_remove(Table *t, Directory *d) {

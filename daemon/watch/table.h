@@ -23,6 +23,10 @@ typedef struct Directory {
         uint32_t removals;              /* names seen to go: tells a listing that it may be stale */
         uint32_t walk;                  /* walk that listed it last */
         bool listed;                    /* has been listed at least once */
+        bool polled;                    /* changes in it are looked for, now and then */
+        bool unwatched;                 /* its wd is none of the kernel's */
+        bool poll_said;                 /* a gap says so, or that of a directory above */
+        uint8_t away;                   /* rounds in which it was not to be found */
         bool stale;                     /* its listing is known to have missed something */
         bool listing;                   /* is being listed, or will be for the first time */
         uint32_t clear_mark;            /* notices before this mark may be older than its listing */
@@ -52,6 +56,9 @@ Directory *table_child(const Table *t, const Directory *parent, Bytes name);
  *  follows. Frees and replaces d: use *ret. 0, -ENOMEM; -ELOOP: parent is d or below it, as far as is known
  *  (what is known of parent's place is old then); nothing has changed. */
 int table_move(Table *t, Directory *d, Directory *parent, Bytes name, Directory **ret);
+
+/** table_rekey() - d has another wd, which is free. */
+void table_rekey(Table *t, Directory *d, int wd);
 
 /** table_detach() - takes d out of its parent; it and what is below stay known by wd. */
 void table_detach(Table *t, Directory *d);

@@ -75,7 +75,7 @@ static void on_gone(Watch *w, Directory *d, const Notice *n, Moment now) {
         report_gone(w, d, n, now);
         if (!child)
                 return;
-        if (n->mask & IN_MOVED_FROM)
+        if (n->mask & IN_MOVED_FROM || child->unwatched)
                 state_unwatch(w, child);        /* it lives on elsewhere: what happens there is not ours */
         else
                 table_detach(w->table, child);  /* the kernel's IN_IGNORED ends it */
@@ -233,8 +233,10 @@ static void on_self(Watch *w, Directory *d, const Notice *n) {
                 state_root_lost(w, root, CAUSE_UNMOUNTED);
         else if (n->mask & (IN_MOVE_SELF | IN_DELETE_SELF | IN_IGNORED) && root)
                 state_root_lost(w, root, CAUSE_ROOT_MOVED);
-        else if (n->mask & IN_IGNORED)
+        else if (n->mask & IN_IGNORED) {
+                w->poll.count -= d->polled;
                 table_remove(w->table, d);
+        }
 }
 
 static Notice *other_half(Batch *b, size_t from) {

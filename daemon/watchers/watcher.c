@@ -104,7 +104,8 @@ static int send_config(Watcher *w) {
                                            .digest_max = w->config->digest_max,
                                            .read_max = w->config->read_max,
                                            .pressure_max = (uint32_t) w->config->pressure_max,
-                                           .answer_max = STALLED_CHECKS * w->config->check_usec } };
+                                           .answer_max = STALLED_CHECKS * w->config->check_usec,
+                                           .poll_rate = (uint32_t) w->config->poll_rate } };
         CLEANUP(freep) char *text = NULL;
         size_t size = 0;
         FILE *f = open_memstream(&text, &size);

@@ -22,6 +22,7 @@ typedef struct WatchersConfig {
         const char *program;            /* user mode: scitrace-watch to spawn; NULL: connect to socket */
         const char *socket;             /* system mode: scitrace-watch.socket's path */
         int64_t settle_usec, write_max_usec, digest_max, read_max, pressure_max;
+        int64_t poll_rate;              /* entries a second, of directories without a watch */
         int64_t check_usec;             /* between two canaries; after three times as long it is replaced */
         char *const *ignore;
         size_t n_ignore;
@@ -50,6 +51,9 @@ typedef struct WatchersStatus {
         int64_t walked_twice;           /* directories listed again */
         int64_t swept;                  /* directories that a sweep looked at */
         int64_t walked_again;           /* ... and those that it found changed */
+        int64_t polled;                 /* directories without a watch */
+        int64_t watch_limit;            /* ... for the kernel gives so many */
+        bool namespaced;                /* by the sysctl of this user namespace */
         int64_t restarts;               /* of watchers, all together */
         bool lost;                      /* not watched just now */
         bool scanning;

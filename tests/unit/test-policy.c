@@ -29,6 +29,7 @@ static void check_defaults(const Policy *p) {
         assert_int_equal(p->write_max_usec, 5000000);
         assert_int_equal(p->sample_usec, 10000000);
         assert_int_equal(p->check_usec, 30000000);
+        assert_int_equal(p->poll_rate, 1000);
         assert_int_equal(p->digest_max, 1 << 30);
         assert_int_equal(p->n_ignore, 0);
 }
@@ -352,7 +353,7 @@ static void the_shipped_file_shows_the_defaults(void **state) {
                         *out++ = *in;
         assert_int_equal(policy_new(&changed), 0);
         changed->settle_usec = changed->write_max_usec = changed->sample_usec = changed->digest_max =
-                changed->check_usec = -1;
+                changed->check_usec = changed->poll_rate = -1;
         assert_int_equal(policy_parse(changed, "bare", bare, note, &w), 0);
         check_defaults(changed);
         assert_string_equal(w.text, "");
