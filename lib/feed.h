@@ -64,7 +64,7 @@ enum {
         M(PROGRESS, 16, D, F(U32, request) F(I64, done) F(BYTES, reading))                                  \
         /* what a gap of that cause in root has hidden was found, but for what is still asked for */        \
         M(RECONCILED, 17, D, F(U32, root) F(U8, cause))                                                     \
-        /* digest_max, read_max: bytes; pressure_max: percent; answer_max: µs; poll_rate: entries a second */\
+        /* ..._max: bytes, bytes, percent, µs; poll_rate: entries a second */                               \
         M(POLICY,  32, U, F(I64, settle) F(I64, write_max) F(I64, digest_max) F(BYTES, ignore)              \
                          F(I64, read_max) F(U32, pressure_max) F(I64, answer_max) F(U32, poll_rate))        \
         M(EXCLUDE, 33, U, F(BYTES, path))                                                                   \

@@ -226,8 +226,8 @@ void gaps_limit(Intake *i) {
         if (status.polled > 0 && status.watch_limit > 0 && !i->limit_said)
                 log_event(LOG_WARNING, MSG_WATCH_LIMIT, 0,
                           "The kernel gives no watches for %lld directories, which are looked at in turn "
-                          "instead; set %s to %lld (now %lld) with sysctl", (long long) status.polled, sysctl,
-                          wanted, (long long) status.watch_limit, "SCITRACE_SYSCTL=%s", sysctl,
+                          "instead; set %s to %lld (now %lld) with sysctl", (long long) status.polled,
+                          sysctl, wanted, (long long) status.watch_limit, "SCITRACE_SYSCTL=%s", sysctl,
                           "SCITRACE_VALUE=%lld", wanted);
         i->limit_said = status.polled > 0 && (status.watch_limit > 0 || i->limit_said);
 }
