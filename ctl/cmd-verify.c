@@ -299,7 +299,6 @@ static Status verify_copy(Asked *a, const char *source, const char *shown) {
                 .keys = a->keys,
                 .n_keys = a->n_keys,
                 .now = a->c->options.until ? a->c->options.until : now_usec(CLOCK_REALTIME),
-                .copy = true,
                 .found = found,
                 .progress = progressed,
                 .userdata = a,
@@ -316,6 +315,7 @@ static Status verify_copy(Asked *a, const char *source, const char *shown) {
                                  VERIFY_UNSEALED, 0, 0,
                                  "the store was made by a scitrace that did not seal what it recorded" });
         } else {
+                v.scratch = copy.scratch;
                 r = verify_run(copy.db, &v, &result);
         }
         copy_close(&copy);

@@ -149,6 +149,10 @@ int copy_open(const char *source, const char *within, StoreCopy *ret) {
                 r = -errno;
                 free(STEAL(c.dir));
         }
+        if (r == 0 && asprintf(&c.scratch, "%s/anew", c.dir) < 0) {
+                c.scratch = NULL;
+                r = -ENOMEM;
+        }
         if (r == 0)
                 r = copy_files(path, &c);
         if (r == 0)
@@ -161,20 +165,28 @@ int copy_open(const char *source, const char *within, StoreCopy *ret) {
         return 0;
 }
 
-void copy_close(StoreCopy *c) {
+/* What a database in dir has left, and dir. */
+static void remove_store(const char *dir) {
         static const char *const suffixes[] = { "", "-wal", "-journal", "-shm" };
 
-        sqlite3_close(c->db);
-        for (size_t i = 0; c->dir && i < ELEMENTS(suffixes); i++) {
+        for (size_t i = 0; i < ELEMENTS(suffixes); i++) {
                 CLEANUP(freep) char *path = NULL;
 
-                if (asprintf(&path, "%s/" NAME "%s", c->dir, suffixes[i]) < 0)
+                if (asprintf(&path, "%s/" NAME "%s", dir, suffixes[i]) < 0)
                         path = NULL;
                 else
                         (void) unlink(path);
         }
+        (void) rmdir(dir);
+}
+
+void copy_close(StoreCopy *c) {
+        sqlite3_close(c->db);
+        if (c->scratch)
+                remove_store(c->scratch);
         if (c->dir)
-                (void) rmdir(c->dir);
+                remove_store(c->dir);
+        free(c->scratch);
         free(c->dir);
         *c = (StoreCopy) { 0 };
 }

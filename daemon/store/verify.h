@@ -5,7 +5,7 @@
 /* verify: whether a store still is what was recorded: each event is hashed again, and what follows from the
  * hashes is compared with the tiles, the signed checkpoints and what others remember of them. Reads only, on
  * any connection; in slices, each with a snapshot of its own, so it can run beside the writer.
- * May use: lib, daemon/store/{note,reader,sql,tile}.h.  May not use: anything else in daemon/. */
+ * May use: lib, daemon/store/{note,reader,rebuild,sql,tile}.h.  May not use: anything else in daemon/. */
 
 #include <sqlite3.h>
 
@@ -46,7 +46,9 @@ typedef struct Verify {
         const NoteKey *keys;            /* that are trusted; none: the first that the log names */
         size_t n_keys;
         int64_t now;                    /* µs: the newest checkpoint must not be much older; 0: it may be */
-        bool copy;                      /* nobody writes it: the database's own structure is checked too */
+        const char *scratch;            /* a folder of the caller's; NULL: somebody writes this database.
+                                         * Else its own structure is checked too, and what follows from the
+                                         * events is made anew there and compared; the caller removes it */
         void (*found)(void *userdata, const VerifyFinding *f);
         /** Now and then. Non-zero ends it with -ECANCELED. */
         int (*progress)(void *userdata, int64_t done, int64_t total);
