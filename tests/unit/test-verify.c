@@ -494,8 +494,10 @@ static void a_projection_that_does_not_follow_is_damage(void **state) {
         static const char *const changes[] = {
                 "UPDATE node SET size = size + 1 WHERE id = 9",
                 "UPDATE node SET links = 0 WHERE id = 5",
-                "UPDATE link SET node = 7 WHERE until = 0 AND node = 6",
-                "DELETE FROM link WHERE until > 0 AND node = 12",
+                "UPDATE link SET node = node + 1 WHERE (parent, until, name) = (SELECT parent, until, name FROM link"
+                " WHERE until = 0 LIMIT 1)",
+                "DELETE FROM link WHERE (parent, until, name) = (SELECT parent, until, name FROM link WHERE until > 0"
+                " LIMIT 1)",
                 "UPDATE gap SET until = NULL, closed_by = NULL WHERE id = (SELECT min(id) FROM gap)",
                 "UPDATE counter SET files = files + 1",
                 "UPDATE dataset SET name = 'other'",
