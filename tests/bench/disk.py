@@ -27,20 +27,20 @@ def quiet(*command):
                           stderr=subprocess.DEVNULL).returncode == 0
 
 
-def mount_image(image, top):
+def mount_image(image, top, size, inodes):
     with open(image, 'wb') as file:
-        file.truncate(SIZE)
-    return quiet('mkfs.ext4', '-q', '-F', '-N', str(INODES), '-E', 'lazy_itable_init=0,lazy_journal_init=0,nodiscard',
+        file.truncate(size)
+    return quiet('mkfs.ext4', '-q', '-F', '-N', str(inodes), '-E', 'lazy_itable_init=0,lazy_journal_init=0,nodiscard',
                  image) and quiet('mount', '-o', 'loop', image, top)
 
 
 @contextlib.contextmanager
-def fresh():
+def fresh(size=SIZE, inodes=INODES):
     """A folder on a file system that nobody has used."""
     top = tempfile.mkdtemp(prefix='scitrace-bench-')
     memory = '/dev/shm' if os.access('/dev/shm', os.W_OK) else tempfile.gettempdir()
     image = os.path.join(memory, os.path.basename(top) + '.img')
-    mounted = MARK in os.environ and mount_image(image, top)
+    mounted = MARK in os.environ and mount_image(image, top, size, inodes)
     try:
         inside = os.path.join(top, 'top')
         os.mkdir(inside)

@@ -41,7 +41,7 @@ def make_archive(path, files):
     """Its members say which they are: no two are alike."""
     with tarfile.open(path, 'w') as tar:
         for number in range(files):
-            member = tarfile.TarInfo(f'd{number * FOLDERS // files}/f{number}')    # a folder after the other, as tar does
+            member = tarfile.TarInfo(f'd{number * FOLDERS // files}/f{number}')     # folder by folder, as tar does
             member.size = SIZE
             tar.addfile(member, io.BytesIO(b'%0*d\n' % (SIZE - 1, number)))
 

@@ -14,14 +14,22 @@ import harness  # noqa: E402
 from bench import BENCHES, PROGRAMS  # noqa: E402
 
 
-def bench(which):
+def run(script, wanted, *arguments):
     for name in PROGRAMS:
         harness.program(name)
-    done = subprocess.run([sys.executable, os.path.join(HERE, 'bench.py'), '--quick', '--only', which], check=False,
+    done = subprocess.run([sys.executable, os.path.join(HERE, script), '--quick', *arguments], check=False,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     text = done.stdout.decode('utf-8', 'backslashreplace')
     harness.check(done.returncode == 0, f'it ended with {done.returncode}:\n{text}')
-    harness.check(which + ' ' in text, f'it printed no {which}:\n{text}')
+    harness.check(wanted in text, f'it printed no {wanted!r}:\n{text}')
 
 
-harness.run([(f'{which} runs', lambda which=which: bench(which)) for which in BENCHES])
+def bench(which):
+    run('bench.py', which + ' ', '--only', which)
+
+
+def the_table_of_scale_runs():
+    run('scale.py', '| a directory |')
+
+
+harness.run([(f'{which} runs', lambda which=which: bench(which)) for which in BENCHES] + [the_table_of_scale_runs])
