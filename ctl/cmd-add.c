@@ -14,9 +14,17 @@ Status cmd_add(Ctl *c, char **arguments) {
         Status status;
         int r;
 
+        if (c->options.fresh && c->options.move) {
+                json_decref(parameters);
+                return complain(STATUS_USAGE, "--new begins a record and --move goes on with one; choose");
+        }
         r = path_parameter(parameters, arguments[0], PATH_FOLLOWED);
         if (r == 0 && c->options.name)
                 r = json_object_set_new(parameters, "name", word_value(c->options.name)) < 0 ? -EILSEQ : 0;
+        if (r == 0 && c->options.fresh)
+                r = json_object_set_new(parameters, "new", json_true());
+        if (r == 0 && c->options.move)
+                r = json_object_set_new(parameters, "move", json_true());
         if (r < 0) {
                 json_decref(parameters);
                 return complain_errno(r, "cannot add that directory");

@@ -45,6 +45,7 @@ enum {
         TAKES_AGAINST = 1 << 10,
         TAKES_KEY = 1 << 11,
         TAKES_PROOF = 1 << 12,
+        TAKES_NEW = 1 << 13,            /* --new and --move */
 };
 
 /** Options: strings are argv's. */
@@ -58,6 +59,7 @@ typedef struct Options {
         unsigned given;                 /* TAKES_ bits of the options that were there */
         const char *name, *dataset, *against, *key, *proof;
         bool null, all, follow, reverse;
+        bool fresh, move;               /* --new, --move */
         int64_t lines;                  /* 0: all */
         int64_t since, until;           /* µs; 0: open */
         int64_t timeout;                /* µs; 0: as the daemon likes */

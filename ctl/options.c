@@ -114,6 +114,8 @@ const Option option_table[] = {
         { 'h', "help",      NULL,      0,             "this, or help on the command", FLAG(help) },
         { 0,   "version",   NULL,      0,             "the version", FLAG(version) },
         { 0,   "name",      "NAME",    TAKES_NAME,    "what the dataset will be called", TEXT(name) },
+        { 0,   "new",       NULL,      TAKES_NEW,     "begin a new record there", FLAG(fresh) },
+        { 0,   "move",      NULL,      TAKES_NEW,     "a dataset's root is there now", FLAG(move) },
         { 'a', "all",       NULL,      TAKES_ALL,     "also .git, also removed datasets", FLAG(all) },
         { 'f', "follow",    NULL,      TAKES_FOLLOW,  "go on with what happens from now on", FLAG(follow) },
         { 'n', "lines",     "N",       TAKES_LINES,   "at most N; of events the newest", BY(set_lines) },

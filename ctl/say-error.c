@@ -27,15 +27,19 @@ static const Sentence cannot_watch[] = {
           "here; add it on the host that has the disk",
           NULL },
         { "inside", STATUS_FAILED,
-          "{path} lies in dataset {dataset}, which records it already; see 'scitracectl files {path}'",
-          NULL },
-        { "around", STATUS_FAILED,
-          "{path} holds dataset {dataset}; to watch the larger tree: 'scitracectl remove {dataset}' (its "
-          "record stays), then add {path} again",
+          "{path} is a directory inside dataset {dataset} by another path (a bind mount), and recorded "
+          "there already; add it by its path there if it is to be a dataset of its own",
           NULL },
         { "watched", STATUS_FAILED,
           "{path} is watched already, as dataset {dataset}; see 'scitracectl datasets'", NULL },
-        { "not-absolute", STATUS_FAILED, "{path} is not an absolute path", NULL },
+        { "not-absolute", STATUS_FAILED, "{path} is not a plain absolute path", NULL },
+        { "not-known", STATUS_FAILED,
+          "{path} is the root of no dataset that moved; name the dataset with --name, or add the directory "
+          "as a new one",
+          NULL },
+        { "no-watcher", STATUS_FAILED,
+          "no watcher answers, so {path} cannot be watched now; 'scitracectl status' shows what is wrong",
+          NULL },
         { "own", STATUS_FAILED,
           "{path} is where scitrace keeps its record: each event would make the next; a tree that holds it "
           "can be watched, and leaves it out",

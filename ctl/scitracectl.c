@@ -20,7 +20,7 @@ const Cmd commands[] = {
         { "datasets", "", "The directory trees that are watched",
           TAKES_ALL, 0, 0, cmd_datasets },
         { "add", "DIR", "Watch a directory tree",
-          TAKES_NAME, 1, 1, cmd_add },
+          TAKES_NAME | TAKES_NEW, 1, 1, cmd_add },
         { "remove", "DATASET", "Stop watching; what is recorded stays",
           0, 1, 1, cmd_remove },
         { "scan", "DATASET", "Compare the tree with the record once more",

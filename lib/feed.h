@@ -27,10 +27,12 @@ enum {
  * encoder and the decoder all come from it. */
 #define FEED_TABLE(M)                                                                                       \
         M(HELLO,   1, D, F(U32, version) F(U32, pid))                                                       \
-        /* answers WATCH; error: 0 or errno; network: the type's name when remote changes cannot be seen */ \
+        /* answers WATCH; error: 0 or errno; network: the type's name when remote changes cannot be seen;   \
+         * names: some of those in it, a NUL behind each */                                                 \
         M(ROOT,    2, D, F(U32, root) F(U32, error) F(U32, dir) F(U64, inode) F(I64, btime)                 \
                          F(BYTES, fs_type) F(BYTES, fs_uuid) F(U64, fs_inode) F(I64, fs_btime)              \
-                         F(U8, network) F(U8, git) F(U64, device))                                          \
+                         F(U8, network) F(U8, git) F(U64, device) F(U32, mode) F(U32, uid) F(U32, gid)      \
+                         F(BYTES, names))                                                                   \
         /* dir is now the directory `name` in parent (0: the root itself) */                                \
         M(DIR,     3, D, F(U32, dir) F(U32, root) F(U32, parent) F(BYTES, name) F(U64, inode)               \
                          F(I64, btime))                                                                     \
@@ -68,7 +70,9 @@ enum {
         M(POLICY,  32, U, F(I64, settle) F(I64, write_max) F(I64, digest_max) F(BYTES, ignore)              \
                          F(I64, read_max) F(U32, pressure_max) F(I64, answer_max) F(U32, poll_rate))        \
         M(EXCLUDE, 33, U, F(BYTES, path))                                                                   \
-        M(WATCH,   34, U, F(U32, root) F(U8, origin) F(U32, walk) F(BYTES, path))                           \
+        /* inode, btime: the identity that is known of it, or 0: where it is met, it begins, away or not */ \
+        M(WATCH,   34, U, F(U32, root) F(U8, origin) F(U32, walk) F(BYTES, path) F(U64, inode)              \
+                         F(I64, btime))                                                                     \
         M(UNWATCH, 35, U, F(U32, root))                                                                     \
         M(WALK,    36, U, F(U32, root) F(U8, origin) F(U32, walk))                                          \
         M(DIGEST,  37, U, F(U32, request) F(U32, dir) F(BYTES, name) F(U64, inode) F(I64, btime)            \

@@ -148,6 +148,8 @@ static void added(void *userdata, const IntakeResult *result) {
 
 static int add_start(Call *c) {
         CLEANUP(freep) uint8_t *path = NULL;
+        unsigned flags = (args_bool(c->parameters, "new") ? INTAKE_ADD_NEW : 0) |
+                         (args_bool(c->parameters, "move") ? INTAKE_ADD_MOVE : 0);
         size_t size = 0;
         int r;
 
@@ -158,7 +160,7 @@ static int add_start(Call *c) {
         if (r < 0 || c->answered)
                 return r;
         r = watchers_add(c->service->config->watchers, BYTES(path, size), args_string(c->parameters, "name"),
-                         added, c);
+                         flags, added, c);
         return r < 0 ? r : CALL_LATER;
 }
 

@@ -20,12 +20,18 @@ static const Reason reasons[] = {
         { INTAKE_E_NETWORK, "network",
           "%1$s is on a network file system (%2$s), where the kernel does not tell what other hosts change; "
           "add it on the host that has the disk." },
-        { INTAKE_E_INSIDE, "inside", "%1$s is inside dataset '%2$s', which records it already." },
-        { INTAKE_E_AROUND, "around",
-          "%1$s has dataset '%2$s' inside it; remove that one first, or add directories beside it." },
+        { INTAKE_E_INSIDE, "inside",
+          "%1$s is a directory inside dataset '%2$s' by another path (a bind mount), and recorded there "
+          "already; add it by its path there if it is to be a dataset of its own." },
         { INTAKE_E_WATCHED, "watched", "%1$s is watched already, as dataset '%2$s'." },
+        { INTAKE_E_NOT_KNOWN, "not-known",
+          "%1$s is the root of no dataset that moved; name the dataset with --name, or add the directory as "
+          "a new one." },
+        { INTAKE_E_NO_WATCHER, "no-watcher",
+          "%1$s cannot be watched now, since no watcher answers; see whether scitrace-watch.socket is "
+          "active ('scitracectl status' shows what is wrong), then try again." },
         { INTAKE_E_NOT_ABSOLUTE, "not-absolute",
-          "%1$s is not an absolute path; give one that begins with /." },
+          "%1$s is not a plain absolute path; give one that begins with /, without '.', '..' or '//'." },
         { INTAKE_E_OWN, "own",
           "%1$s holds scitrace's own record, which would have no end; give it a tree of yours." },
 };

@@ -28,7 +28,7 @@ static int queue_number(Intake *i, Work *w, int64_t number) {
         return intake_queue(i, w);
 }
 
-int intake_add(Intake *i, Bytes root, const char *name, IntakeDoneFn fn, void *userdata) {
+int intake_add(Intake *i, Bytes root, const char *name, unsigned flags, IntakeDoneFn fn, void *userdata) {
         Work *w = work_new(i, dataset_add, name, fn, userdata);
 
         while (root.size > 1 && root.data[root.size - 1] == '/')
@@ -43,7 +43,7 @@ int intake_add(Intake *i, Bytes root, const char *name, IntakeDoneFn fn, void *u
         }
         memcpy(w->data, root.data, root.size);
         w->size = root.size;
-        return intake_queue(i, w);
+        return queue_number(i, w, flags);
 }
 
 int intake_remove(Intake *i, const char *name, IntakeDoneFn fn, void *userdata) {

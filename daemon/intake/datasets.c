@@ -1,26 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <assert.h>
 #include <errno.h>
-#include <sys/random.h>
 
 #include "daemon/intake/internal.h"
 #include "lib/log.h"
 
 /* datasets: which trees are watched, from being added to being removed, across watchers that come and go. */
 
-enum {
-        NAME_MAX_SIZE = 64,
-        RETRY_USEC = 5000000,           /* between tries to reach a root that is away */
-};
+enum { RETRY_USEC = 5000000 };          /* between tries to reach a root that is away */
 
 static void dataset_done(Dataset *d) {
         store_dataset_done(&d->row);
-}
-
-static void adding_free(Adding *a) {
-        free(a->root);
-        free(a->name);
-        free(a);
 }
 
 void datasets_free(Intake *i) {
@@ -32,14 +22,10 @@ void datasets_free(Intake *i) {
         free(i->gaps);
         i->gaps = NULL;
         i->n_gaps = 0;
-        for (Adding *a = i->addings, *next; a; a = next) {
-                next = a->next;
-                adding_free(a);
-        }
-        i->addings = NULL;
+        addings_free(i);
 }
 
-static Dataset *dataset_new(Intake *i) {
+Dataset *dataset_new(Intake *i) {
         Dataset *datasets = reallocarray(i->datasets, i->n_datasets + 1, sizeof(*datasets));
 
         if (!datasets) {
@@ -51,7 +37,7 @@ static Dataset *dataset_new(Intake *i) {
         return &i->datasets[i->n_datasets++];
 }
 
-static int copy_row(const StoreDataset *from, StoreDataset *to) {
+int dataset_copy_row(const StoreDataset *from, StoreDataset *to) {
         *to = *from;
         to->name = strdup(from->name);
         to->root = malloc(from->root_size + 1);
@@ -67,7 +53,7 @@ static int copy_row(const StoreDataset *from, StoreDataset *to) {
 static int load_dataset(void *userdata, const StoreDataset *row) {
         Dataset *d = dataset_new(userdata);
 
-        return d ? copy_row(row, &d->row) : -ENOMEM;
+        return d ? dataset_copy_row(row, &d->row) : -ENOMEM;
 }
 
 int datasets_load(Intake *i, bool clean, bool first) {
@@ -106,7 +92,7 @@ Dataset *dataset_of_dir(Intake *i, uint32_t dir) {
         return dataset_of_token(i, (uint32_t) token);
 }
 
-static Dataset *dataset_named(Intake *i, const char *name) {
+Dataset *dataset_named(Intake *i, const char *name) {
         for (size_t n = 0; n < i->n_datasets; n++)
                 if (!i->datasets[n].row.removed && strcmp(i->datasets[n].row.name, name) == 0)
                         return &i->datasets[n];
@@ -115,42 +101,38 @@ static Dataset *dataset_named(Intake *i, const char *name) {
 
 /* Asking the watcher. */
 
-static void ask_watch(Intake *i, const Feed *f, uint32_t token, uint32_t walk, uint8_t origin,
-                      Bytes root) {
-        FeedMessage m = { .type = FEED_WATCH,
-                          .WATCH = { .root = token, .walk = walk, .origin = origin, .path = root } };
+void dataset_ask(Intake *i, const Feed *f, Feed_WATCH watch) {
+        FeedMessage m = { .type = FEED_WATCH, .WATCH = watch };
 
         intake_request(i, f, &m);
 }
 
-static void unwatch(Intake *i, const Feed *f, uint32_t token) {
+void dataset_unask(Intake *i, const Feed *f, uint32_t token) {
         FeedMessage m = { .type = FEED_UNWATCH, .UNWATCH = { .root = token } };
 
         if (f && token != 0)
                 intake_request(i, f, &m);
 }
 
+Bytes dataset_root(const Dataset *d) {
+        return BYTES(d->row.root, d->row.root_size);
+}
+
 static void watch_dataset(Intake *i, Dataset *d) {
-        d->token = (uint32_t) d->row.id;
+        StoreNode node = { 0 };
+
+        (void) store_node_get(i->store, d->row.root_node, &node);
+        if (d->token == 0)              /* else it was asked for before, and is known by that */
+                d->token = (uint32_t) d->row.id;
         d->walk = i->next_walk++;
         d->walked_seq = store_last_seq(i->store);
         d->walk_again = false;
         d->retry_at = 0;
         gaps_unswept(i, d->row.id);
-        ask_watch(i, d->feed, d->token, d->walk, ORIGIN_RECONCILE, BYTES(d->row.root, d->row.root_size));
-}
-
-/* A tree that was a dataset once is compared with what is recorded of it. */
-static uint8_t first_origin(const Intake *i, const Adding *a) {
-        for (size_t n = 0; n < i->n_datasets; n++)
-                if (bytes_equal(BYTES(i->datasets[n].row.root, i->datasets[n].row.root_size),
-                                BYTES(a->root, a->root_size)))
-                        return ORIGIN_RECONCILE;
-        return ORIGIN_SCAN;
-}
-
-static void watch_adding(Intake *i, const Adding *a) {
-        ask_watch(i, a->feed, a->token, a->walk, first_origin(i, a), BYTES(a->root, a->root_size));
+        dataset_ask(i, d->feed,
+                  (Feed_WATCH) { .root = d->token, .walk = d->walk, .origin = ORIGIN_RECONCILE,
+                                 .path = dataset_root(d), .inode = node.inode, .btime = node.btime });
+        store_node_done(&node);
 }
 
 void datasets_hello(Intake *i, Feed *f) {
@@ -158,13 +140,11 @@ void datasets_hello(Intake *i, Feed *f) {
         for (size_t n = 0; n < i->n_datasets; n++)
                 if (i->datasets[n].feed == f)
                         watch_dataset(i, &i->datasets[n]);
-        for (Adding *a = i->addings; a; a = a->next)
-                if (a->feed == f)
-                        watch_adding(i, a);
+        addings_hello(i, f);
 }
 
 /* It is watched no longer, for one reason or another; its gaps are as open as before its last walk. */
-static void dataset_unwatched(Intake *i, Dataset *d) {
+void dataset_unwatched(Intake *i, Dataset *d) {
         d->token = d->walk = 0;
         d->walk_again = d->watched = false;
         d->retry_at = 0;
@@ -192,7 +172,9 @@ static void place_dataset(Intake *i, Dataset *d) {
 
         if (f == d->feed)
                 return;
-        unwatch(i, d->feed, d->token);
+        if (d->watched)                 /* its watcher may say so, too, but is not waited for */
+                gap_open(i, d, 0, CAUSE_UNMOUNTED, d->row.covered_until);
+        dataset_unask(i, d->feed, d->token);
         dataset_unwatched(i, d);
         d->feed = f;
         if (f && f->there)
@@ -206,6 +188,7 @@ void datasets_place(Intake *i) {
 }
 
 void datasets_tick(Intake *i, int64_t now) {
+        addings_tick(i, now);
         for (size_t n = 0; n < i->n_datasets; n++) {
                 Dataset *d = &i->datasets[n];
 
@@ -236,6 +219,7 @@ void observe_walk_end(Intake *i, const Feed_WALK_END *m) {
                 return;
         d->walk = 0;
         fresh_forget(i);
+        rehome_end(i, d);
         if (d->walk_again) {
                 d->walk_again = false;
                 dataset_walk(i, d);
@@ -267,140 +251,9 @@ void observe_head(Intake *i, const Feed_HEAD *m) {
         d->row.commit[m->commit.size] = '\0';
 }
 
-/* Adding. */
-
-static bool name_valid(const char *name) {
-        size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
-
-        return name[0] != '\0' && name[n] == '\0' && n <= NAME_MAX_SIZE && name[0] != '.' && name[0] != '-';
-}
-
-/* From the last component of the path: what a name may not hold becomes '-',
- * and a number is added until it is free. */
-static char *make_name(Intake *i, Bytes root) {
-        size_t from = root.size, n = 0;
-        char *name = NULL, base[NAME_MAX_SIZE - 8 + 1];
-
-        while (from > 0 && root.data[from - 1] != '/')
-                from--;
-        for (; from < root.size && n < sizeof(base) - 1; from++) {
-                char c[2] = { (char) root.data[from], '\0' };
-
-                if (!name_valid(c) && !((c[0] == '.' || c[0] == '-') && n > 0))
-                        c[0] = '-';
-                if (c[0] != '-' || n > 0)
-                        base[n++] = c[0];
-        }
-        base[n] = '\0';
-        if (n == 0)
-                strcpy(base, "dataset");
-        for (int suffix = 1; suffix < 100000; suffix++) {
-                int r = suffix == 1 ? asprintf(&name, "%s", base) : asprintf(&name, "%s-%d", base, suffix);
-
-                if (r < 0)
-                        return NULL;
-                if (!dataset_named(i, name))
-                        return name;
-                free(name);
-        }
-        return NULL;
-}
-
-static bool within(Bytes path, Bytes root) {
-        return path.size > root.size && memcmp(path.data, root.data, root.size) == 0 &&
-               (root.size == 1 || path.data[root.size] == '/');
-}
-
-/* 0 or why not; *ret_other: the dataset that is in the way. */
-static IntakeOutcome check_place(Intake *i, Bytes root, const char **ret_other) {
-        if (root.size == 0 || root.data[0] != '/' || memchr(root.data, '\0', root.size))
-                return INTAKE_E_NOT_ABSOLUTE;
-        for (size_t n = 0; n < i->n_datasets; n++) {
-                const Dataset *d = &i->datasets[n];
-                Bytes other = BYTES(d->row.root, d->row.root_size);
-
-                if (d->row.removed)
-                        continue;
-                *ret_other = d->row.name;
-                if (bytes_equal(root, other))
-                        return INTAKE_E_WATCHED;
-                if (within(root, other))
-                        return INTAKE_E_INSIDE;
-                if (within(other, root))
-                        return INTAKE_E_AROUND;
-        }
-        *ret_other = NULL;
-        return INTAKE_DONE;
-}
-
-void dataset_add(Intake *i, Work *w) {
-        Bytes root = BYTES(w->data, w->size);
-        IntakeResult result = { 0 };
-        Adding *a;
-
-        result.outcome = check_place(i, root, &result.dataset);
-        if (result.outcome == INTAKE_DONE && w->name && !name_valid(w->name))
-                result = (IntakeResult) { .outcome = INTAKE_E_NAME_INVALID, .dataset = w->name };
-        if (result.outcome == INTAKE_DONE && w->name && dataset_named(i, w->name))
-                result = (IntakeResult) { .outcome = INTAKE_E_NAME_TAKEN, .dataset = w->name };
-        for (a = i->addings; result.outcome == INTAKE_DONE && a; a = a->next)
-                if (a->root_size == root.size && memcmp(a->root, root.data, root.size) == 0)
-                        result = (IntakeResult) { .outcome = INTAKE_E_WATCHED, .dataset = a->name };
-        if (result.outcome != INTAKE_DONE) {
-                intake_finish(i, w->ticket, &result);
-                return;
-        }
-        a = calloc(1, sizeof(*a));
-        if (a)
-                a->name = w->name ? STEAL(w->name) : make_name(i, root);
-        if (!a || !a->name) {
-                free(a);
-                intake_finish(i, w->ticket, &(IntakeResult) { .outcome = INTAKE_E_FAILED,
-                                                              .error = -ENOMEM });
-                return;
-        }
-        a->root = STEAL(w->data);
-        a->root_size = w->size;
-        a->feed = feed_of_root(i, root);
-        a->token = i->next_token++;
-        a->walk = i->next_walk++;
-        a->ticket = w->ticket;
-        if (!a->feed) {
-                intake_finish(i, w->ticket, &(IntakeResult) { .outcome = INTAKE_E_FAILED,
-                                                              .error = -EMFILE });
-                adding_free(a);
-                return;
-        }
-        a->next = i->addings;
-        i->addings = a;
-        if (a->feed->there)
-                watch_adding(i, a);
-}
-
-static IntakeOutcome outcome_of(uint32_t error) {
-        switch (error) {
-        case 0:
-                return INTAKE_DONE;
-        case ENOENT:
-                return INTAKE_E_MISSING;
-        case ENOTDIR:
-        case ELOOP:
-                return INTAKE_E_NOT_DIRECTORY;
-        case EACCES:
-        case EPERM:
-                return INTAKE_E_PERMISSION;
-        case EBUSY:
-                return INTAKE_E_WATCHED;
-        case EDEADLK:
-                return INTAKE_E_OWN;
-        default:
-                return INTAKE_E_FAILED;
-        }
-}
-
 /* Nodes are the same nodes whichever dataset shows them: where another dataset is on the same file system,
  * its row. By UUID where there is one, else the root that was watched first is the hint. */
-static int find_filesystem(Intake *i, const Feed_ROOT *m, int64_t *ret) {
+int dataset_filesystem(Intake *i, const Feed_ROOT *m, int64_t *ret) {
         bool uuid = m->fs_uuid.size == EVENT_ID_SIZE;
         char type[64];
 
@@ -415,11 +268,11 @@ static int find_filesystem(Intake *i, const Feed_ROOT *m, int64_t *ret) {
                                 uuid ? 0 : m->btime, ret);
 }
 
-static int append_added(Intake *i, Dataset *d) {
+int dataset_append_place(Intake *i, const Dataset *d, Kind kind) {
         size_t name_size = strlen(d->row.name) + 1, size = name_size + d->row.root_size;
         CLEANUP(freep) uint8_t *detail = malloc(size);
         int64_t now = now_usec(CLOCK_REALTIME);
-        Event e = { .kind = KIND_DATASET_ADD, .origin = ORIGIN_LIVE, .dataset = d->row.id,
+        Event e = { .kind = kind, .origin = ORIGIN_LIVE, .dataset = d->row.id,
                     .node = d->row.root_node, .first = now, .last = now, .detail = BYTES(detail, size) };
 
         if (!detail)
@@ -429,143 +282,37 @@ static int append_added(Intake *i, Dataset *d) {
         return intake_append(i, &e);
 }
 
-/* A removed dataset of the same root goes on under its UUID; what it missed is a gap. */
-static Dataset *resume(Intake *i, const Adding *a, const Feed_ROOT *m) {
-        for (size_t n = 0; n < i->n_datasets; n++) {
-                Dataset *d = &i->datasets[n];
-                StoreNode node = { 0 };
-                char *name;
-                bool same;
-
-                if (!d->row.removed || d->row.root_size != a->root_size ||
-                    memcmp(d->row.root, a->root, a->root_size) != 0)
-                        continue;
-                same = store_node_get(i->store, d->row.root_node, &node) == 0 && node.inode == m->inode &&
-                       node.btime == m->btime;
-                store_node_done(&node);
-                name = same ? strdup(a->name) : NULL;
-                if (!name)
-                        continue;
-                free(d->row.name);
-                d->row.name = name;
-                d->row.removed = false;
-                if (append_added(i, d) != 0)
-                        return NULL;
-                gap_open(i, d, 0, CAUSE_REMOVED, d->row.covered_until);
-                return d;
-        }
-        return NULL;
-}
-
-static Dataset *make_dataset(Intake *i, const Adding *a, const Feed_ROOT *m) {
-        StoreDataset row = { .name = a->name, .root = a->root, .root_size = a->root_size,
-                             .kind = DATASET_KIND_PLAIN, .covered_until = now_usec(CLOCK_REALTIME) };
-        Dataset *d;
-        int r;
-
-        if (getrandom(row.uuid, sizeof(row.uuid), 0) != sizeof(row.uuid))
-                return NULL;
-        row.uuid[6] = (uint8_t) ((row.uuid[6] & 0x0f) | 0x40);  /* RFC 4122, version 4 */
-        row.uuid[8] = (uint8_t) ((row.uuid[8] & 0x3f) | 0x80);
-        r = find_filesystem(i, m, &row.filesystem);
-        if (r == 0)
-                r = store_dataset_add(i->store, &row, m->inode, m->btime);
-        if (r != 0) {
-                intake_fail(i, r);
-                return NULL;
-        }
-        d = dataset_new(i);
-        if (!d || copy_row(&row, &d->row) < 0) {
-                intake_fail(i, -ENOMEM);
-                return NULL;
-        }
-        if (append_added(i, d) != 0 ||
-            store_dataset_covered(i->store, d->row.id, now_usec(CLOCK_REALTIME)) != 0)
-                return NULL;
-        return d;
-}
-
-static void refuse(Intake *i, const Adding *a, const IntakeResult *result) {
-        unwatch(i, a->feed, a->token);
-        intake_finish(i, a->ticket, result);
-}
-
-/* The dataset that watches a directory already, by another way to it (a bind mount). NULL: not known. */
-static const char *watched_as(Intake *i, const Feed_ROOT *m) {
-        for (size_t n = 0; n < i->n_datasets; n++) {
-                const Dataset *d = &i->datasets[n];
-                StoreNode node = { 0 };
-                StoreLink link;
-
-                if (!d->watched || d->device != m->device ||
-                    store_node_find(i->store, d->row.filesystem, m->inode, m->btime, &node) != 0)
-                        continue;
-                if (node.id != d->row.root_node && store_links_of_node(i->store, node.id, &link, 1) == 1)
-                        d = dataset_find(i, link.dataset);
-                store_node_done(&node);
-                return d ? d->row.name : NULL;
-        }
-        return NULL;
-}
-
-static void root_of_adding(Intake *i, Adding *a, const Feed_ROOT *m) {
-        IntakeResult result = { .outcome = outcome_of(m->error), .error = -(int) m->error };
-        CLEANUP(freep) char *type =
-                m->fs_type.data ? strndup((const char *) m->fs_type.data, m->fs_type.size) : NULL;
-        Dataset *d;
-
-        if (result.outcome == INTAKE_E_WATCHED)
-                result.dataset = watched_as(i, m);
-        if (result.outcome == INTAKE_DONE && m->network)
-                result = (IntakeResult) { .outcome = INTAKE_E_NETWORK, .dataset = type };
-        if (result.outcome != INTAKE_DONE) {
-                refuse(i, a, &result);
-                return;
-        }
-        d = resume(i, a, m);
-        if (!d && i->error == 0) {
-                int64_t next = store_next_node(i->store);
-
-                d = make_dataset(i, a, m);
-                if (d)
-                        d->first_look = true;
-                if (d && d->row.root_node >= next)
-                        fresh_directory(i, d->row.root_node);
-        }
-        if (!d) {
-                refuse(i, a, &(IntakeResult) { .outcome = INTAKE_E_FAILED, .error = -EIO });
-                return;
-        }
-        d->feed = a->feed;
-        d->token = a->token;
-        d->walk = a->walk;
-        d->walked_seq = store_last_seq(i->store);
-        d->watched = true;
-        d->device = m->device;
-        log_event(LOG_NOTICE, MSG_DATASET_ADDED, 0, "Dataset %s is watched from now on", d->row.name,
-                  "SCITRACE_DATASET=%s", d->row.name);
-        result.dataset = d->row.name;
-        intake_finish(i, a->ticket, &result);
-}
-
-/* A dataset's root after a start, or after it was away: it must be the directory that it was. */
-static void root_of_dataset(Intake *i, Dataset *d, const Feed_ROOT *m) {
+bool dataset_is_at(Intake *i, const Dataset *d, const Feed_ROOT *m) {
         StoreNode node = { 0 };
-        bool same = false;
+        bool same = store_node_get(i->store, d->row.root_node, &node) == 0 && node.inode == m->inode &&
+                    node.btime == m->btime;
 
-        if (m->error == 0 && store_node_get(i->store, d->row.root_node, &node) == 0)
-                same = node.inode == m->inode && node.btime == m->btime;
         store_node_done(&node);
+        return same;
+}
+
+/* A dataset's root after a start, or after it was away: the directory that it was, or one in its place. */
+static void root_of_dataset(Intake *i, Dataset *d, const Feed_ROOT *m) {
+        bool same = m->error == 0 && dataset_is_at(i, d, m);
+
+        if (m->error == 0 && !same && rehome_possible(i, d, m)) {
+                rehome_begin(i, d, m);
+                same = true;
+        }
         if (same) {
                 d->watched = true;
                 d->device = m->device;
+                nesting_claim(i, d);
                 return;
         }
         if (m->error == 0)
-                unwatch(i, d->feed, d->token);
+                dataset_unask(i, d->feed, d->token);
         dataset_unwatched(i, d);
         d->retry_at = now_usec(CLOCK_MONOTONIC) + RETRY_USEC;
-        gap_open(i, d, 0, m->error == EACCES ? CAUSE_PERMISSION : CAUSE_ROOT_MOVED, d->row.covered_until);
+        if (m->error == EACCES)
+                gap_open(i, d, 0, CAUSE_PERMISSION, d->row.covered_until);
+        else if (!gap_on(i, d->row.id, 0, CAUSE_UNMOUNTED))
+                gap_open(i, d, 0, CAUSE_ROOT_MOVED, d->row.covered_until);
 }
 
 void observe_root(Intake *i, const Feed_ROOT *m) {
@@ -575,15 +322,10 @@ void observe_root(Intake *i, const Feed_ROOT *m) {
                 root_of_dataset(i, d, m);
                 return;
         }
-        for (Adding **p = &i->addings, *a; (a = *p); p = &a->next)
-                if (a->token == m->root && a->feed == i->from) {
-                        *p = a->next;
-                        root_of_adding(i, a, m);
-                        adding_free(a);
-                        return;
-                }
+        if (adding_root(i, m))
+                return;
         if (m->error == 0)              /* nobody wants it any more */
-                unwatch(i, i->from, m->root);
+                dataset_unask(i, i->from, m->root);
 }
 
 void dataset_remove(Intake *i, Work *w) {
@@ -596,11 +338,6 @@ void dataset_remove(Intake *i, Work *w) {
                                                               .dataset = w->name });
                 return;
         }
-        for (size_t n = 0; n < i->n_gaps;)      /* nothing of it is expected any more */
-                if (i->gaps[n].dataset == d->row.id)
-                        i->gaps[n] = i->gaps[--i->n_gaps];
-                else
-                        n++;
         e.dataset = d->row.id;
         e.node = d->row.root_node;
         if (intake_append(i, &e) != 0 || store_dataset_covered(i->store, d->row.id, now) != 0) {
@@ -610,7 +347,14 @@ void dataset_remove(Intake *i, Work *w) {
         }
         d->row.covered_until = now;
         d->row.removed = true;
-        unwatch(i, d->feed, d->token);
+        dataset_unask(i, d->feed, d->token);
+        nesting_release(i, d, d->token);
+        for (size_t n = 0; n < i->n_gaps;)      /* nothing of it is expected any more */
+                if (i->gaps[n].dataset == d->row.id)
+                        i->gaps[n] = i->gaps[--i->n_gaps];
+                else
+                        n++;
+        d->again = (Again) { 0 };
         dataset_unwatched(i, d);
         d->feed = NULL;
         log_event(LOG_NOTICE, MSG_DATASET_REMOVED, 0, "Dataset %s is no longer watched; its record stays",

@@ -14,8 +14,12 @@ static bool ends_by_itself(Cause cause) {
 
 static int load_gap(void *userdata, const StoreGap *g) {
         Intake *i = userdata;
-        Gap *gaps = reallocarray(i->gaps, i->n_gaps + 1, sizeof(*gaps));
+        const Dataset *d = dataset_find(i, g->dataset);
+        Gap *gaps;
 
+        if (!d || d->row.removed)
+                return 0;               /* nothing of it is expected */
+        gaps = reallocarray(i->gaps, i->n_gaps + 1, sizeof(*gaps));
         if (!gaps)
                 return -ENOMEM;
         i->gaps = gaps;
@@ -27,6 +31,21 @@ static int load_gap(void *userdata, const StoreGap *g) {
 int gaps_load(Intake *i) {
         i->n_gaps = 0;
         return store_gaps(i->store, load_gap, i);
+}
+
+typedef struct Resumed {
+        Intake *intake;
+        int64_t dataset;
+} Resumed;
+
+static int load_gap_of(void *userdata, const StoreGap *g) {
+        const Resumed *r = userdata;
+
+        return g->dataset == r->dataset ? load_gap(r->intake, g) : 0;
+}
+
+int gaps_resume(Intake *i, int64_t dataset) {
+        return store_gaps(i->store, load_gap_of, &(Resumed) { i, dataset });
 }
 
 bool gap_on(const Intake *i, int64_t dataset, int64_t node, Cause cause) {
@@ -75,7 +94,7 @@ void gap_open(Intake *i, Dataset *d, int64_t node, Cause cause, int64_t from) {
                   "SCITRACE_CAUSE=%s", cause_to_word((int) cause));
 }
 
-static void gap_close(Intake *i, size_t n) {
+void gap_close(Intake *i, size_t n) {
         Gap *g = &i->gaps[n];
         Dataset *d = dataset_find(i, g->dataset);
         int64_t now = now_usec(CLOCK_REALTIME);

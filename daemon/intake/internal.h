@@ -4,8 +4,9 @@
 
 /* internal: what the files of daemon/intake share. But for the two queues and the status, all of it belongs
  * to the store thread. intake.c: that thread; answers.c, asks.c: from it and to it; feeds.c: the watchers;
- * observe.c: what they saw; datasets.c, gaps.c, requests.c, settling.c: what follows; fresh.c: what a first
- * look need not look up; sealing.c: when the log is sealed. */
+ * observe.c, unlink.c: what they saw; adding.c, datasets.c, nesting.c, rehome.c, gaps.c, requests.c,
+ * settling.c: what follows; fresh.c: what a first look need not look up; sealing.c: when the log is
+ * sealed. */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -96,9 +97,18 @@ typedef struct Gap {
                                          * that the walk led to have been asked for */
 } Gap;
 
+/** Again: a tree that was found again under other identities (rehome.c). */
+typedef struct Again {
+        bool on;
+        uint64_t inode;                 /* of the root, which gets it when the walk has ended */
+        int64_t btime;
+        int64_t nodes;                  /* matched by path */
+} Again;
+
 typedef struct Dataset {
         StoreDataset row;
         Feed *feed;                     /* whose file system it is on; NULL: removed, or not known yet */
+        Again again;
         uint32_t token;                 /* of its root on this feed; 0: not asked to be watched */
         uint32_t walk;                  /* under way; 0: none */
         int64_t walked_seq;             /* newest event when its last walk was asked for */
@@ -115,7 +125,9 @@ typedef struct Adding {                 /* an add that waits for its root */
         uint32_t token, walk;
         uint8_t *root;                  /* NUL behind it */
         size_t root_size;
-        char *name;
+        char *name;                     /* NULL: of the dataset that is moved, whichever it is */
+        unsigned flags;                 /* INTAKE_ADD_... */
+        int64_t deadline;               /* µs of CLOCK_MONOTONIC: how long a watcher is waited for */
         uint64_t ticket;
 } Adding;
 
@@ -290,9 +302,46 @@ void dataset_walk(Intake *i, Dataset *d); /* asks for a reconciling walk, now or
 void observe_root(Intake *i, const Feed_ROOT *m);
 void observe_walk_end(Intake *i, const Feed_WALK_END *m);
 void observe_head(Intake *i, const Feed_HEAD *m);
-void dataset_add(Intake *i, Work *w);
 void dataset_remove(Intake *i, Work *w);
 void dataset_scan(Intake *i, Work *w);
+Dataset *dataset_new(Intake *i);                /* others may be elsewhere then; NULL: out of memory */
+int dataset_copy_row(const StoreDataset *from, StoreDataset *to);
+Dataset *dataset_named(Intake *i, const char *name);
+Bytes dataset_root(const Dataset *d);
+void dataset_ask(Intake *i, const Feed *f, Feed_WATCH watch);
+void dataset_unask(Intake *i, const Feed *f, uint32_t token);
+void dataset_unwatched(Intake *i, Dataset *d);
+bool dataset_is_at(Intake *i, const Dataset *d, const Feed_ROOT *m);    /* that is its root */
+/* dataset_append_place() - an event that tells name and root. dataset_filesystem() - the row of the file
+ * system that a root is on. */
+int dataset_append_place(Intake *i, const Dataset *d, Kind kind);
+int dataset_filesystem(Intake *i, const Feed_ROOT *m, int64_t *ret);
+
+/* unlink.c: what is recorded beneath a directory; of one name, and beneath it. */
+int unlink_below(Intake *i, Dataset *d, int64_t top, uint8_t origin, int64_t time);
+int unlink_name(Intake *i, Dataset *d, const StoreLink *link, uint8_t origin, int64_t first, int64_t last,
+                int64_t count);
+
+/* adding.c */
+void dataset_add(Intake *i, Work *w);
+void addings_hello(Intake *i, Feed *f);
+void addings_tick(Intake *i, int64_t now);      /* those for which no watcher is there end */
+void addings_free(Intake *i);
+bool adding_root(Intake *i, const Feed_ROOT *m);        /* whether one waited for that root */
+
+/* nesting.c */
+Dataset *dataset_beginning(Intake *i, int64_t node);    /* the watched one whose root it is; NULL */
+void nesting_claim(Intake *i, Dataset *d);      /* it is watched: what is beneath its root belongs to it */
+void nesting_inherit(Intake *i, Dataset *d);    /* and so do the open gaps there; it was added just now */
+/* It was removed, its root had that token: what is beneath it belongs to the dataset around it. */
+void nesting_release(Intake *i, Dataset *d, uint32_t token);
+
+/* rehome.c */
+bool rehome_possible(Intake *i, const Dataset *d, const Feed_ROOT *m);
+void rehome_begin(Intake *i, Dataset *d, const Feed_ROOT *m);
+/* Whether the name's node is what was seen there, but for its identity; then it has that, and is *node. */
+bool rehome_node(Intake *i, Dataset *d, const StoreLink *link, const Feed_STATE *m, StoreNode *node);
+void rehome_end(Intake *i, Dataset *d);         /* its walk has ended */
 
 /* gaps.c */
 int gaps_load(Intake *i);
@@ -300,6 +349,8 @@ bool gap_on(const Intake *i, int64_t dataset, int64_t node, Cause cause);
 bool gap_of_watches(const Intake *i, int64_t dataset);  /* some of its directories have no watch */
 bool gap_on_dataset(const Intake *i, const Dataset *d);
 void gap_open(Intake *i, Dataset *d, int64_t node, Cause cause, int64_t from);
+void gap_close(Intake *i, size_t n);            /* the last one takes its place */
+int gaps_resume(Intake *i, int64_t dataset);    /* the dataset is watched again: those that it left open */
 void gaps_reconciled(Intake *i, Dataset *d); /* its walk has ended: they close with its last request */
 void gaps_settle(Intake *i, const Feed *f);     /* closes what can be closed */
 void gaps_resolve(Intake *i, int64_t node);     /* a file can be read again */

@@ -132,78 +132,6 @@ static void remember_ctime(Intake *i, int64_t node, int64_t known, int64_t ctime
 
 /* Names that go. */
 
-static int unlink_one(Intake *i, Dataset *d, int64_t parent, Bytes name, int64_t node, uint8_t origin,
-                      int64_t first, int64_t last, int64_t count) {
-        Event e = { .kind = KIND_UNLINK, .origin = origin, .dataset = d->row.id, .first = first,
-                    .last = last, .count = count, .node = node, .parent = parent, .name = name };
-        uint64_t key;
-        int r;
-
-        if (map_get(&i->dirs, (uint64_t) node, &key)) { /* if it comes back, it is announced anew */
-                map_remove(&i->dirs, (uint64_t) node);
-                map_remove(&i->nodes, key);
-                map_remove(&i->roots, key);
-        }
-        r = intake_append(i, &e);
-        if (r == 0)
-                gaps_gone(i, node);
-        return r;
-}
-
-/* All that is recorded below a directory, children before parents, without recursion: each round takes the
- * first child, and goes up when there is none. */
-static int unlink_below(Intake *i, Dataset *d, int64_t top, uint8_t origin, int64_t time) {
-        int64_t at = top;
-
-        for (;;) {
-                StoreLink children[PAGE], up;
-                int n = store_links(i->store, at, BYTES_NONE, children, PAGE), r = 0;
-                int64_t down = 0;
-
-                if (n < 0)
-                        return n;
-                for (int c = 0; c < n && r == 0 && !down; c++) {
-                        if (children[c].type == TYPE_DIRECTORY) {
-                                StoreLink one;
-
-                                if (store_links(i->store, children[c].node, BYTES_NONE, &one, 1) > 0) {
-                                        down = children[c].node;
-                                        break;
-                                }
-                        }
-                        r = unlink_one(i, d, at, BYTES(children[c].name, children[c].name_size),
-                                       children[c].node, origin, time, time, 0);
-                        if (r == 0 && children[c].type == TYPE_FILE)
-                                elsewhere_look(i, children[c].node, origin);
-                }
-                if (r != 0)
-                        return r;
-                if (down) {
-                        at = down;
-                } else if (n < PAGE) {
-                        if (at == top)
-                                return 0;
-                        if (store_links_of_node(i->store, at, &up, 1) != 1)
-                                return -EIO;
-                        at = up.parent;
-                }
-        }
-}
-
-static int unlink_name(Intake *i, Dataset *d, const StoreLink *link, uint8_t origin, int64_t first,
-                       int64_t last, int64_t count) {
-        int r = 0;
-
-        if (link->type == TYPE_DIRECTORY)
-                r = unlink_below(i, d, link->node, origin, last);
-        if (r == 0)
-                r = unlink_one(i, d, link->parent, BYTES(link->name, link->name_size), link->node, origin,
-                               first, last, count);
-        if (r != 0)
-                intake_fail(i, r);
-        return r;
-}
-
 /* A removal that a walk was faster to find. */
 static bool found_gone(Intake *i, const Dataset *d, int64_t parent, const Feed_GONE *m) {
         StoreLink former;
@@ -504,7 +432,8 @@ static void meet_known(Intake *i, Observed *o) {
         if (o->has_link)
                 elsewhere_look(i, o->link.node, o->m->origin);
         o->counted = true;
-        if (n == 0 && o->type == TYPE_DIRECTORY && !(o->m->flags & FEED_FLAG_ADOPTED))
+        if (n == 0 && o->type == TYPE_DIRECTORY && !(o->m->flags & FEED_FLAG_ADOPTED) &&
+            !dataset_beginning(i, o->node.id))
                 request_check(i, o->parent, o->m->name, o->m->origin, true); /* none of its names is left */
         compare(i, o);
 }
@@ -535,6 +464,8 @@ static void observe_state(Intake *i, const Feed_STATE *m) {
         o.has_node = r == 0 && o.node.type == o.type;
         if (r < 0)
                 intake_fail(i, r);
+        else if (o.has_link && o.link.node != o.node.id && rehome_node(i, o.dataset, &o.link, m, &o.node))
+                compare(i, &o);
         else if (!o.has_node)
                 meet_new(i, &o);
         else if (o.has_link && o.link.node == o.node.id)

@@ -17,9 +17,10 @@ typedef enum IntakeOutcome {
         INTAKE_E_NOT_DIRECTORY,
         INTAKE_E_PERMISSION,
         INTAKE_E_NETWORK,               /* dataset: the file system's type */
-        INTAKE_E_INSIDE,                /* dataset: the one around it */
-        INTAKE_E_AROUND,                /* dataset: the one inside it */
+        INTAKE_E_INSIDE,                /* by another way; dataset: the one that it is inside of */
         INTAKE_E_WATCHED,               /* dataset: its name */
+        INTAKE_E_NOT_KNOWN,             /* to move: no dataset has that root */
+        INTAKE_E_NO_WATCHER,            /* there is none, or it does not answer */
         INTAKE_E_NOT_ABSOLUTE,
         INTAKE_E_OWN,                   /* where our record is: each event would make the next */
         INTAKE_E_NOT_SETTLED,           /* pending, stalled */
@@ -38,8 +39,15 @@ typedef struct IntakeResult {
 
 typedef void (*IntakeDoneFn)(void *userdata, const IntakeResult *result);
 
-/** intake_add() - name NULL: made from the last component of root. */
-int intake_add(Intake *i, Bytes root, const char *name, IntakeDoneFn fn, void *userdata);
+enum {                                  /* flags */
+        INTAKE_ADD_NEW = 1,             /* not as the dataset that was removed there: as a new one */
+        INTAKE_ADD_MOVE = 2,            /* it is where the root of a dataset is now: of the one named, or of
+                                         * the one whose root it was */
+        INTAKE_ADD_WAIT_USEC = 10000000,        /* for a watcher */
+};
+/** intake_add() - name NULL: made from the last component of root. A dataset that was removed goes on, when
+ *  its root is added again. */
+int intake_add(Intake *i, Bytes root, const char *name, unsigned flags, IntakeDoneFn fn, void *userdata);
 /** intake_remove() - stops watching; what is recorded stays.
  *  intake_scan() - asks for a walk that compares the tree with the record. INTAKE_E_NO_DATASET. */
 int intake_remove(Intake *i, const char *name, IntakeDoneFn fn, void *userdata);

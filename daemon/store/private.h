@@ -36,6 +36,10 @@
         X(NODE_LINKS, "UPDATE node SET links = links + ?2 WHERE id = ?1")                                   \
         X(NODE_SEEN, "UPDATE node SET ctime = ?2 WHERE id = ?1")                                            \
         X(NODE_WANT, "UPDATE node SET wanted = ?2 WHERE id = ?1")                                           \
+        X(NODE_RETIRE, "UPDATE node SET inode = 0, btime = 0 WHERE filesystem = ?1 AND inode = ?2 AND"      \
+                       " btime = ?3 AND id <> ?4")                                                          \
+        X(NODE_IDENTITY, "UPDATE node SET filesystem = ?2, inode = ?3, btime = ?4, ctime = ?5 WHERE id ="   \
+                         " ?1")                                                                             \
         X(NODE_GET, "SELECT " NODE_COLUMNS " WHERE node.id = ?1")                                           \
         X(NODE_FIND, "SELECT " NODE_COLUMNS " WHERE filesystem = ?1 AND inode = ?2 AND btime = ?3 ORDER"    \
                      " BY node.id DESC LIMIT 1")                                                            \
@@ -84,6 +88,7 @@
         X(DATASET_HEAD, "UPDATE dataset SET head = ?2 WHERE id = ?1")                                       \
         X(DATASET_COVERED, "UPDATE dataset SET covered_until = ?2 WHERE id = ?1")                           \
         X(DATASET_KIND, "UPDATE dataset SET kind = ?2 WHERE id = ?1")                                       \
+        X(DATASET_FILESYSTEM, "UPDATE dataset SET filesystem = ?2 WHERE id = ?1")                           \
         X(FILESYSTEM_FIND, "SELECT id FROM filesystem WHERE uuid IS ?1 AND type = ?2 AND root_inode = ?3"   \
                            " AND root_btime = ?4")                                                          \
         X(FILESYSTEM_ADD, "INSERT INTO filesystem(uuid, type, root_inode, root_btime) VALUES (?1, ?2,"      \

@@ -193,22 +193,12 @@ static int adopt_one_below(Apply *a, int64_t node, int64_t attr, int64_t size, i
         return r < 0 ? r : sums_count(a->s, to, 1, size);
 }
 
-/* Names beneath a directory, as far as they are of one dataset, are of that one now. */
-static int adopt_below(Apply *a, int64_t dir, int64_t dataset) {
-        return walk_below(a, &(Below) { adopt_one_below, SQL_LINK_ADOPT_BENEATH, dataset }, dir);
-}
-
-/* A directory that came to another dataset took along what is beneath it, all of which is in one dataset;
- * but the root of a dataset did not. */
-static int adopt(Apply *a, int64_t dir, int64_t dataset) {
+/* All names of one directory are of one dataset. */
+static int adopt_others_below(Apply *a, int64_t dir, int64_t dataset) {
         sqlite3_stmt *stmt;
         int64_t had = dataset;
-        bool root;
         int r;
 
-        r = roots_have(a->s, dir, &root);
-        if (r < 0 || root)
-                return r;
         r = store_stmt(a->s, SQL_LINK_BENEATH, &stmt);
         if (r < 0)
                 return r;
@@ -219,7 +209,16 @@ static int adopt(Apply *a, int64_t dir, int64_t dataset) {
         sqlite3_reset(stmt);
         if (r < 0 || had == dataset)
                 return r < 0 ? r : 0;
-        return adopt_below(a, dir, dataset);
+        return walk_below(a, &(Below) { adopt_one_below, SQL_LINK_ADOPT_BENEATH, dataset }, dir);
+}
+
+/* A directory that came to another dataset took along what is beneath it, but for the root of a dataset. */
+static int adopt(Apply *a, int64_t dir, int64_t dataset) {
+        bool root;
+        int r;
+
+        r = roots_have(a->s, dir, &root);
+        return r < 0 || root ? r : adopt_others_below(a, dir, dataset);
 }
 
 static int attr_of(Apply *a, int64_t node, int64_t *ret_attr, int64_t *ret_size) {
@@ -491,7 +490,7 @@ static int apply_dataset_move(Apply *a) {
 }
 
 static int apply_rehome(Apply *a) {
-        return a->e->node == 0 ? -EINVAL : adopt_below(a, a->e->node, a->e->dataset);
+        return a->e->node == 0 ? -EINVAL : adopt_others_below(a, a->e->node, a->e->dataset);
 }
 
 static int apply_dataset_remove(Apply *a) {

@@ -138,6 +138,52 @@ int store_dataset_kind(Store *s, int64_t dataset, DatasetKind kind) {
         return set_number(s, SQL_DATASET_KIND, dataset, kind);
 }
 
+int store_dataset_filesystem(Store *s, int64_t dataset, int64_t filesystem) {
+        for (size_t i = 0; i < s->n_sums; i++)
+                if (s->sums[i].id == dataset)
+                        s->sums[i].filesystem = filesystem;
+        return set_number(s, SQL_DATASET_FILESYSTEM, dataset, filesystem);
+}
+
+static int retire_identity(Store *s, int64_t except, int64_t filesystem, uint64_t inode, int64_t btime) {
+        sqlite3_stmt *stmt;
+        int r;
+
+        r = store_stmt(s, SQL_NODE_RETIRE, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, filesystem);
+        sql_bind(stmt, 2, (int64_t) inode);
+        sql_bind(stmt, 3, btime);
+        sql_bind(stmt, 4, except);
+        return store_run(s, stmt);
+}
+
+int store_node_identity(Store *s, int64_t node, int64_t filesystem, uint64_t inode, int64_t btime,
+                        int64_t ctime) {
+        sqlite3_stmt *stmt;
+        int r;
+
+        assert(s);
+        assert(s->in_transaction);
+
+        r = retire_identity(s, node, filesystem, inode, btime);
+        if (r == 0)
+                r = store_stmt(s, SQL_NODE_IDENTITY, &stmt);
+        if (r == 0) {
+                sql_bind(stmt, 1, node);
+                sql_bind(stmt, 2, filesystem);
+                sql_bind(stmt, 3, (int64_t) inode);
+                sql_bind(stmt, 4, btime);
+                sql_bind(stmt, 5, ctime);
+                r = store_run(s, stmt);
+                identities_add(s, filesystem, inode, btime);
+        }
+        if (r < 0 && s->broken == 0)
+                s->broken = r;
+        return r;
+}
+
 static void link_row(const Store *s, sqlite3_stmt *stmt, StoreLink *ret) {
         Bytes name = sql_column_bytes(stmt, 2);
 

@@ -137,6 +137,10 @@ void store_identities_forget(Store *s);
 int store_node_of_inode(Store *s, int64_t filesystem, uint64_t inode, StoreNode *ret);
 /** store_node_seen() - remembers the ctime last seen of a node (a cache; no event). */
 int store_node_seen(Store *s, int64_t node, int64_t ctime);
+/** store_node_identity() - the node was found again under another identity, which no other node has then. No
+ *  event: what a node is recognised by is no part of the record. */
+int store_node_identity(Store *s, int64_t node, int64_t filesystem, uint64_t inode, int64_t btime,
+                        int64_t ctime);
 /** store_node_want() - marks that the node's digest is (not) still to be read. New regular files created
  *  without a digest are wanted from the start, as are those whose content changed (store_append()); an event
  *  with a digest ends it. */
@@ -194,9 +198,10 @@ int store_dataset_add(Store *s, StoreDataset *d, uint64_t root_inode, int64_t ro
 /** store_datasets() - all, removed ones too; d is the callback's only until it returns. */
 int store_datasets(Store *s, StoreDatasetFn fn, void *userdata);
 /** store_dataset_covered() - changes were seen until usec (µs). store_dataset_kind() - it is of that kind
- *  now. Neither is an event. */
+ *  now. store_dataset_filesystem() - new nodes of it are on that one from now on. None is an event. */
 int store_dataset_covered(Store *s, int64_t dataset, int64_t usec);
 int store_dataset_kind(Store *s, int64_t dataset, DatasetKind kind);
+int store_dataset_filesystem(Store *s, int64_t dataset, int64_t filesystem);
 
 /** store_filesystem() - row id of the file system with that identity, made when new.
  *  uuid: 16 bytes or NULL. */

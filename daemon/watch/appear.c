@@ -5,6 +5,7 @@
 
 #include "daemon/watch/appear.h"
 #include "daemon/watch/directory.h"
+#include "daemon/watch/roots.h"
 
 /* appear: a directory that was noticed is watched, then listed: what is made in between is noticed, what
  * both report is one. */
@@ -111,7 +112,7 @@ static int admit_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeare
         if (a->ignored)
                 return 0;
         wd = a->fd >= 0 && a->error == 0 ?
-                     directory_watch(w, p->root.id, parent, name, a->fd, &a->state,
+                     directory_watch(w, parent, name, a->fd, &a->state,
                                      job->change.flags & SETTLE_EARLY) : 0;
         if (wd == -ELOOP)
                 return wd;
@@ -120,7 +121,7 @@ static int admit_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeare
         fresh = d && (!d->listed || job->change.flags & SETTLE_READ);
         report_directory(w, job, &a->state, fresh);
         settle_reported(w->settle, job);
-        if (a->foreign)
+        if (a->foreign && !roots_meet(w, parent->root, &a->state))
                 state_gap(w, 0, job->dir, name, CAUSE_OTHER_FILESYSTEM, 0);
         else if (wd < 0 || a->error != 0)
                 directory_unwatched(w, job->dir, name, wd < 0 ? -wd : a->error);

@@ -3,6 +3,7 @@
 
 #include "daemon/watch/directory.h"
 #include "daemon/watch/poll.h"
+#include "daemon/watch/roots.h"
 
 bool directory_excluded(const Watch *w, const IdentifyState *state) {
         for (size_t i = 0; i < w->n_excludes; i++)
@@ -15,41 +16,34 @@ bool directory_foreign(const Root *root, const IdentifyState *state) {
         return state->device != root->device || state->mount_root;
 }
 
-int directory_watch(Watch *w, uint32_t root, Directory *parent, Bytes name, int fd,
-                    const IdentifyState *state, bool early) {
+int directory_watch(Watch *w, Directory *parent, Bytes name, int fd, const IdentifyState *state,
+                    bool early) {
         bool unwatched;
-        int wd = poll_watch(w, parent, name, fd, state, &unwatched);
         Directory *d;
-        int r;
+        int wd, r;
 
+        if (roots_meet(w, parent->root, state))
+                return 0;
+        wd = poll_watch(w, parent, name, fd, state, &unwatched);
         if (wd < 0)
                 return wd;
         d = table_find(w->table, wd);
-        if (d && parent && !d->parent && d->name_size == 0) {   /* the root of another tree was moved here */
-                state_root_lost(w, state_root(w, d->root), CAUSE_ROOT_MOVED);
-                wd = notify_add(w->notify, fd);
-                if (wd < 0)
-                        return wd;
-                d = table_find(w->table, wd);
-        }
         if (d && d->parent == parent && bytes_equal(BYTES(d->name, d->name_size), name))
                 return wd;
-        if (!early && parent && ((d && d->parent) || table_child(w->table, parent, name))) {
+        if (!early && ((d && d->parent) || table_child(w->table, parent, name))) {
                 if (!d)
                         notify_remove(w->notify, wd);
                 return -ELOOP;
         }
-        if (d && parent) {
+        if (d) {
                 /* What else happened to the two names in between is on its way as well,
                  * and older than this. */
                 if (d->parent)
                         state_listed(w, d->parent);
                 state_listed(w, parent);
                 r = table_move(w->table, d, parent, name, &d);
-        } else if (d) {
-                r = 0;                  /* a root that is watched already */
         } else {
-                r = table_add(w->table, wd, root, parent, name, state->inode, state->btime, &d);
+                r = table_add(w->table, wd, parent->root, parent, name, state->inode, state->btime, &d);
         }
         if (r == -ELOOP)
                 return r;               /* so the notice of another move is on its way, too; then all fits */

@@ -12,11 +12,12 @@
 bool directory_excluded(const Watch *w, const IdentifyState *state);
 bool directory_foreign(const Root *root, const IdentifyState *state);
 
-/** directory_watch() - watches an open directory as `name` in parent. Returns its wd, or -errno. When it is
- *  watched already at another place, or another one is at this place, notices of moves are on their way:
- *  unless early, -ELOOP asks to come back when they are here, so that each is taken for what it was. */
-int directory_watch(Watch *w, uint32_t root, Directory *parent, Bytes name, int fd,
-                    const IdentifyState *state, bool early);
+/** directory_watch() - watches an open directory as `name` in parent. Returns its wd, 0 when it is the root
+ *  of a tree of its own, or -errno. When it is watched already at another place, or another one is at this
+ *  place, notices of moves are on their way: unless early, -ELOOP asks to come back when they are here, so
+ *  that each is taken for what it was. */
+int directory_watch(Watch *w, Directory *parent, Bytes name, int fd, const IdentifyState *state,
+                    bool early);
 
 /** directory_unwatched() - says that it is not, which is a gap. error: positive errno. */
 void directory_unwatched(Watch *w, uint32_t dir, Bytes name, int error);

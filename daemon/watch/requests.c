@@ -5,7 +5,7 @@
 #include <sys/timerfd.h>
 
 #include "daemon/watch/poll.h"
-#include "daemon/watch/state.h"
+#include "daemon/watch/roots.h"
 
 /* The watcher's life, and the requests of scitraced: each is one function, called on the main thread. */
 
@@ -204,7 +204,13 @@ static int on_watch(Watch *w, const Feed_WATCH *m) {
                 return 0;
         }
         free(root->path);
-        *root = (Root) { .id = m->root, .path = strndup((const char *) m->path.data, m->path.size) };
+        root->id = m->root;
+        root->path = strndup((const char *) m->path.data, m->path.size);
+        if (m->inode != 0 && root->wd == 0) {
+                root->inode = m->inode;
+                root->btime = m->btime;
+                root->device = 0;
+        }
         if (!root->path)
                 return -ENOMEM;
         return queue_walk(w, m->root, m->walk, m->origin, true);
@@ -212,14 +218,9 @@ static int on_watch(Watch *w, const Feed_WATCH *m) {
 
 static int on_unwatch(Watch *w, const Feed_UNWATCH *m) {
         Root *root = state_root(w, m->root);
-        Directory *d = root && root->wd > 0 ? table_find(w->table, root->wd) : NULL;
 
-        if (d)
-                state_unwatch(w, d);
-        if (root) {
-                free(root->path);
-                *root = (Root) { 0 };
-        }
+        if (root)
+                roots_end(w, root);
         return 0;
 }
 

@@ -134,6 +134,7 @@ void state_unwatch(Watch *w, Directory *d) {
 
 void state_root_lost(Watch *w, Root *root, Cause cause) {
         Directory *d = root->wd > 0 ? table_find(w->table, root->wd) : NULL;
+        size_t n = strlen(root->path);
 
         if (root->wd <= 0)
                 return;
@@ -141,6 +142,12 @@ void state_root_lost(Watch *w, Root *root, Cause cause) {
         state_gap(w, root->id, 0, BYTES_NONE, cause, 0);
         if (d)
                 state_unwatch(w, d);
+        for (size_t i = 0; cause == CAUSE_ROOT_MOVED && i < ROOTS_MAX; i++) {
+                Root *within = &w->roots[i];
+
+                if (within->wd > 0 && strncmp(within->path, root->path, n) == 0 && within->path[n] == '/')
+                        state_root_lost(w, within, cause);
+        }
 }
 
 void state_announce(Watch *w, Directory *d) {

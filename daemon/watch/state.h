@@ -34,8 +34,8 @@ typedef struct Root {
         uint32_t id;                    /* 0: free */
         int wd;                         /* of its directory; 0: not watched now */
         bool limited;                   /* some of its directories are polled, and a gap says so */
-        char *path;                     /* absolute */
-        uint64_t inode, device;
+        char *path;                     /* absolute, without symbolic links */
+        uint64_t inode, device;         /* its identity, also while it is away; 0: not known (yet) */
         int64_t btime;
         uint32_t uid;
 } Root;
@@ -188,7 +188,8 @@ void state_marked(Watch *w);            /* the mark has come */
 void state_counts(Watch *w);
 /** state_root() - by the id of the feed (> 0); NULL: not watched. */
 Root *state_root(Watch *w, uint32_t id);
-/* A root is not where it was, or its file system went: says so, and watches nothing of it any more. */
+/* A root is not where it was, or its file system went: says so, and watches nothing of it any more. The
+ * roots beneath one that moved are not where they were either. */
 void state_root_lost(Watch *w, Root *root, Cause cause);
 void state_unwatch(Watch *w, Directory *d);     /* d and all below: no watches, not in the table */
 void state_announce(Watch *w, Directory *d);

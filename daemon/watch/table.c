@@ -283,6 +283,13 @@ void table_rekey(Table *t, Directory *d, int wd) {
                 hash_name(t, c);
 }
 
+void table_split(Table *t, Directory *d, uint32_t root) {
+        table_detach(t, d);
+        d->name_size = 0;
+        d->name[0] = '\0';
+        table_subtree(d, set_root, &root);
+}
+
 void table_remove(Table *t, Directory *d) {
         assert(t && d);
         while (d->first_child)

@@ -60,6 +60,9 @@ int table_move(Table *t, Directory *d, Directory *parent, Bytes name, Directory 
 /** table_rekey() - d has another wd, which is free. */
 void table_rekey(Table *t, Directory *d, int wd);
 
+/** table_split() - d is a root from now on, wherever it was; the root id of its subtree is `root`. */
+void table_split(Table *t, Directory *d, uint32_t root);
+
 /** table_detach() - takes d out of its parent; it and what is below stay known by wd. */
 void table_detach(Table *t, Directory *d);
 /** table_vacate() - detaches what stands at a name, if anything: where it is found again,

@@ -6,12 +6,14 @@
 
 #include "daemon/watch/appear.h"
 #include "daemon/watch/directory.h"
+#include "daemon/watch/roots.h"
 
 /* walk: watches and lists whole trees, when asked to; directories that appear come first. First the watch,
  * then the listing: what is made in between is noticed, what both report is one. */
 
 enum {
         SLICE = 128,                    /* names listed between two looks at what appeared meanwhile */
+        NAMES_SAMPLE = 4096,            /* bytes of names that the answer to WATCH tells, at most */
 };
 
 typedef struct Listed {
@@ -92,7 +94,7 @@ static void report_listed(Walk *k, Directory *d, const Listed *l) {
         if (l->gone || l->ignored)
                 return;
         if (l->fd >= 0)
-                wd = directory_watch(k->w, d->root, d, name, l->fd, &l->state, true);
+                wd = directory_watch(k->w, d, name, l->fd, &l->state, true);
         if (wd == -ELOOP) {             /* notices of moves are on their way: looked at once they are here */
                 SettleNotice n = { .dir = (uint32_t) d->wd, .name = name, .origin = k->origin };
 
@@ -107,7 +109,7 @@ static void report_listed(Walk *k, Directory *d, const Listed *l) {
         m.STATE.first = m.STATE.last = now_usec(CLOCK_REALTIME);
         m.STATE.target = l->target ? BYTES(l->target, l->target_size) : BYTES_NONE;
         state_emit(k->w, &m, true);
-        if (l->foreign)
+        if (l->foreign && !roots_meet(k->w, d->root, &l->state))
                 state_gap(k->w, 0, (uint32_t) d->wd, name, CAUSE_OTHER_FILESYSTEM, 0);
         else if (wd < 0 || (l->error != 0 && l->error != ENOENT))
                 directory_unwatched(k->w, (uint32_t) d->wd, name, wd < 0 ? -wd : l->error);
@@ -308,9 +310,33 @@ static void list_directory(Walk *k, int wd) {
         pthread_mutex_unlock(&k->w->lock);
 }
 
+/* Some names of a directory, by which a copy of a tree is known for one. Closes the descriptor. */
+static Bytes sample_names(int fd, uint8_t names[NAMES_SAMPLE]) {
+        DIR *dir = fdopendir(fd);
+        struct dirent *entry;
+        size_t at = 0;
+
+        if (!dir) {
+                close(fd);
+                return BYTES(names, 0);
+        }
+        while ((entry = readdir(dir))) {
+                size_t size = strlen(entry->d_name) + 1;
+
+                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+                        continue;
+                if (at + size > NAMES_SAMPLE)
+                        break;
+                memcpy(names + at, entry->d_name, size);
+                at += size;
+        }
+        closedir(dir);
+        return BYTES(names, at);
+}
+
 /* Opens a root for WATCH; fills the answer. Returns its descriptor or -errno. */
 static int open_root(const char *path, FeedMessage *m, IdentifyState *state, uint8_t uuid[16],
-                     int64_t *ret_btime) {
+                     uint8_t names[NAMES_SAMPLE]) {
         const char *type = "";
         bool network = false, has_uuid = false;
         int fd = identify_root(path), r;
@@ -324,14 +350,18 @@ static int open_root(const char *path, FeedMessage *m, IdentifyState *state, uin
                 int readable = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
                 r = readable < 0 ? -errno : 0;
-                closep(&readable);
+                if (r == 0)
+                        m->ROOT.names = sample_names(readable, names);
         }
         if (r < 0) {
                 close(fd);
                 return r;
         }
         m->ROOT.inode = state->inode;
-        m->ROOT.btime = *ret_btime = state->btime;
+        m->ROOT.btime = state->btime;
+        m->ROOT.mode = state->mode & 07777;
+        m->ROOT.uid = state->uid;
+        m->ROOT.gid = state->gid;
         m->ROOT.device = state->device;
         m->ROOT.fs_type = BYTES_STR(type);
         m->ROOT.fs_uuid = has_uuid ? BYTES(uuid, 16) : BYTES_NONE;
@@ -339,21 +369,8 @@ static int open_root(const char *path, FeedMessage *m, IdentifyState *state, uin
         return fd;
 }
 
-/* Under the lock: the root's directory joins the table. */
-static int watch_root(Watch *w, Root *root, int fd, const IdentifyState *state) {
-        int wd = directory_watch(w, root->id, NULL, BYTES("", 0), fd, state, true);
-        const Directory *d = wd > 0 ? table_find(w->table, wd) : NULL;
-
-        if (d && (d->parent || d->root != root->id))
-                return -EBUSY;          /* it is inside of another root, or is one */
-        if (wd > 0) {
-                root->wd = wd;
-                root->inode = state->inode;
-                root->btime = state->btime;
-                root->device = state->device;
-                root->uid = state->uid;
-        }
-        return wd;
+static void announce(void *userdata, Directory *d) {
+        state_announce(userdata, d);
 }
 
 static bool answer_watch(Walk *k) {
@@ -361,8 +378,7 @@ static bool answer_watch(Walk *k) {
         CLEANUP(closep) int fd = -1;
         FeedMessage m = { .type = FEED_ROOT, .ROOT = { .root = k->root } };
         IdentifyState state;
-        uint8_t uuid[16];
-        int64_t btime;
+        uint8_t uuid[16], names[NAMES_SAMPLE];
         Root *root;
         int wd;
 
@@ -372,13 +388,13 @@ static bool answer_watch(Walk *k) {
         pthread_mutex_unlock(&k->w->lock);
         if (!path)
                 return false;
-        fd = wd = open_root(path, &m, &state, uuid, &btime);
+        fd = wd = open_root(path, &m, &state, uuid, names);
         pthread_mutex_lock(&k->w->lock);
         root = state_root(k->w, k->root);
         if (!root)
                 wd = -ENOENT;           /* not wanted any more */
         else if (fd >= 0)
-                wd = directory_excluded(k->w, &state) ? -EDEADLK : watch_root(k->w, root, fd, &state);
+                wd = directory_excluded(k->w, &state) ? -EDEADLK : roots_begin(k->w, root, fd, &state);
         if (wd > 0)
                 m.ROOT.dir = (uint32_t) wd;
         else
@@ -388,7 +404,7 @@ static bool answer_watch(Walk *k) {
         if (wd > 0) {
                 SettleNotice head = { .dir = (uint32_t) wd, .name = BYTES("", 0), .origin = k->origin };
 
-                state_announce(k->w, table_find(k->w->table, wd));
+                table_subtree(table_find(k->w->table, wd), announce, k->w);
                 state_touch(k->w, &head, moment_now());
                 pthread_cond_signal(&k->w->look);
         }

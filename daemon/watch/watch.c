@@ -5,7 +5,7 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 
-#include "daemon/watch/state.h"
+#include "daemon/watch/roots.h"
 
 enum {
         BATCH = 1024,                   /* notices gathered */
@@ -75,6 +75,7 @@ static void on_gone(Watch *w, Directory *d, const Notice *n, Moment now) {
         report_gone(w, d, n, now);
         if (!child)
                 return;
+        roots_leave(w, child);
         if (n->mask & IN_MOVED_FROM || child->unwatched)
                 state_unwatch(w, child);        /* it lives on elsewhere: what happens there is not ours */
         else
@@ -91,6 +92,7 @@ static void move_directory(Watch *w, Directory *from, Directory *to, const Notic
 
         if (!child)
                 return;
+        roots_leave(w, child);
         root = child->root;
         if (table_move(w->table, child, to, name_of(new), &child) < 0) {
                 state_stale(w, (uint32_t) from->wd);
@@ -152,6 +154,10 @@ static void swap_directories(Watch *w, Directory *a, const Notice *name1, Direct
         uint32_t root_a = a->root, root_b = b->root;
 
         if (first)
+                roots_leave(w, first);
+        if (second)
+                roots_leave(w, second);
+        if (first)
                 table_detach(w->table, first);
         if (second)
                 table_detach(w->table, second);
@@ -212,9 +218,12 @@ static void on_touched(Watch *w, Directory *d, const Notice *n, Moment now) {
 static void on_blurred(Watch *w, Directory *d, const Notice *n, uint32_t count, Moment now) {
         SettleNotice notice = { .dir = (uint32_t) d->wd, .name = name_of(n), .origin = ORIGIN_LIVE,
                                 .flags = SETTLE_CONTENT, .count = count };
+        const Directory *child = is_directory(n) ? table_child(w->table, d, name_of(n)) : NULL;
 
         d->removals++;
-        if (is_directory(n))
+        if (child)
+                roots_leave(w, child);
+        if (child)
                 table_vacate(w->table, d, name_of(n));
         state_touch(w, &notice, now);
 }

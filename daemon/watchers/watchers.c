@@ -210,8 +210,9 @@ Watchers *watchers_free(Watchers *w) {
 
 /* What people ask. */
 
-int watchers_add(Watchers *w, Bytes root, const char *name, IntakeDoneFn fn, void *userdata) {
-        return intake_add(w->intake, root, name, fn, userdata);
+int watchers_add(Watchers *w, Bytes root, const char *name, unsigned flags, IntakeDoneFn fn,
+                 void *userdata) {
+        return intake_add(w->intake, root, name, flags, fn, userdata);
 }
 
 int watchers_remove(Watchers *w, const char *name, IntakeDoneFn fn, void *userdata) {

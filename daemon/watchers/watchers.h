@@ -33,8 +33,9 @@ typedef struct WatchersConfig {
 int watchers_new(sd_event *event, Intake *intake, const WatchersConfig *config, Watchers **ret);
 Watchers *watchers_free(Watchers *w);
 
-/** watchers_add() - name NULL: made from the last component of root. result.dataset: the name it got. */
-int watchers_add(Watchers *w, Bytes root, const char *name, IntakeDoneFn fn, void *userdata);
+/** watchers_add() - as intake_add(). result.dataset: the name it got. */
+int watchers_add(Watchers *w, Bytes root, const char *name, unsigned flags, IntakeDoneFn fn,
+                 void *userdata);
 /** watchers_remove(), watchers_scan() - as intake_remove() and intake_scan(). */
 int watchers_remove(Watchers *w, const char *name, IntakeDoneFn fn, void *userdata);
 int watchers_scan(Watchers *w, const char *name, IntakeDoneFn fn, void *userdata);

@@ -64,7 +64,8 @@ static int note(const char *what, const char *dataset, IntakeDoneFn done, void *
         return 0;
 }
 
-int watchers_add(Watchers *w, Bytes root, const char *name, IntakeDoneFn fn, void *userdata) {
+int watchers_add(Watchers *w, Bytes root, const char *name, unsigned flags, IntakeDoneFn fn,
+                 void *userdata) {
         snprintf(asked.path, sizeof(asked.path), "%.*s", (int) root.size, (const char *) root.data);
         return note("add", name, fn, userdata);
 }

@@ -313,7 +313,7 @@ static UNUSED void with_dataset(Fixture *f) {
         Asked watch;
 
         hello(f);
-        assert_int_equal(intake_add(f->intake, BYTES_STR("/data"), NULL, on_answer, &added), 0);
+        assert_int_equal(intake_add(f->intake, BYTES_STR("/data"), NULL, 0, on_answer, &added), 0);
         watch = await_one(f, FEED_WATCH);
         f->token = watch.m.WATCH.root;
         f->walk = watch.m.WATCH.walk;

@@ -283,14 +283,16 @@ static void a_body_over_the_limit_is_refused(void **state) {
 }
 
 static void the_wire_is_little_endian(void **state) {
-        static const uint8_t expected[] = { 34, 0, 14, 0, 4, 3, 2, 1, 2, 8, 7, 6, 5, 3, 0, '/', 'a', 0xFF };
+        static const uint8_t expected[] = { 34, 0, 30, 0, 4, 3, 2, 1, 2, 8, 7, 6, 5, 3, 0, '/', 'a', 0xFF,
+                                            9, 8, 0, 0, 0, 0, 0, 0, 0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+                                            0xFF };
         static uint8_t frame[FEED_FRAME_MAX];
         FeedMessage m = { .type = FEED_WATCH };
         size_t size = 0;
 
         (void) state;
         m.WATCH = (Feed_WATCH) { .root = 0x01020304, .origin = 2, .walk = 0x05060708,
-                                 .path = BYTES("/a\xFF", 3) };
+                                 .path = BYTES("/a\xFF", 3), .inode = 0x0809, .btime = -2 };
         assert_int_equal(feed_add(frame, &size, &m), 0);
         assert_int_equal(size, sizeof(expected));
         assert_memory_equal(frame, expected, sizeof(expected));

@@ -339,19 +339,26 @@ static void a_watcher_that_is_lost_leaves_a_gap_that_the_next_one_closes(void **
         expect_events(f, "gap-close  watcher-lost\n");
 }
 
-static void a_root_that_is_another_directory_now_is_not_watched(void **state) {
+/* A file system that is mounted no longer leaves the directory on which it was mounted. */
+static void a_root_that_is_a_directory_of_another_file_system_now_is_not_watched(void **state) {
         Fixture *f = *state;
         Asked watch;
 
         with_dataset(f);
+        put_file(f, ROOT_DIR, "b", 11, 'b');
+        pass(f);
+        expect_events(f, "dataset-add \ncreate b x1\n");
         assert_int_equal(intake_feed_end(f->intake, f->feed, CAUSE_WATCHER_LOST), 0);
         hello(f);
         watch = take_one(f, FEED_WATCH);
-        put_root(f, watch.m.WATCH.root, ROOT_INODE + 1);
+        put(f, (FeedMessage) { .type = FEED_ROOT,
+                               .ROOT = { .root = watch.m.WATCH.root, .dir = ROOT_DIR, .inode = ROOT_INODE + 1,
+                                         .btime = 5, .fs_type = BYTES_STR("ext4"), .device = DEVICE + 1,
+                                         .names = BYTES("stray", 6) } });
         put_file(f, ROOT_DIR, "a", 10, 'a');
         pass(f);
         assert_int_equal(take_one(f, FEED_UNWATCH).m.UNWATCH.root, watch.m.WATCH.root);
-        expect_events(f, "dataset-add \ngap-open  watcher-lost\ngap-open  root-moved\n");
+        expect_events(f, "gap-open  watcher-lost\ngap-open  root-moved\n");
 }
 
 static void what_is_not_a_message_starts_the_feed_anew(void **state) {
@@ -382,7 +389,7 @@ static void a_removed_dataset_is_not_watched_and_is_resumed_with_a_gap(void **st
         assert_int_equal(intake_remove(f->intake, "data", on_answer, &again), 0);
         wait_for(f, &again.times, 1);
         assert_int_equal(again.result.outcome, INTAKE_E_NO_DATASET);
-        assert_int_equal(intake_add(f->intake, BYTES_STR("/data"), "other", on_answer, &added), 0);
+        assert_int_equal(intake_add(f->intake, BYTES_STR("/data"), "other", 0, on_answer, &added), 0);
         put_root(f, await_one(f, FEED_WATCH).m.WATCH.root, ROOT_INODE);
         pass(f);
         assert_int_equal(added.times, 1);
@@ -491,7 +498,7 @@ int main(void) {
                 TEST(a_digest_that_was_displaced_is_asked_for_again_and_one_that_failed_is_not),
                 TEST(a_digest_is_asked_for_once_at_a_time),
                 TEST(a_watcher_that_is_lost_leaves_a_gap_that_the_next_one_closes),
-                TEST(a_root_that_is_another_directory_now_is_not_watched),
+                TEST(a_root_that_is_a_directory_of_another_file_system_now_is_not_watched),
                 TEST(what_is_not_a_message_starts_the_feed_anew),
                 TEST(a_removed_dataset_is_not_watched_and_is_resumed_with_a_gap),
                 TEST(a_scan_walks_and_a_second_one_follows_the_first),
