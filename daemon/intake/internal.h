@@ -149,7 +149,9 @@ typedef struct SettlingPart {           /* one watcher's */
         uint32_t feed;                  /* one that is closed meanwhile has no more to say */
         enum { SETTLING_WALK, SETTLING_BARRIER, SETTLING_DIGESTS, SETTLING_REQUESTS } stage;
         uint64_t barrier;
-        uint32_t limit;                 /* requests before this one */
+        uint32_t first;                 /* request since its barrier was asked for */
+        uint32_t limit;                 /* requests before this one, and what they lead to */
+        bool again;                     /* a directory was listed for one of these: another round */
 } SettlingPart;
 
 typedef struct Reading {
@@ -397,6 +399,8 @@ void sealing_end(Intake *i);                    /* a last time, in a transaction
 /* settling.c */
 void settling_add(Intake *i, Work *w);
 void settling_barrier(Intake *i, const Feed_BARRIER_DONE *m);
+void settlings_listed(Intake *i, const Feed *f, uint32_t request);
+void settlings_led(Intake *i, const Feed *f, uint32_t request);
 void settlings_advance(Intake *i);
 void settlings_tick(Intake *i, int64_t now);
 void settlings_lost(Intake *i, const Feed *f);

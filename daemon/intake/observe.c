@@ -610,6 +610,28 @@ static void observe_nonsense(Intake *i, Feed *f) {
         answers_reset(i, f);
 }
 
+/* The request that an observation answers; 0: none. */
+static uint32_t answers(const FeedMessage *m) {
+        switch (m->type) {
+        case FEED_STATE:
+                return m->STATE.request;
+        case FEED_GONE:
+                return m->GONE.request;
+        case FEED_FAILED:
+                return m->FAILED.request;
+        default:
+                return 0;
+        }
+}
+
+static void observe_one(Intake *i, Feed *f, const FeedMessage *m) {
+        uint32_t next = i->next_request;
+
+        observe(i, m);
+        if (i->next_request != next && answers(m) != 0)
+                settlings_led(i, f, answers(m));
+}
+
 void observe_frame(Intake *i, Work *w) {
         Feed *f = feed_find(i, w->feed);
         size_t offset = 0;
@@ -622,7 +644,7 @@ void observe_frame(Intake *i, Work *w) {
         f->frames++;
         while (i->error == 0 && (r = feed_next(BYTES(w->data, w->size), &offset, &m)) > 0)
                 if (f->there || m.type == FEED_HELLO)   /* else of a watcher that is about to be replaced */
-                        observe(i, &m);
+                        observe_one(i, f, &m);
         if (i->error == 0 && r < 0 && f->there)
                 observe_nonsense(i, f);
         i->from = NULL;

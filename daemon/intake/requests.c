@@ -145,6 +145,8 @@ Request *request_answered(Intake *i, uint32_t id) {
         if (!r)
                 return NULL;
         map_remove(&i->requests, id);
+        if (r->list)
+                settlings_listed(i, r->feed, id);
         if (r->digest)
                 map_remove(&i->asked, (uint64_t) r->node);
         unlink_request(r);

@@ -109,6 +109,8 @@ static bool advance_part(Intake *i, Feed *f, SettlingPart *p, int64_t dataset, u
         if (p->stage == SETTLING_WALK && (f->flushing == 0 || f->flushing == barrier)) {
                 p->stage = SETTLING_BARRIER;
                 p->barrier = barrier;
+                p->first = i->next_request;
+                p->again = false;
                 if (f->flushing == 0)
                         ask_barrier(i, f, barrier, true);
                 f->flushing = barrier;
@@ -119,7 +121,31 @@ static bool advance_part(Intake *i, Feed *f, SettlingPart *p, int64_t dataset, u
                 p->stage = SETTLING_REQUESTS;
                 p->limit = i->next_request;
         }
-        return p->stage == SETTLING_REQUESTS && !requests_open_before(f, p->limit);
+        if (p->stage != SETTLING_REQUESTS || requests_open_before(f, p->limit))
+                return false;
+        if (!p->again)
+                return true;
+        p->stage = SETTLING_WALK;
+        return advance_part(i, f, p, dataset, barrier);
+}
+
+/* A directory that came back was listed for a request: what is in it the watcher looks at in its own time,
+ * unless a barrier makes it. */
+void settlings_listed(Intake *i, const Feed *f, uint32_t request) {
+        for (Settling *s = i->settlings; s; s = s->next)
+                for (size_t n = 0; n < s->n_parts; n++)
+                        if (s->parts[n].feed == f->id && s->parts[n].stage != SETTLING_WALK &&
+                            request >= s->parts[n].first)
+                                s->parts[n].again = true;
+}
+
+/* The answer to a request led to others: who waits for the one waits for these. */
+void settlings_led(Intake *i, const Feed *f, uint32_t request) {
+        for (Settling *s = i->settlings; s; s = s->next)
+                for (size_t n = 0; n < s->n_parts; n++)
+                        if (s->parts[n].feed == f->id && s->parts[n].stage == SETTLING_REQUESTS &&
+                            request < s->parts[n].limit)
+                                s->parts[n].limit = i->next_request;
 }
 
 /* The dataset's file system may have become another one's meanwhile. */
