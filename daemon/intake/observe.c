@@ -356,6 +356,9 @@ static void meet_new(Intake *i, Observed *o) {
         remember_ctime(i, e.node, 0, o->m->ctime);
         if (o->type == TYPE_FILE && !e.digest.data)
                 wanted(i->from, e.node);
+        /* The watcher told of what is in it when the record had no place for it yet. */
+        if (o->type == TYPE_DIRECTORY && o->m->origin == ORIGIN_LIVE && !(o->m->flags & FEED_FLAG_ADOPTED))
+                request_check(i, o->parent, o->m->name, ORIGIN_LIVE, true);
         if (takes_over) {
                 gaps_gone(i, o->link.node);
                 elsewhere_look(i, o->link.node, o->m->origin);

@@ -149,10 +149,11 @@ static void adopt(Watch *w, const SettleJob *job) {
                 pthread_mutex_lock(&w->lock);
                 if (r == 0)
                         wd = admit_appeared(w, &spot, job, &a, &answered);
-                /* Its place moved: the looking threads try again, or find the root lost. */
-                if (r < 0 || wd == -ELOOP)
-                        again = job->change.tries < TRIES;
         }
+        /* Its place moves or moved, and may be known again soon: the looking threads try again, or find the
+         * root lost. */
+        if (r < 0 || wd == -ELOOP)
+                again = table_find(w->table, (int) job->dir) && job->change.tries < TRIES;
         if (wd > 0) {
                 pthread_mutex_unlock(&w->lock);
                 list_appeared(w, STEAL_FD(a.fd), wd, job);
