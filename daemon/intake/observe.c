@@ -298,6 +298,12 @@ static void want(Intake *i, const Observed *o) {
         wanted(i->from, o->node.id);
 }
 
+/* It was asked for and cannot be read, for which there is a gap: a notice, or the next start, tries again. */
+static void want_later(Intake *i, const Observed *o) {
+        if (store_node_want(i->store, o->node.id, true) != 0)
+                intake_fail(i, STORE_E_FAILED);
+}
+
 /* A file that was only looked at. Live notices of content come with a digest, unless it is too large, still
  * being written, or cannot be read; a walk asks for one where anything differs;
  * else only attributes are news. */
@@ -318,7 +324,9 @@ static void compare_look(Intake *i, const Observed *o) {
         } else if (m->flags & (FEED_FLAG_CONTENT | FEED_FLAG_OPEN) || m->size > i->digest_max) {
                 if (state_differs(n, o))
                         append_for(i, o, KIND_MODIFY, n->id);
-                if (!(m->flags & FEED_FLAG_OPEN))
+                if (m->request != 0 && m->size <= i->digest_max && !(m->flags & FEED_FLAG_OPEN))
+                        want_later(i, o);
+                else if (!(m->flags & FEED_FLAG_OPEN))
                         want(i, o);
         } else {
                 want(i, o);             /* the answer says what is different */
