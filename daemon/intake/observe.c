@@ -298,7 +298,7 @@ static void want(Intake *i, const Observed *o) {
         wanted(i->from, o->node.id);
 }
 
-/* It was asked for and cannot be read, for which there is a gap: a notice, or the next start, tries again. */
+/* It was asked for and cannot be read: there is a gap; a notice, or the next start, tries again. */
 static void want_later(Intake *i, const Observed *o) {
         if (store_node_want(i->store, o->node.id, true) != 0)
                 intake_fail(i, STORE_E_FAILED);
