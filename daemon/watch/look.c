@@ -20,7 +20,7 @@ enum {
         TOLD_BYTES = 1 << 30,           /* ... when so much more is read */
 };
 
-static const char pressure_folder[] = "/proc/pressure";
+static const char pressure_path[] = "/proc/pressure/io";
 
 typedef struct Sight {                  /* what one look found */
         enum { SIGHT_STATE, SIGHT_GONE, SIGHT_AGAIN, SIGHT_DROP, SIGHT_DIRECTORY, SIGHT_HEAD,
@@ -466,7 +466,7 @@ static void measure_pressure(Watch *w, int64_t now) {
                 return;
         w->slices.measure_at = now + USEC_PER_SEC;
         pthread_mutex_unlock(&w->lock);
-        pressure = pace_pressure(pressure_folder);
+        pressure = pace_pressure(pressure_path);
         pthread_mutex_lock(&w->lock);
         w->slices.slow = pace_slow(&w->slices.pace, now, pressure, w->pressure_max);
 }

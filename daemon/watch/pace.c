@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <assert.h>
-#include <limits.h>
 
 #include "daemon/watch/pace.h"
 #include "lib/util.h"
@@ -17,20 +16,11 @@ int64_t pace_rest_end(int64_t now) {
         return at < PACE_WINDOW_USEC - PACE_REST_USEC ? 0 : now - at + PACE_WINDOW_USEC;
 }
 
-static double pressure_of(const char *folder, const char *name) {
-        char path[PATH_MAX];
-        CLEANUP(fclosep) FILE *f = NULL;
+double pace_pressure(const char *path) {
+        CLEANUP(fclosep) FILE *f = fopen(path, "re");
         double some;
 
-        snprintf(path, sizeof(path), "%s/%s", folder, name);
-        f = fopen(path, "re");
         return f && fscanf(f, "some avg10=%lf", &some) == 1 ? some : 0;
-}
-
-double pace_pressure(const char *folder) {
-        double io = pressure_of(folder, "io"), cpu = pressure_of(folder, "cpu");
-
-        return MAX_OF(io, cpu);
 }
 
 bool pace_slow(Pace *p, int64_t now, double pressure, double limit) {

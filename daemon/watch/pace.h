@@ -24,9 +24,10 @@ enum {
 int64_t pace_slice_end(int64_t now);
 int64_t pace_rest_end(int64_t now);
 
-/** pace_pressure() - percent of the last ten seconds in which some work stood still for want of the disk or
- *  of a processor, the larger one; folder: /proc/pressure. 0 where the kernel does not tell. */
-double pace_pressure(const char *folder);
+/** pace_pressure() - percent of the last ten seconds in which some work stood still for want of the disk;
+ *  path: /proc/pressure/io. 0 where the kernel does not tell. Of processors there is no such measure: a
+ *  reader that is nice waits for one while they are busy, and that wait itself would count. */
+double pace_pressure(const char *path);
 
 /** pace_slow() - whether to be slow. pressure: as just measured, our own reading included, since the kernel
  *  does not tell it apart: so pressure above the limit (percent) makes slow for ten seconds, and only what

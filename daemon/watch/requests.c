@@ -305,8 +305,8 @@ uint8_t *watch_take(Watch *w, size_t *ret_size) {
 
         pthread_mutex_lock(&w->lock);
         frame = outbox_take(w->outbox, ret_size);
-        if (!frame)
-                (void) eventfd_read(w->wake_fd, &value);
+        if (!frame && w->woken)
+                w->woken = eventfd_read(w->wake_fd, &value) < 0;
         if (outbox_frames(w->outbox) < OUTBOX_ROOM)
                 pthread_cond_broadcast(&w->room);
         pthread_mutex_unlock(&w->lock);

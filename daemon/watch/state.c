@@ -64,8 +64,8 @@ void state_emit(Watch *w, const FeedMessage *m, bool must) {
 
         if (r != 0)
                 lost_message(w, m);
-        if (outbox_frames(w->outbox) <= 1)
-                eventfd_write(w->wake_fd, 1);
+        if (!w->woken)
+                w->woken = eventfd_write(w->wake_fd, 1) == 0;
 }
 
 void state_failed(Watch *w, uint32_t request, int error) {

@@ -104,7 +104,8 @@ struct Watch {
         Table *table;
         Settle *settle;
         Outbox *outbox;
-        int wake_fd;                    /* eventfd: the outbox has something */
+        int wake_fd;                    /* eventfd: the outbox has something; */
+        bool woken;                     /* ... and it says so */
         int stop_fd;                    /* eventfd: ends the watch thread */
 
         Root roots[ROOTS_MAX];

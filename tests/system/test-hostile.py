@@ -143,7 +143,7 @@ def a_directory_swapped_with_a_link_leads_nobody_outside():
             with contextlib.suppress(OSError):
                 os.utime(stage.at(f'd/f{next(turns) % 20}'))
         with meanwhile(swap):
-            time.sleep(5)
+            time.sleep(2)
         stage.rest()
         theirs = {'sha256:' + hashlib.sha256(b'theirs %d' % number).hexdigest() for number in range(20)}
         digests = {event.get('digest') for event in stage.daemon.events()}
@@ -169,15 +169,16 @@ def the_content_of_a_foreign_file_is_not_read_through_a_link_to_it():
         except OSError as error:
             skip(f'the setting cannot be changed here: {error}')
         stage.daemon.start()
+        stage.daemon.add(stage.tree, 't')       # and the watcher is there, which has read the setting
+        stage.daemon.settle('t')
+    except BaseException:
+        stage.daemon.abandon()
+        raise
     finally:
         with contextlib.suppress(OSError):
             write(setting, before.encode())
-        if not stage.daemon.process:
-            stage.daemon.abandon()
     with contextlib.closing(contextlib.ExitStack()) as stack:
         stack.callback(stage.daemon.abandon)
-        stage.daemon.add(stage.tree, 't')
-        stage.daemon.settle('t')
         for name in ('secret', 'open'):
             os.link(stage.beside(name), stage.at(name))
         stage.daemon.settle('t')
@@ -275,8 +276,8 @@ def a_file_whose_read_is_never_answered_holds_up_nobody():
     stage = Stage(settings=settings, tree=False)
     silent = [f'silent{number}' for number in range(3)]
     with foreign_disk(stage.tree, 'a=10', *[f'{name}=1000' for name in silent], 'z=20') as server, stage:
-        pid = stage.daemon.watcher()
         stage.daemon.add(stage.tree, 't')
+        pid = stage.daemon.watcher()
         stage.daemon.settle('t')
         for name in ('a', 'z'):
             check(row_of(stage, name).get('digest'), f'{name} has no digest')
