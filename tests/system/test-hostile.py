@@ -143,7 +143,7 @@ def a_directory_swapped_with_a_link_leads_nobody_outside():
             with contextlib.suppress(OSError):
                 os.utime(stage.at(f'd/f{next(turns) % 20}'))
         with meanwhile(swap):
-            time.sleep(2)
+            time.sleep(1)
         stage.rest()
         theirs = {'sha256:' + hashlib.sha256(b'theirs %d' % number).hexdigest() for number in range(20)}
         digests = {event.get('digest') for event in stage.daemon.events()}
