@@ -144,12 +144,17 @@ typedef struct Projection {
         int keys; /* the first columns, by which the rows are in order */
 } Projection;
 
+#define NODE_BUT_IDENTITY                                                                                   \
+        " n.born, n.seq, a.type, a.mode, a.uid, a.gid, n.size, n.mtime, c.digest, n.digest_source, n.links,"  \
+        " n.target FROM node AS n LEFT JOIN attr AS a ON a.id = n.attr LEFT JOIN content AS c ON c.id ="      \
+        " n.content ORDER BY n.id"
+
+/* Of a tree that was found again under other identities (a rehome without an old name), no event says which
+ * nodes have which: the identity is a hint for the next comparison by then, and not compared. */
+static const Projection without_identity = { "node", "SELECT n.id," NODE_BUT_IDENTITY, 1 };
+
 static const Projection projections[] = {
-        { "node",
-          "SELECT n.id, n.filesystem, n.inode, n.btime, n.born, n.seq, a.type, a.mode, a.uid, a.gid, n.size,"
-          " n.mtime, c.digest, n.digest_source, n.links, n.target FROM node AS n LEFT JOIN attr AS a ON"
-          " a.id = n.attr LEFT JOIN content AS c ON c.id = n.content ORDER BY n.id",
-          1 },
+        { "node", "SELECT n.id, n.filesystem, n.inode, n.btime," NODE_BUT_IDENTITY, 1 },
         { "link", "SELECT parent, until, name, node, since, dataset FROM link ORDER BY parent, until, name",
           3 },
         { "gap", "SELECT id, dataset, node, cause, since, until, closed_by FROM gap ORDER BY id", 1 },
@@ -224,10 +229,15 @@ static int compare_table(const Projection *p, sqlite3 *db, sqlite3 *other, Rebui
 }
 
 int rebuild_compare(sqlite3 *db, Store *anew, RebuildFn fn, void *userdata, int64_t *ret_n) {
-        int r = 0;
+        int64_t rehomed = 0;
+        int r;
 
         *ret_n = 0;
-        for (size_t i = 0; r == 0 && i < ELEMENTS(projections); i++)
+        r = sql_number(db, "SELECT count(*) FROM event WHERE kind = 10 AND detail IS NULL", &rehomed);
+        if (r == 0)
+                r = compare_table(rehomed > 0 ? &without_identity : &projections[0], db, anew->sql.db, fn,
+                                  userdata, ret_n);
+        for (size_t i = 1; r == 0 && i < ELEMENTS(projections); i++)
                 r = compare_table(&projections[i], db, anew->sql.db, fn, userdata, ret_n);
         return r;
 }

@@ -33,8 +33,13 @@ class Stage:
             self.rest()
         return self
 
-    def __exit__(self, *error):
-        return self.daemon.__exit__(*error)
+    def __exit__(self, kind, *error):
+        try:
+            if kind is None:            # all of it follows from the events
+                done = self.daemon.ctl_run('verify')
+                equal(done.returncode, 0, f'verify ({done.stdout!r} {done.stderr!r})')
+        finally:
+            self.daemon.__exit__(kind, *error)
 
     def at(self, path):
         return os.path.join(self.daemon.top, path)
