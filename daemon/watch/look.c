@@ -581,6 +581,7 @@ void *look_thread(void *userdata) {
         Watch *w = l->watch;
         SettleJob *jobs = calloc(BATCH, sizeof(*jobs));
 
+        pthread_setname_np(pthread_self(), "look");
         give_way();
 
         pthread_mutex_lock(&w->lock);

@@ -323,6 +323,7 @@ static void tell_over(Watch *w) {
 void *sweep_thread(void *userdata) {
         Watch *w = userdata;
 
+        pthread_setname_np(pthread_self(), "sweep");
         give_way();
         pthread_mutex_lock(&w->lock);
         while (!w->stop) {

@@ -453,6 +453,7 @@ void *walk_thread(void *userdata) {
         Watch *w = userdata;
         Walk *k = calloc(1, sizeof(*k));
 
+        pthread_setname_np(pthread_self(), "walk");
         pthread_mutex_lock(&w->lock);
         while (k && !w->stop) {
                 WalkRequest *q;

@@ -3,6 +3,7 @@
 pass: no gap, nothing walked twice, every event live. And under every kind of trouble it equals the tree all the same,
 with a gap that says so. More: SEEDS=1,2,3 OPS=5000 WRITERS=4 [MODES=trouble,user] tests/system/test-random.py"""
 
+import ctypes
 import os
 import random
 import signal
@@ -12,9 +13,11 @@ import time
 import harness
 from cases import NOBODY, as_a_user, give, seen_live
 from harness import check, diag, equal, need, need_root, program, skip
-from operations import HOLDS, LINKS, MOVES, populate, start_writers
+from operations import HOLDS, LINKS, MOVES, libc, populate, start_writers
 from overflow import start_with_a_short_queue
 
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+libc.ptrace.restype = ctypes.c_long
 OPS = int(os.environ.get('OPS', '500'))
 WRITERS = int(os.environ.get('WRITERS', '3'))
 FIRST_WRITERS = int(os.environ.get('WRITERS', '1'))     # beside the first look
@@ -177,6 +180,71 @@ def random_work_in_a_queue_that_runs_over(seed):
         check('overflow' in causes, f'causes of the gaps: {causes}')
 
 
+class Lag:
+    """A watcher whose draining thread, and no other, stands still for a tenth of a second again and again: what the
+    other threads find is ahead of the notices, as on a machine that is very busy."""
+
+    SEIZE, INTERRUPT, CONTINUE, ANY = 0x4206, 0x4207, 7, 0x40000000
+
+    def __init__(self, watcher):
+        tasks = [int(task) for task in os.listdir(f'/proc/{watcher}/task')]
+        named = [task for task in tasks if self.name(watcher, task) == b'watch\n']
+        equal(len(named), 1, 'threads that drain')
+        self.task = named[0]
+        reader, writer = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                if self.ask(self.SEIZE) == 0:
+                    os.write(writer, b'x')
+                    self.work()
+            finally:
+                os._exit(0)
+        os.close(writer)
+        seized = os.read(reader, 1)
+        os.close(reader)
+        if not seized:
+            self.end()
+            skip('a process may not be traced here')
+
+    @staticmethod
+    def name(watcher, task):
+        with open(f'/proc/{watcher}/task/{task}/comm', 'rb') as file:
+            return file.read()
+
+    def ask(self, what):
+        return libc.ptrace(what, self.task, None, None)
+
+    def work(self):
+        while self.ask(self.INTERRUPT) == 0:
+            os.waitpid(self.task, self.ANY)
+            time.sleep(0.1)
+            self.ask(self.CONTINUE)
+            time.sleep(0.005)
+
+    def end(self):
+        """The thread runs on when its tracer ends."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+def random_work_while_notices_come_late(seed):
+    """Nothing is lost, and nothing is a gap. (What is walked twice has its reason: see seen_live().)"""
+    with Stage() as stage:
+        stage.daemon.add(stage.tree, 't')
+        stage.rest()
+        first_look = stage.daemon.newest()
+        for burst in range(3):
+            lag = Lag(stage.daemon.watcher())
+            try:
+                stage.writers(f'{seed}:{burst}', OPS // 2, LINKS if burst < 2 else MOVES)()
+                status = stage.rest()
+            finally:
+                lag.end()
+        diag(f'{status["walkedTwice"]} of {status["watches"]} directories walked twice')
+        seen_live(stage.daemon, 't', first_look, dict(status, walkedTwice=0))
+
+
 def random_work_as_a_user(seed):
     need_root('becoming another user')
     with Stage(run=as_a_user(), owner=NOBODY) as stage:
@@ -206,7 +274,7 @@ def random_work_without_statx(seed):
 PLAIN = {'watched': random_work_on_a_watched_tree, 'first': random_work_during_the_first_look,
          'beside': random_work_beside_another_dataset}
 MODES = {**PLAIN, 'trouble': random_work_while_processes_are_stopped_and_killed,
-         'overflow': random_work_in_a_queue_that_runs_over, 'user': random_work_as_a_user,
+         'overflow': random_work_in_a_queue_that_runs_over, 'late': random_work_while_notices_come_late, 'user': random_work_as_a_user,
          'namespace': random_work_in_a_user_namespace, 'statx': random_work_without_statx}
 
 
