@@ -12,7 +12,7 @@ static void cells(Ctl *c, Table *t, json_t *row, void *userdata) {
         bool gaps = row_number(row, "gapsOpen") > 0;
         const char *state = row_text(row, "state");
         const char *look = strcmp(state, "watched") == 0 ? STYLE_GREEN
-                           : strcmp(state, "lost") == 0  ? STYLE_RED
+                           : strcmp(state, "lost") == 0 || strcmp(state, "stalled") == 0 ? STYLE_RED
                                                          : STYLE_YELLOW;
         char buf[HUMAN_MAX];
 

@@ -22,10 +22,6 @@ static const Sentence cannot_watch[] = {
           NULL },
         { "permission", STATUS_FAILED,
           "the daemon has no permission to read {path}; 'ls -ld' shows whose it is", NULL },
-        { "network", STATUS_FAILED,
-          "{path} is on a network file system, where changes made by other hosts are seen by nobody "
-          "here; add it on the host that has the disk",
-          NULL },
         { "inside", STATUS_FAILED,
           "{path} is a directory inside dataset {dataset} by another path (a bind mount), and recorded "
           "there already; add it by its path there if it is to be a dataset of its own",

@@ -250,6 +250,7 @@ static int start_watchers(Daemon *d) {
                 .pressure_max = d->policy->pressure_max,
                 .check_usec = d->policy->check_usec,
                 .poll_rate = d->policy->poll_rate,
+                .poll_usec = d->policy->poll_usec,
                 .ignore = d->policy->ignore,
                 .n_ignore = d->policy->n_ignore,
                 .exclude = d->exclude,

@@ -66,6 +66,8 @@ enum {
         M(PROGRESS, 16, D, F(U32, request) F(I64, done) F(BYTES, reading))                                  \
         /* what a gap of that cause in root has hidden was found, but for what is still asked for */        \
         M(RECONCILED, 17, D, F(U32, root) F(U8, cause))                                                     \
+        /* the file system has not answered since (0: it does again); what is asked of it waits */          \
+        M(STALLED, 18, D, F(I64, since))                                                                    \
         /* ..._max: bytes, bytes, percent, µs; poll_rate: entries a second */                               \
         M(POLICY,  32, U, F(I64, settle) F(I64, write_max) F(I64, digest_max) F(BYTES, ignore)              \
                          F(I64, read_max) F(U32, pressure_max) F(I64, answer_max) F(U32, poll_rate))        \
@@ -74,7 +76,7 @@ enum {
         M(WATCH,   34, U, F(U32, root) F(U8, origin) F(U32, walk) F(BYTES, path) F(U64, inode)              \
                          F(I64, btime))                                                                     \
         M(UNWATCH, 35, U, F(U32, root))                                                                     \
-        M(WALK,    36, U, F(U32, root) F(U8, origin) F(U32, walk))                                          \
+        M(WALK,    36, U, F(U32, root) F(U8, origin) F(U32, walk) F(U8, idle))                              \
         M(DIGEST,  37, U, F(U32, request) F(U32, dir) F(BYTES, name) F(U64, inode) F(I64, btime)            \
                          F(U8, origin) F(BYTES, progress))                                                  \
         /* list: if it is a directory, its names too */                                                     \
@@ -92,6 +94,7 @@ enum {                                  /* flags of STATE, GONE, MOVED */
         FEED_FLAG_IGNORED = 32,         /* GONE: an ignore pattern covers it now */
         FEED_FLAG_DIRECTORY = 64,       /* MOVED, GONE: it was a directory */
         FEED_FLAG_ADOPTED = 128,        /* a directory whose names follow */
+        FEED_FLAG_FOREIGN = 256,        /* another file system is mounted there: that one's state, not its own */
 };
 
 #define FEED_TYPE_U8 uint8_t

@@ -23,10 +23,12 @@
         X(CHECKPOINT,       "194f8ead6df74d7e97ac1a9635807770") /* SCITRACE_ORIGIN=, _EVENTS=, ... */      \
         X(UNSEALED,         "3462d75c3d374f2688f61f49bca8ab44")                                          \
         X(KEY_LOST,         "2cda911898b24c02b9bac0b73b90b954")                                          \
-        X(MIGRATED,         "39411a243f9c4aebb966ac55cec866d1") /* SCITRACE_STORE= */                   \
-        X(WATCH_LIMIT,      "e64df29cd2b84dd2a4d733af51bbbdf0") /* SCITRACE_SYSCTL=, SCITRACE_VALUE= */ \
+        X(MIGRATED,         "39411a243f9c4aebb966ac55cec866d1") /* SCITRACE_STORE= */                    \
+        X(WATCH_LIMIT,      "e64df29cd2b84dd2a4d733af51bbbdf0") /* SCITRACE_SYSCTL=, SCITRACE_VALUE= */  \
         X(DATASET_REHOMED,  "2e315c747c4d4683a64618fe0a25c3e7") /* SCITRACE_DATASET= */                  \
-        X(DATASET_MOVED,    "86c6e4e79eda4e9481e0e46e8d33c3de") /* SCITRACE_DATASET= */
+        X(DATASET_MOVED,    "86c6e4e79eda4e9481e0e46e8d33c3de") /* SCITRACE_DATASET= */                  \
+        X(STALLED,          "5d1c0f3b8a8e4a3e9a6fb2f3d4b0c7a1") /* SCITRACE_DATASET= */                  \
+        X(MOUNT_PINNED,     "a37f0c52d9b14be78f1e6a0e93cb4f28") /* SCITRACE_DATASET=, SCITRACE_PATH= */
 
 #define LOG_ID_ENUM_ITEM(name, hex) MSG_##name,
 typedef enum LogId { MSG_NONE, LOG_ID_TABLE(LOG_ID_ENUM_ITEM) MSG_COUNT } LogId;

@@ -33,6 +33,8 @@ static const Key keys[] = {
           250000,             10000,      SECONDS(60),         NULL, "a time from 10ms to 60s" },
         { "Dataset",  "OpenVersionInterval", value_parse_time, offsetof(Policy, write_max_usec),
           SECONDS(5),         SECONDS(1), SECONDS(3600),       NULL, "a time from 1s to 1h" },
+        { "Dataset",  "PollInterval",        value_parse_time, offsetof(Policy, poll_usec),
+          SECONDS(600),       SECONDS(1), SECONDS(7 * 86400),  NULL, "a time from 1s to 7d" },
         { "Ignore",   "Pattern",             NULL, 0, 0, 0, 0, set_ignore,
           "a pattern as in gitignore(5), and at most 8000 bytes of patterns in all" },
         { "Identify", "DigestUpTo",          value_parse_size, offsetof(Policy, digest_max),

@@ -26,6 +26,7 @@ typedef struct Policy {
         int64_t settle_usec;            /* [Dataset] SettleTime=, default 250ms, 10ms to 60s */
         int64_t write_max_usec;         /* [Dataset] OpenVersionInterval=, default 5s, 1s to 1h */
         int64_t poll_rate;              /* [Watcher] PollEntriesPerSecond=, default 1000, 1 to 1M */
+        int64_t poll_usec;              /* [Dataset] PollInterval=, default 10min, 1s to 7d */
         int64_t check_usec;             /* [Watcher] CheckInterval=, default 30s, 1s to 1h */
         int64_t sample_usec;            /* [Metrics] SampleInterval=, default 10s, 1s to 1h */
         int64_t digest_max;             /* [Identify] DigestUpTo=, default 1G; larger: digest later */

@@ -83,7 +83,8 @@ static int list_run(Call *c, Query *q) {
 }
 
 static const char *state_word(const QueryDataset *d, const WatchersStatus *s) {
-        return d->removed ? "removed" : s->lost ? "lost" : s->scanning ? "scanning" : "watched";
+        return d->removed ? "removed" : s->stalled ? "stalled" : s->lost ? "lost" :
+               s->scanning ? "scanning" : "watched";
 }
 
 static int list_finish(Call *c) {

@@ -17,9 +17,6 @@ static const Reason reasons[] = {
           "%1$s is not a directory; add the directory that it is in." },
         { INTAKE_E_PERMISSION, "permission",
           "%1$s may not be read by the watcher; make it readable and searchable for the watcher's user." },
-        { INTAKE_E_NETWORK, "network",
-          "%1$s is on a network file system (%2$s), where the kernel does not tell what other hosts change; "
-          "add it on the host that has the disk." },
         { INTAKE_E_INSIDE, "inside",
           "%1$s is a directory inside dataset '%2$s' by another path (a bind mount), and recorded there "
           "already; add it by its path there if it is to be a dataset of its own." },
@@ -68,7 +65,7 @@ static void cannot_watch(Call *c, const Reason *reason, Bytes path, const char *
                 call_failed(c, "Out of memory.");
                 return;
         }
-        if (reason->outcome != INTAKE_E_NETWORK && dataset)
+        if (dataset)
                 (void) json_object_set_new(more, "dataset", json_string(dataset));
         call_error(c, "org.scitrace.Datasets.CannotWatch",
                    path_error(path, sentence(reason->sentence, shown, dataset ? dataset : "?"), more));

@@ -349,13 +349,11 @@ static Dataset *begin_dataset(Intake *i, const Adding *a, const Feed_ROOT *m, In
 }
 
 /* 0, or why the root cannot be watched. */
-static IntakeResult check_root(Intake *i, const Feed_ROOT *m, char *type) {
+static IntakeResult check_root(Intake *i, const Feed_ROOT *m) {
         IntakeResult result = { .outcome = outcome_of(m->error), .error = -(int) m->error };
 
         if (result.outcome == INTAKE_E_WATCHED)
                 result.dataset = watched_as(i, m, &result.outcome);
-        if (result.outcome == INTAKE_DONE && m->network)
-                return (IntakeResult) { .outcome = INTAKE_E_NETWORK, .dataset = type };
         return result;
 }
 
@@ -371,9 +369,7 @@ static bool move_under_way(Intake *i, Adding *a, const Feed_ROOT *m) {
 }
 
 static void root_of_adding(Intake *i, Adding *a, const Feed_ROOT *m) {
-        CLEANUP(freep) char *type =
-                m->fs_type.data ? strndup((const char *) m->fs_type.data, m->fs_type.size) : NULL;
-        IntakeResult result = check_root(i, m, type);
+        IntakeResult result = check_root(i, m);
         Dataset *d = NULL;
 
         if (result.outcome == INTAKE_DONE)
@@ -391,6 +387,9 @@ static void root_of_adding(Intake *i, Adding *a, const Feed_ROOT *m) {
         d->walked_seq = store_last_seq(i->store);
         d->watched = true;
         d->device = m->device;
+        dataset_placed(i, d);
+        dataset_network(i, d, m->network);
+        places_covered(i, d);
         nesting_claim(i, d);
         nesting_inherit(i, d);
         intake_finish(i, a->ticket, &(IntakeResult) { .dataset = d->row.name });

@@ -64,6 +64,7 @@ static void run_tick(Intake *i, Work *w) {
         elsewhere_check(i);
         settlings_tick(i, now);
         datasets_tick(i, now);
+        places_tick(i, now);
         sealing_tick(i, now);
         if (w->number)
                 feeds_tick(i);

@@ -110,7 +110,7 @@ void dataset_ask(Intake *i, const Feed *f, Feed_WATCH watch) {
 void dataset_unask(Intake *i, const Feed *f, uint32_t token) {
         FeedMessage m = { .type = FEED_UNWATCH, .UNWATCH = { .root = token } };
 
-        if (f && token != 0)
+        if (f && f->there && token != 0)
                 intake_request(i, f, &m);
 }
 
@@ -118,7 +118,7 @@ Bytes dataset_root(const Dataset *d) {
         return BYTES(d->row.root, d->row.root_size);
 }
 
-static void watch_dataset(Intake *i, Dataset *d) {
+void dataset_watch(Intake *i, Dataset *d) {
         StoreNode node = { 0 };
 
         (void) store_node_get(i->store, d->row.root_node, &node);
@@ -139,14 +139,14 @@ void datasets_hello(Intake *i, Feed *f) {
         f->there = true;
         for (size_t n = 0; n < i->n_datasets; n++)
                 if (i->datasets[n].feed == f)
-                        watch_dataset(i, &i->datasets[n]);
+                        dataset_watch(i, &i->datasets[n]);
         addings_hello(i, f);
 }
 
 /* It is watched no longer, for one reason or another; its gaps are as open as before its last walk. */
 void dataset_unwatched(Intake *i, Dataset *d) {
         d->token = d->walk = 0;
-        d->walk_again = d->watched = false;
+        d->walk_again = d->watched = d->stalled = false;
         d->retry_at = 0;
         gaps_unswept(i, d->row.id);
         for (size_t n = 0; n < i->n_gaps; n++)
@@ -166,38 +166,17 @@ void datasets_lost(Intake *i, Feed *f, Cause why) {
         }
 }
 
-/* A dataset's file system may be another one than before: it was unmounted, or is back. */
-static void place_dataset(Intake *i, Dataset *d) {
-        Feed *f = feed_of_root(i, BYTES(d->row.root, d->row.root_size));
-
-        if (f == d->feed)
-                return;
-        if (d->watched)                 /* its watcher may say so, too, but is not waited for */
-                gap_open(i, d, 0, CAUSE_UNMOUNTED, d->row.covered_until);
-        dataset_unask(i, d->feed, d->token);
-        dataset_unwatched(i, d);
-        d->feed = f;
-        if (f && f->there)
-                watch_dataset(i, d);
-}
-
-void datasets_place(Intake *i) {
-        for (size_t n = 0; n < i->n_datasets; n++)
-                if (!i->datasets[n].row.removed)
-                        place_dataset(i, &i->datasets[n]);
-}
-
 void datasets_tick(Intake *i, int64_t now) {
         addings_tick(i, now);
         for (size_t n = 0; n < i->n_datasets; n++) {
                 Dataset *d = &i->datasets[n];
 
                 if (d->feed && d->feed->there && d->retry_at != 0 && d->retry_at <= now)
-                        watch_dataset(i, d);
+                        dataset_watch(i, d);
         }
 }
 
-void dataset_walk(Intake *i, Dataset *d) {
+static void ask_walk(Intake *i, Dataset *d, bool idle) {
         FeedMessage m = { .type = FEED_WALK };
 
         if (!d->watched)
@@ -208,8 +187,16 @@ void dataset_walk(Intake *i, Dataset *d) {
         }
         d->walk = i->next_walk++;
         d->walked_seq = store_last_seq(i->store);
-        m.WALK = (Feed_WALK) { .root = d->token, .origin = ORIGIN_RECONCILE, .walk = d->walk };
+        m.WALK = (Feed_WALK) { .root = d->token, .origin = ORIGIN_RECONCILE, .walk = d->walk, .idle = idle };
         intake_request(i, d->feed, &m);
+}
+
+void dataset_walk(Intake *i, Dataset *d) {
+        ask_walk(i, d, false);
+}
+
+void dataset_poll(Intake *i, Dataset *d) {
+        ask_walk(i, d, true);
 }
 
 void observe_walk_end(Intake *i, const Feed_WALK_END *m) {
@@ -303,6 +290,8 @@ static void root_of_dataset(Intake *i, Dataset *d, const Feed_ROOT *m) {
                 d->watched = true;
                 d->device = m->device;
                 nesting_claim(i, d);
+                dataset_returned(i, d);
+                dataset_network(i, d, m->network);
                 return;
         }
         if (m->error == 0)
@@ -311,7 +300,7 @@ static void root_of_dataset(Intake *i, Dataset *d, const Feed_ROOT *m) {
         d->retry_at = now_usec(CLOCK_MONOTONIC) + RETRY_USEC;
         if (m->error == EACCES)
                 gap_open(i, d, 0, CAUSE_PERMISSION, d->row.covered_until);
-        else if (!gap_on(i, d->row.id, 0, CAUSE_UNMOUNTED))
+        else if (!gap_on(i, d->row.id, 0, CAUSE_UNMOUNTED))     /* else it is where that was mounted */
                 gap_open(i, d, 0, CAUSE_ROOT_MOVED, d->row.covered_until);
 }
 

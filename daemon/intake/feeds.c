@@ -132,15 +132,3 @@ void feeds_tick(Intake *i) {
                         intake_request(i, f, &m);
         }
 }
-
-void run_mounts(Intake *i, Work *w) {
-        Mounts mounts;
-
-        if (mounts_parse(BYTES(w->data, w->size), &mounts) < 0) {
-                intake_fail(i, -ENOMEM);
-                return;
-        }
-        mounts_done(&i->mounts);
-        i->mounts = mounts;
-        datasets_place(i);
-}

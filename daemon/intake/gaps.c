@@ -9,7 +9,8 @@
 
 /* Causes that end by themselves when the thing can be read again; a walk does not help. */
 static bool ends_by_itself(Cause cause) {
-        return cause == CAUSE_PERMISSION || cause == CAUSE_OTHER_FILESYSTEM || cause == CAUSE_READ_ERROR;
+        return cause == CAUSE_PERMISSION || cause == CAUSE_OTHER_FILESYSTEM || cause == CAUSE_READ_ERROR ||
+               cause == CAUSE_REMOTE;
 }
 
 static int load_gap(void *userdata, const StoreGap *g) {
@@ -59,6 +60,7 @@ bool gap_on(const Intake *i, int64_t dataset, int64_t node, Cause cause) {
 bool gap_on_dataset(const Intake *i, const Dataset *d) {
         for (size_t n = 0; n < i->n_gaps; n++)
                 if (i->gaps[n].dataset == d->row.id && i->gaps[n].cause != CAUSE_WATCH_LIMIT &&
+                    i->gaps[n].cause != CAUSE_REMOTE &&
                     (i->gaps[n].node == 0 || i->gaps[n].node == d->row.root_node))
                         return true;
         return false;
@@ -120,6 +122,12 @@ void gaps_reconciled(Intake *i, Dataset *d) {
                 g->reconciled = true;
                 g->limit = 0;
         }
+}
+
+void gaps_local(Intake *i, const Dataset *d) {
+        for (size_t n = 0; n < i->n_gaps; n++)
+                if (i->gaps[n].dataset == d->row.id && i->gaps[n].cause == CAUSE_REMOTE)
+                        i->gaps[n].by_walk = true;
 }
 
 void gaps_unswept(Intake *i, int64_t dataset) {

@@ -88,18 +88,26 @@ static void publish_feeds(Intake *i, IntakeStatus *all, int64_t wanted_count) {
         i->n_feed_status = n;
 }
 
+static void sooner(int64_t *due, int64_t at) {
+        if (at != 0 && (*due == 0 || at < *due))
+                *due = at;
+}
+
 static void publish_status(Intake *i, int64_t wanted_count) {
         IntakeStatus all = { .watched = true, .pending = wanted_count };
 
         map_clear(&i->status_of);
         for (size_t n = 0; n < i->n_datasets; n++) {
                 const Dataset *d = &i->datasets[n];
-                uint64_t flags = (d->walk != 0 ? 1u : 0u) | (d->watched ? 2u : 0u);
+                uint64_t flags = (d->walk != 0 ? 1u : 0u) | (d->watched ? 2u : 0u) | (d->stalled ? 4u : 0u);
 
                 if (d->row.removed)
                         continue;
                 all.scanning |= d->walk != 0;
                 all.watched &= d->watched;
+                all.stalled |= d->stalled;
+                sooner(&all.due, d->retry_at);
+                sooner(&all.due, d->network && d->watched ? d->poll_at : 0);
                 (void) map_put(&i->status_of, (uint64_t) d->row.id,
                                flags | (d->feed ? (uint64_t) d->feed->id << 8 : 0));
         }
@@ -401,6 +409,7 @@ int intake_new(Store *store, Intake **ret) {
         i->dones_tail = &i->dones;
         i->held_tail = &i->held;
         i->digest_max = INT64_MAX;
+        i->poll_usec = 600 * (int64_t) USEC_PER_SEC;
         i->next_walk = i->next_request = 1;
         i->next_token = TOKEN_NEW;
         i->next_feed = 1;
@@ -462,6 +471,10 @@ void intake_digest_max(Intake *i, int64_t bytes) {
         i->digest_max = bytes;
 }
 
+void intake_poll(Intake *i, int64_t usec) {
+        i->poll_usec = usec;
+}
+
 int intake_fd(const Intake *i) {
         return i->event_fd;
 }
@@ -477,7 +490,7 @@ void intake_status(Intake *i, int64_t dataset, IntakeStatus *ret) {
         *ret = i->status;
         if (dataset != 0) {
                 map_get(&i->status_of, (uint64_t) dataset, &flags);
-                *ret = (IntakeStatus) { .scanning = flags & 1, .watched = flags & 2 };
+                *ret = (IntakeStatus) { .scanning = flags & 1, .watched = flags & 2, .stalled = flags & 4 };
         }
         for (size_t n = 0; dataset != 0 && n < i->n_feed_status; n++) {
                 const FeedStatus *f = &i->feed_status[n];

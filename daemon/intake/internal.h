@@ -4,9 +4,9 @@
 
 /* internal: what the files of daemon/intake share. But for the two queues and the status, all of it belongs
  * to the store thread. intake.c: that thread; answers.c, asks.c: from it and to it; feeds.c: the watchers;
- * observe.c, unlink.c: what they saw; adding.c, datasets.c, nesting.c, rehome.c, gaps.c, requests.c,
- * settling.c: what follows; fresh.c: what a first look need not look up; sealing.c: when the log is
- * sealed. */
+ * observe.c, unlink.c: what they saw; adding.c, datasets.c, places.c, nesting.c, rehome.c, gaps.c,
+ * requests.c, settling.c: what follows; fresh.c: what a first look need not look up; sealing.c: when the log
+ * is sealed. */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -116,7 +116,11 @@ typedef struct Dataset {
         bool first_look;                /* it was added just now, and not all of its digests are read */
         bool watched;
         uint64_t device;
+        uint64_t mount;                 /* the mount that its root is on; 0: not known */
+        bool network;                   /* other hosts may change it */
+        bool stalled;                   /* its file system does not answer its watcher */
         int64_t retry_at;               /* µs of CLOCK_MONOTONIC: when to try its root again; 0: not */
+        int64_t poll_at;                /* ... and, on a network, when to look what others did */
 } Dataset;
 
 typedef struct Adding {                 /* an add that waits for its root */
@@ -185,7 +189,7 @@ struct Intake {
         IntakeStatus status;            /* of all */
         FeedStatus feed_status[FEEDS_MAX];
         size_t n_feed_status;
-        Map status_of;                  /* dataset -> 1 scanning | 2 watched | its feed << 8 */
+        Map status_of;                  /* dataset -> 1 scanning | 2 watched | 4 stalled | its feed << 8 */
         int event_fd;                   /* ... to here */
 
         const char *degraded;           /* a literal; atomic */
@@ -236,6 +240,8 @@ struct Intake {
         Map requests;                   /* id -> Request * */
         Map asked;                      /* nodes whose digest is asked for -> id */
         int64_t wanted_count, wanted_counted;   /* how many digests, as of when (CLOCK_MONOTONIC) */
+        bool warned_pinned;
+        _Atomic int64_t poll_usec;      /* between two looks at what others did */
         _Atomic int64_t digest_max;     /* bytes; digests of larger files are read a few at a time */
         Reading readings[READINGS_MAX]; /* how far digests of large files have come */
         Settling *settlings;
@@ -288,7 +294,6 @@ void feeds_open(Intake *i);                     /* all of them (anew) */
 void feeds_trim(Intake *i);                     /* closes those that no dataset needs */
 void feeds_free(Intake *i);
 void feeds_tick(Intake *i);                     /* a mark through each, whose return moves covered_until */
-void run_mounts(Intake *i, Work *w);
 
 /* datasets.c */
 int datasets_load(Intake *i, bool clean, bool first);
@@ -298,9 +303,9 @@ Dataset *dataset_of_dir(Intake *i, uint32_t dir);
 Dataset *dataset_of_token(Intake *i, uint32_t token);
 void datasets_hello(Intake *i, Feed *f);        /* a watcher is there: watch all that is its */
 void datasets_lost(Intake *i, Feed *f, Cause why);      /* it is gone */
-void datasets_place(Intake *i);                 /* what is mounted has changed */
 void datasets_tick(Intake *i, int64_t now);
 void dataset_walk(Intake *i, Dataset *d); /* asks for a reconciling walk, now or after this one */
+void dataset_poll(Intake *i, Dataset *d);       /* the same, behind all that others read */
 void observe_root(Intake *i, const Feed_ROOT *m);
 void observe_walk_end(Intake *i, const Feed_WALK_END *m);
 void observe_head(Intake *i, const Feed_HEAD *m);
@@ -313,6 +318,7 @@ Bytes dataset_root(const Dataset *d);
 void dataset_ask(Intake *i, const Feed *f, Feed_WATCH watch);
 void dataset_unask(Intake *i, const Feed *f, uint32_t token);
 void dataset_unwatched(Intake *i, Dataset *d);
+void dataset_watch(Intake *i, Dataset *d);      /* asks for it, and for a walk */
 bool dataset_is_at(Intake *i, const Dataset *d, const Feed_ROOT *m);    /* that is its root */
 /* dataset_append_place() - an event that tells name and root. dataset_filesystem() - the row of the file
  * system that a root is on. */
@@ -345,6 +351,16 @@ void rehome_begin(Intake *i, Dataset *d, const Feed_ROOT *m);
 bool rehome_node(Intake *i, Dataset *d, const StoreLink *link, const Feed_STATE *m, StoreNode *node);
 void rehome_end(Intake *i, Dataset *d);         /* its walk has ended */
 
+/* places.c */
+void run_mounts(Intake *i, Work *w);
+void datasets_place(Intake *i);                 /* each on the feed of its file system */
+void dataset_placed(Intake *i, Dataset *d);     /* it is on the right one; notes its mount */
+void dataset_returned(Intake *i, Dataset *d);     /* its root is there (again) */
+void dataset_network(Intake *i, Dataset *d, bool network);
+void places_covered(Intake *i, const Dataset *d);       /* a dataset begins where another had a gap */
+void places_tick(Intake *i, int64_t now);
+void observe_stalled(Intake *i, const Feed_STALLED *m);
+
 /* gaps.c */
 int gaps_load(Intake *i);
 bool gap_on(const Intake *i, int64_t dataset, int64_t node, Cause cause);
@@ -358,6 +374,7 @@ void gaps_settle(Intake *i, const Feed *f);     /* closes what can be closed */
 void gaps_resolve(Intake *i, int64_t node);     /* a file can be read again */
 void gaps_gone(Intake *i, int64_t node);         /* a name of it went: without any, nothing is unseen */
 bool gaps_reopened(Intake *i, int64_t node); /* a directory can be: had it a gap, which a walk ends? */
+void gaps_local(Intake *i, const Dataset *d);   /* no other host can change it any more */
 void gaps_unswept(Intake *i, int64_t dataset);  /* nobody sweeps any more: a walk ends them */
 void observe_gap(Intake *i, const Feed_GAP *m);
 void gaps_limit(Intake *i);     /* says once that watches are missing */

@@ -449,6 +449,19 @@ static void meet_known(Intake *i, Observed *o) {
         compare(i, o);
 }
 
+/* Where another file system is mounted: nothing is known of the directory that it covers. One that was never
+ * seen is recorded by its place. */
+static void observe_foreign(Intake *i, Observed *o) {
+        Feed_STATE placed = *o->m;
+
+        if (o->has_link && o->link.type == TYPE_DIRECTORY)
+                return;
+        placed.inode = hash_in_directory(o->parent, o->m->name) | UINT64_C(1) << 63;
+        placed.btime = 0;
+        o->m = &placed;
+        meet_new(i, o);
+}
+
 static void observe_state(Intake *i, const Feed_STATE *m) {
         CLEANUP(freep) Request *request = request_answered(i, m->request);
         Observed o = { .m = m, .dataset = dataset_of_dir(i, m->dir), .parent = node_of_dir(i, m->dir),
@@ -464,12 +477,16 @@ static void observe_state(Intake *i, const Feed_STATE *m) {
         fresh = is_fresh(i, &o);
         if (m->flags & FEED_FLAG_LISTED && map_put(&i->from->listed, hash_name(m->name), 1) < 0)
                 intake_fail(i, -ENOMEM);
-        if (fresh) {
+        if (fresh && !(m->flags & FEED_FLAG_FOREIGN)) {
                 meet_fresh(i, &o);
                 return;
         }
         r = store_link_find(i->store, o.parent, m->name, &o.link);
         o.has_link = r == 0;
+        if (r >= 0 && m->flags & FEED_FLAG_FOREIGN) {
+                observe_foreign(i, &o);
+                return;
+        }
         if (r >= 0)
                 r = store_node_find(i->store, o.dataset->row.filesystem, m->inode, m->btime, &o.node);
         o.has_node = r == 0 && o.node.type == o.type;
@@ -590,6 +607,9 @@ static void observe(Intake *i, const FeedMessage *m) {
                 break;
         case FEED_RECONCILED:
                 observe_reconciled(i, &m->RECONCILED);
+                break;
+        case FEED_STALLED:
+                observe_stalled(i, &m->STALLED);
                 break;
         case FEED_HEAD:
                 observe_head(i, &m->HEAD);

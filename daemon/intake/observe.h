@@ -16,7 +16,6 @@ typedef enum IntakeOutcome {
         INTAKE_E_MISSING,               /* from here: reasons not to watch a path */
         INTAKE_E_NOT_DIRECTORY,
         INTAKE_E_PERMISSION,
-        INTAKE_E_NETWORK,               /* dataset: the file system's type */
         INTAKE_E_INSIDE,                /* by another way; dataset: the one that it is inside of */
         INTAKE_E_WATCHED,               /* dataset: its name */
         INTAKE_E_NOT_KNOWN,             /* to move: no dataset has that root */
@@ -88,11 +87,16 @@ void intake_feed(Intake *i, const IntakeFeedOps *ops, void *userdata);
  *  neither a settle nor the end of a gap waits for those. */
 void intake_digest_max(Intake *i, int64_t bytes);
 
+/** intake_poll() - µs between two walks that find what other hosts did on a network file system. */
+void intake_poll(Intake *i, int64_t usec);
+
 typedef struct IntakeStatus {
         int64_t pending, watches, overflows, walked_twice, swept, walked_again;
         int64_t polled, watch_limit;    /* directories without a watch; what the kernel gives */
         bool namespaced;                /* by the sysctl of this user namespace */
-        bool scanning, watched;         /* all: each dataset is */
+        bool scanning, watched, stalled;        /* of all: any is, each is, any is */
+        int64_t due;                    /* µs of CLOCK_MONOTONIC: when intake_tick() has something to do; 0:
+                                         * not known */
 } IntakeStatus;
 /** intake_watch_sysctl() - which sysctl to raise when some directories have no watch (polled > 0).
  *  intake_watches_wanted() - and to what: room for all, and as many to come. */

@@ -198,7 +198,8 @@ static uint8_t digest_origin(Intake *i, int64_t dataset) {
 
         if (d && d->first_look)
                 return ORIGIN_SCAN;
-        return d && (gap_on_dataset(i, d) || gap_of_watches(i, dataset)) ? ORIGIN_RECONCILE : ORIGIN_LIVE;
+        return d && (d->network || gap_on_dataset(i, d) || gap_of_watches(i, dataset)) ? ORIGIN_RECONCILE :
+                                                                                         ORIGIN_LIVE;
 }
 
 static void ask_digest(Intake *i, Feed *f, const StoreLink *link) {

@@ -10,11 +10,11 @@
 /* appear: a directory that was noticed is watched, then listed: what is made in between is noticed, what
  * both report is one. */
 
-static void report_directory(Watch *w, const SettleJob *job, const IdentifyState *state, bool adopted) {
+static void report_directory(Watch *w, const SettleJob *job, const IdentifyState *state, uint16_t flags) {
         FeedMessage m;
 
         state_observed(&m, job, state);
-        m.STATE.flags |= adopted ? FEED_FLAG_ADOPTED : 0;
+        m.STATE.flags |= flags;
         state_emit(w, &m, true);
 }
 
@@ -119,7 +119,8 @@ static int admit_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeare
         *ret_answered = true;
         d = wd > 0 ? table_find(w->table, wd) : NULL;
         fresh = d && (!d->listed || job->change.flags & SETTLE_READ);
-        report_directory(w, job, &a->state, fresh);
+        report_directory(w, job, &a->state,
+                         (uint16_t) ((fresh ? FEED_FLAG_ADOPTED : 0) | (a->foreign ? FEED_FLAG_FOREIGN : 0)));
         settle_reported(w->settle, job);
         if (a->foreign && !roots_meet(w, parent->root, &a->state))
                 state_gap(w, 0, job->dir, name, CAUSE_OTHER_FILESYSTEM, 0);

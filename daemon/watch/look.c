@@ -542,10 +542,14 @@ static void wait_until_due(Watch *w) {
 
 /* Readers of ours give way to whoever works here; where a sandbox forbids even that, its unit has set it. */
 void give_way(void) {
-        enum { WHO_PROCESS = 1, CLASS_IDLE = 3, CLASS_SHIFT = 13 };     /* ioprio_set(2) */
-
         (void) setpriority(PRIO_PROCESS, (id_t) gettid(), 10);
-        (void) syscall(SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE << CLASS_SHIFT);
+        read_idly(true);
+}
+
+void read_idly(bool idle) {
+        enum { WHO_PROCESS = 1, CLASS_NONE = 0, CLASS_IDLE = 3, CLASS_SHIFT = 13 };     /* ioprio_set(2) */
+
+        (void) syscall(SYS_ioprio_set, WHO_PROCESS, 0, (idle ? CLASS_IDLE : CLASS_NONE) << CLASS_SHIFT);
 }
 
 static size_t take_jobs(Watch *w, int64_t now, SettleJob *jobs) {

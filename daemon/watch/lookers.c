@@ -68,7 +68,7 @@ int lookers_tick(Watch *w) {
         int64_t now = now_usec(CLOCK_MONOTONIC);
         int r = 0;
 
-        if (now < w->lookers_tick_at)
+        if (now < w->lookers_tick_at || w->stalled)     /* nothing would answer another one */
                 return 0;
         w->lookers_tick_at = now + TICK_USEC;
         for (size_t i = 0; i < LOOKERS_MAX + LOOKERS_LOST_MAX && r == 0; i++) {
@@ -111,6 +111,8 @@ bool lookers_end(Watch *w) {
                 all &= join(w->walk_thread, until);
         if (w->n_threads > 2)
                 all &= join(w->sweep_thread, until);
+        if (w->n_threads > 3)
+                all &= join(w->probe_thread, until);
         for (size_t i = 0; i < LOOKERS_MAX + LOOKERS_LOST_MAX; i++)
                 if (w->lookers[i].running)
                         all &= join(w->lookers[i].thread, until);

@@ -53,6 +53,7 @@ int watch_new(unsigned lookers, Watch **ret) {
         pthread_cond_init(&w->look, &monotonic);
         pthread_cond_init(&w->walk, &monotonic);
         pthread_cond_init(&w->room, &monotonic);
+        pthread_cond_init(&w->probe, &monotonic);
         pthread_cond_init(&w->tend, &monotonic);
         pthread_condattr_destroy(&monotonic);
         r = notify_new(&w->notify);
@@ -90,6 +91,10 @@ int watch_start(Watch *w) {
                 w->n_threads++;
                 r = pthread_create(&w->sweep_thread, NULL, sweep_thread, w);
         }
+        if (r == 0) {
+                w->n_threads++;
+                r = pthread_create(&w->probe_thread, NULL, probe_thread, w);
+        }
         if (r != 0)
                 return -r;
         w->n_threads++;
@@ -100,6 +105,7 @@ int watch_tick(Watch *w) {
         int r;
 
         pthread_mutex_lock(&w->lock);
+        probe_tick(w);
         r = lookers_tick(w);
         pthread_mutex_unlock(&w->lock);
         return r;
@@ -113,6 +119,7 @@ Watch *watch_free(Watch *w) {
         pthread_cond_broadcast(&w->look);
         pthread_cond_broadcast(&w->walk);
         pthread_cond_broadcast(&w->room);
+        pthread_cond_broadcast(&w->probe);
         pthread_cond_broadcast(&w->tend);
         pthread_mutex_unlock(&w->lock);
         if (w->stop_fd >= 0)
@@ -146,6 +153,7 @@ Watch *watch_free(Watch *w) {
         pthread_cond_destroy(&w->look);
         pthread_cond_destroy(&w->walk);
         pthread_cond_destroy(&w->room);
+        pthread_cond_destroy(&w->probe);
         pthread_mutex_destroy(&w->lock);
         free(w);
         return NULL;
@@ -180,12 +188,13 @@ static int on_exclude(Watch *w, const Feed_EXCLUDE *m) {
         return 0;
 }
 
-static int queue_walk(Watch *w, uint32_t root, uint32_t walk, uint8_t origin, bool watch) {
+static int queue_walk(Watch *w, uint32_t root, uint32_t walk, uint8_t origin, bool watch, bool idle) {
         WalkRequest *q = calloc(1, sizeof(*q));
 
         if (!q)
                 return -ENOMEM;
-        *q = (WalkRequest) { .root = root, .walk = walk, .origin = origin, .watch = watch };
+        *q = (WalkRequest) { .root = root, .walk = walk, .origin = origin, .watch = watch,
+                             .idle = idle };
         *w->walks_tail = q;
         w->walks_tail = &q->next;
         pthread_cond_signal(&w->walk);
@@ -213,7 +222,8 @@ static int on_watch(Watch *w, const Feed_WATCH *m) {
         }
         if (!root->path)
                 return -ENOMEM;
-        return queue_walk(w, m->root, m->walk, m->origin, true);
+        pthread_cond_signal(&w->probe);
+        return queue_walk(w, m->root, m->walk, m->origin, true, false);
 }
 
 static int on_unwatch(Watch *w, const Feed_UNWATCH *m) {
@@ -274,7 +284,7 @@ int watch_request(Watch *w, const FeedMessage *m) {
                 r = on_unwatch(w, &m->UNWATCH);
                 break;
         case FEED_WALK:
-                r = queue_walk(w, m->WALK.root, m->WALK.walk, m->WALK.origin, false);
+                r = queue_walk(w, m->WALK.root, m->WALK.walk, m->WALK.origin, false, m->WALK.idle);
                 break;
         case FEED_DIGEST:
                 keep_resume(w, &m->DIGEST);

@@ -24,6 +24,7 @@ enum {
         ROOTS_MAX = 256,
         EXCLUDES_MAX = 16,
         BARRIERS_MAX = 64,
+        PROBES = 3,                     /* a probe may wait for this part of answer_max */
         LOOKERS_MAX = 4,
         LOOKERS_LOST_MAX = 4,           /* given up at once, at most; then the watcher is replaced */
         RESUMES_MAX = 16,               /* asked-for readings that go on from where a former watcher was */
@@ -37,6 +38,7 @@ typedef struct Root {
         char *path;                     /* absolute, without symbolic links */
         uint64_t inode, device;         /* its identity, also while it is away; 0: not known (yet) */
         int64_t btime;
+        bool remote;                    /* a server stands behind it, which may not answer */
         uint32_t uid;
 } Root;
 
@@ -45,6 +47,7 @@ typedef struct WalkRequest {
         uint32_t root, walk;
         uint8_t origin;
         bool watch;                     /* WATCH: answer with ROOT first */
+        bool idle;                      /* behind all that others read */
         int *again;                     /* not NULL: no tree, but these directories, and what is new there */
         size_t n_again;
 } WalkRequest;
@@ -97,6 +100,7 @@ typedef struct Looker {
 struct Watch {
         pthread_mutex_t lock;
         pthread_cond_t look, walk, room;        /* something to look at; to walk; room to add */
+        pthread_cond_t probe;           /* a root to probe */
         pthread_cond_t tend;            /* something was lost, or a list of `again` is done with */
         bool stop;
 
@@ -150,11 +154,13 @@ struct Watch {
         uint64_t overflows, walked_twice;
         uint64_t swept, walked_again;   /* directories looked at here; of these, listed again */
 
-        pthread_t watch_thread, walk_thread, sweep_thread;
+        pthread_t watch_thread, walk_thread, sweep_thread, probe_thread;
         unsigned n_lookers, n_threads;  /* wanted; started, but for lookers */
         Looker lookers[LOOKERS_MAX + LOOKERS_LOST_MAX];
         int64_t lookers_tick_at;
         int64_t answer_max;             /* µs that a file system may take */
+        int64_t probe_since;            /* when the probe that waits began, µs of CLOCK_MONOTONIC; 0: none */
+        bool stalled;                   /* it waits too long, and that was said */
 };
 
 static inline Moment moment_now(void) {
@@ -225,7 +231,10 @@ void *watch_thread(void *userdata);
 void *walk_thread(void *userdata);
 void *look_thread(void *userdata);
 void *sweep_thread(void *userdata);
+void *probe_thread(void *userdata);
+void probe_tick(Watch *w);              /* under the lock: says when a probe waits too long */
 void give_way(void);                    /* this thread's, to whoever works here */
+void read_idly(bool idle);              /* its disk accesses only; can be taken back */
 
 /* lookers.c, under the lock but for start and end. lookers_tick() - gives up who waits too long; -ETIMEDOUT:
  * that are too many. looker_back() - one that was given up woke up. lookers_end() - joins all threads of the

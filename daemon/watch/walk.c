@@ -104,7 +104,8 @@ static void report_listed(Walk *k, Directory *d, const Listed *l) {
         state_describe(&m, &l->state);
         m.STATE.dir = (uint32_t) d->wd;
         m.STATE.name = name;
-        m.STATE.flags = FEED_FLAG_LISTED | (wd > 0 && will_list(k, wd) ? FEED_FLAG_ADOPTED : 0);
+        m.STATE.flags = (uint16_t) (FEED_FLAG_LISTED | (wd > 0 && will_list(k, wd) ? FEED_FLAG_ADOPTED : 0) |
+                                     (l->foreign ? FEED_FLAG_FOREIGN : 0));
         m.STATE.origin = k->origin;
         m.STATE.first = m.STATE.last = now_usec(CLOCK_REALTIME);
         m.STATE.target = l->target ? BYTES(l->target, l->target_size) : BYTES_NONE;
@@ -373,6 +374,11 @@ static void announce(void *userdata, Directory *d) {
         state_announce(userdata, d);
 }
 
+/* FUSE over a disk of this machine has a server, too. */
+static bool is_remote(const Feed_ROOT *m) {
+        return m->network || bytes_equal(m->fs_type, BYTES_STR("fuse"));
+}
+
 static bool answer_watch(Walk *k) {
         CLEANUP(freep) char *path = NULL;
         CLEANUP(closep) int fd = -1;
@@ -395,6 +401,8 @@ static bool answer_watch(Walk *k) {
                 wd = -ENOENT;           /* not wanted any more */
         else if (fd >= 0)
                 wd = directory_excluded(k->w, &state) ? -EDEADLK : roots_begin(k->w, root, fd, &state);
+        if (root && wd > 0)
+                root->remote = is_remote(&m.ROOT);
         if (wd > 0)
                 m.ROOT.dir = (uint32_t) wd;
         else
@@ -472,10 +480,14 @@ void *walk_thread(void *userdata) {
                 pthread_mutex_unlock(&w->lock);
                 *k = (Walk) { .w = w, .root = q->root, .id = q->walk, .origin = q->origin,
                               .again = q->again };
+                if (q->idle)
+                        read_idly(true);
                 if (q->again)
                         walk_again(k, q);
                 else
                         walk_tree(k, q->watch);
+                if (q->idle)
+                        read_idly(false);
                 free(k->stack);
                 free(q->again);
                 free(q);

@@ -80,6 +80,29 @@ static int watch_mounts(Watchers *w) {
         return r < 0 ? r : tell_mounts(w);
 }
 
+/* When the clock ticks next: for who waits, for a canary, or for what intake has to do. */
+
+static void next_tick(Watchers *w, int64_t now, bool soon) {
+        int64_t at = soon ? now + TICK_MSEC * (int64_t) USEC_PER_MSEC : w->canary_at;
+        IntakeStatus status;
+
+        intake_status(w->intake, 0, &status);
+        if (status.due != 0)
+                at = MIN_OF(at, MAX_OF(status.due, now + TICK_MSEC * (int64_t) USEC_PER_MSEC));
+        (void) sd_event_source_set_time(w->tick_source, (uint64_t) at);
+        (void) sd_event_source_set_enabled(w->tick_source, SD_EVENT_ONESHOT);
+}
+
+static void tick_when_due(Watchers *w) {
+        IntakeStatus status;
+        uint64_t at;
+
+        intake_status(w->intake, 0, &status);
+        if (status.due != 0 && sd_event_source_get_time(w->tick_source, &at) >= 0 &&
+            (uint64_t) status.due < at)
+                (void) sd_event_source_set_time(w->tick_source, (uint64_t) status.due);
+}
+
 /* Feeds, as intake wants them. */
 
 static Watcher **find(Watchers *w, uint32_t feed) {
@@ -124,8 +147,10 @@ static void feed_request(void *userdata, uint32_t feed, const FeedMessage *m) {
 }
 
 static void feed_consumed(void *userdata, uint32_t feed, unsigned frames) {
-        feed_request(userdata, feed,
-                     &(FeedMessage) { .type = FEED_CREDIT, .CREDIT = { .frames = frames } });
+        Watchers *w = userdata;
+
+        feed_request(w, feed, &(FeedMessage) { .type = FEED_CREDIT, .CREDIT = { .frames = frames } });
+        tick_when_due(w);
 }
 
 static void feed_reset(void *userdata, uint32_t feed) {
@@ -140,13 +165,6 @@ static void feed_reset(void *userdata, uint32_t feed) {
 }
 
 /* The clock. */
-
-static void next_tick(Watchers *w, int64_t now, bool soon) {
-        int64_t at = soon ? now + TICK_MSEC * (int64_t) USEC_PER_MSEC : w->canary_at;
-
-        (void) sd_event_source_set_time(w->tick_source, (uint64_t) at);
-        (void) sd_event_source_set_enabled(w->tick_source, SD_EVENT_ONESHOT);
-}
 
 static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
         Watchers *w = userdata;
@@ -183,6 +201,7 @@ int watchers_new(sd_event *event, Intake *intake, const WatchersConfig *config, 
                               w);
         if (r >= 0) {
                 intake_digest_max(intake, config->digest_max);
+                intake_poll(intake, config->poll_usec);
                 intake_feed(intake, &ops, w);
                 r = watch_mounts(w);
         }
@@ -252,6 +271,7 @@ void watchers_status(Watchers *w, int64_t dataset, WatchersStatus *ret) {
                 .restarts = w->restarts,
                 .lost = !status.watched,
                 .scanning = status.scanning,
+                .stalled = status.stalled,
         };
         for (size_t n = 0; n < FEEDS; n++)
                 if (w->watchers[n])

@@ -23,6 +23,7 @@ typedef struct WatchersConfig {
         const char *socket;             /* system mode: scitrace-watch.socket's path */
         int64_t settle_usec, write_max_usec, digest_max, read_max, pressure_max;
         int64_t poll_rate;              /* entries a second, of directories without a watch */
+        int64_t poll_usec;              /* between two looks at what other hosts did on a network */
         int64_t check_usec;             /* between two canaries; after three times as long it is replaced */
         char *const *ignore;
         size_t n_ignore;
@@ -58,6 +59,7 @@ typedef struct WatchersStatus {
         int64_t restarts;               /* of watchers, all together */
         bool lost;                      /* not watched just now */
         bool scanning;
+        bool stalled;                   /* the file system does not answer */
 } WatchersStatus;
 /** watchers_status() - of one dataset (row id), or of all (0). */
 void watchers_status(Watchers *w, int64_t dataset, WatchersStatus *ret);

@@ -256,7 +256,6 @@ static void every_outcome_of_add_has_its_error_and_a_sentence(void **state) {
                   "not a directory" },
                 { INTAKE_E_PERMISSION, NULL, "org.scitrace.Datasets.CannotWatch", "permission",
                   "may not be read" },
-                { INTAKE_E_NETWORK, "nfs", "org.scitrace.Datasets.CannotWatch", "network", "(nfs)" },
                 { INTAKE_E_INSIDE, "o", "org.scitrace.Datasets.CannotWatch", "inside",
                   "inside dataset 'o'" },
                 { INTAKE_E_NOT_KNOWN, NULL, "org.scitrace.Datasets.CannotWatch", "not-known", "--name" },

@@ -146,7 +146,7 @@ static void what_is_bad_is_named_with_its_line_and_changes_nothing(void **state)
                 "The line is left out.\n"
                 "f:3: [Dataset] SettleTime=9ms is not a time from 10ms to 60s. What was in force before stays.\n"
                 "f:4: [Dataset] SettleTime=fast is not a time from 10ms to 60s. What was in force before stays.\n"
-                "f:5: [Dataset] has no key \"SetleTime\"; it has SettleTime=, OpenVersionInterval=. "
+                "f:5: [Dataset] has no key \"SetleTime\"; it has SettleTime=, OpenVersionInterval=, PollInterval=. "
                 "The line is left out.\n"
                 "f:6: Neither [Section] nor Key=Value. The line is left out.\n"
                 "f:8: There is no section [Datset], but [Dataset], [Ignore], [Identify], [Watcher], [Metrics]. "
