@@ -94,7 +94,7 @@ enum {                                  /* flags of STATE, GONE, MOVED */
         FEED_FLAG_IGNORED = 32,         /* GONE: an ignore pattern covers it now */
         FEED_FLAG_DIRECTORY = 64,       /* MOVED, GONE: it was a directory */
         FEED_FLAG_ADOPTED = 128,        /* a directory whose names follow */
-        FEED_FLAG_FOREIGN = 256,        /* another file system is mounted there: that one's state, not its own */
+        FEED_FLAG_FOREIGN = 256,        /* another file system is mounted there, whose state it is */
 };
 
 #define FEED_TYPE_U8 uint8_t

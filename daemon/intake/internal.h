@@ -3,8 +3,8 @@
 #define SCITRACE_DAEMON_INTAKE_INTERNAL_H
 
 /* internal: what the files of daemon/intake share. But for the two queues and the status, all of it belongs
- * to the store thread. intake.c: that thread; answers.c, asks.c: from it and to it; feeds.c: the watchers;
- * observe.c, unlink.c: what they saw; adding.c, datasets.c, places.c, nesting.c, rehome.c, gaps.c,
+ * to the store thread. intake.c: that thread; answers.c, asks.c: from it and to it; feeds.c, frames.c: the
+ * watchers; observe.c, unlink.c: what they saw; adding.c, datasets.c, places.c, nesting.c, rehome.c, gaps.c,
  * requests.c, settling.c: what follows; fresh.c: what a first look need not look up; sealing.c: when the log
  * is sealed. */
 
@@ -271,8 +271,16 @@ void answers_free(Intake *i);
 /* asks.c */
 void work_backup(Intake *i, Work *w);
 
-/* observe.c */
+/* frames.c */
 void observe_frame(Intake *i, Work *w);
+
+/* observe.c */
+void observe_dir(Intake *i, const Feed_DIR *m);
+void observe_state(Intake *i, const Feed_STATE *m);
+void observe_gone(Intake *i, const Feed_GONE *m);
+void observe_moved(Intake *i, const Feed_MOVED *m);
+void observe_exchanged(Intake *i, const Feed_EXCHANGED *m);
+void observe_list_end(Intake *i, const Feed_LIST_END *m);
 
 uint64_t hash_in_directory(int64_t parent, Bytes name);        /* never 0 */
 

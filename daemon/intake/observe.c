@@ -140,7 +140,7 @@ static bool found_gone(Intake *i, const Dataset *d, int64_t parent, const Feed_G
                store_link_closed(i->store, parent, m->name, &former) == 0 && former.until > d->walked_seq;
 }
 
-static void observe_gone(Intake *i, const Feed_GONE *m) {
+void observe_gone(Intake *i, const Feed_GONE *m) {
         Dataset *d = dataset_of_dir(i, m->dir);
         int64_t parent = node_of_dir(i, m->dir);
         int64_t count;
@@ -169,7 +169,7 @@ static void observe_gone(Intake *i, const Feed_GONE *m) {
 
 /* Names that move. */
 
-static void observe_moved(Intake *i, const Feed_MOVED *m) {
+void observe_moved(Intake *i, const Feed_MOVED *m) {
         Dataset *d = dataset_of_dir(i, m->dir);
         int64_t old_parent = node_of_dir(i, m->old_dir), parent = node_of_dir(i, m->dir);
         Event e = { .kind = KIND_RENAME, .origin = ORIGIN_LIVE, .first = m->first, .last = m->last,
@@ -203,7 +203,7 @@ static void observe_moved(Intake *i, const Feed_MOVED *m) {
 }
 
 /* Where only one of the names is recorded, its node moved to the other one; a look tells the rest. */
-static void observe_exchanged(Intake *i, const Feed_EXCHANGED *m) {
+void observe_exchanged(Intake *i, const Feed_EXCHANGED *m) {
         Dataset *d = dataset_of_dir(i, m->dir), *old_d = dataset_of_dir(i, m->old_dir);
         int64_t old_parent = node_of_dir(i, m->old_dir), parent = node_of_dir(i, m->dir);
         Event e = { .kind = KIND_EXCHANGE, .origin = ORIGIN_LIVE, .first = m->first, .last = m->last,
@@ -462,7 +462,7 @@ static void observe_foreign(Intake *i, Observed *o) {
         meet_new(i, o);
 }
 
-static void observe_state(Intake *i, const Feed_STATE *m) {
+void observe_state(Intake *i, const Feed_STATE *m) {
         CLEANUP(freep) Request *request = request_answered(i, m->request);
         Observed o = { .m = m, .dataset = dataset_of_dir(i, m->dir), .parent = node_of_dir(i, m->dir),
                        .type = type_from_mode(m->mode) };
@@ -520,7 +520,7 @@ static int64_t node_of_name(Intake *i, int64_t parent, Bytes name) {
                        ? link.node : 0;
 }
 
-static void observe_dir(Intake *i, const Feed_DIR *m) {
+void observe_dir(Intake *i, const Feed_DIR *m) {
         Dataset *d = dataset_of_token(i, m->root);
         int64_t parent = m->parent ? node_of_dir(i, m->parent) : 0, node = 0;
         uint64_t key = feed_key(i->from, m->dir);
@@ -541,7 +541,7 @@ static void observe_dir(Intake *i, const Feed_DIR *m) {
                 dataset_walk(i, d);
 }
 
-static void observe_list_end(Intake *i, const Feed_LIST_END *m) {
+void observe_list_end(Intake *i, const Feed_LIST_END *m) {
         int64_t parent = node_of_dir(i, m->dir);
         bool fresh = map_get(&i->fresh, (uint64_t) parent, NULL);
         StoreLink links[PAGE];
@@ -568,115 +568,4 @@ static void observe_list_end(Intake *i, const Feed_LIST_END *m) {
         if (n < 0)
                 intake_fail(i, n);
         map_clear(&i->from->listed);
-}
-
-static void observe(Intake *i, const FeedMessage *m) {
-        switch (m->type) {
-        case FEED_HELLO:
-                datasets_hello(i, i->from);
-                break;
-        case FEED_ROOT:
-                observe_root(i, &m->ROOT);
-                break;
-        case FEED_DIR:
-                observe_dir(i, &m->DIR);
-                break;
-        case FEED_STATE:
-                observe_state(i, &m->STATE);
-                break;
-        case FEED_GONE:
-                observe_gone(i, &m->GONE);
-                break;
-        case FEED_MOVED:
-                observe_moved(i, &m->MOVED);
-                break;
-        case FEED_EXCHANGED:
-                observe_exchanged(i, &m->EXCHANGED);
-                break;
-        case FEED_LIST_BEGIN:
-                map_clear(&i->from->listed);
-                break;
-        case FEED_LIST_END:
-                observe_list_end(i, &m->LIST_END);
-                break;
-        case FEED_WALK_END:
-                observe_walk_end(i, &m->WALK_END);
-                break;
-        case FEED_GAP:
-                observe_gap(i, &m->GAP);
-                break;
-        case FEED_RECONCILED:
-                observe_reconciled(i, &m->RECONCILED);
-                break;
-        case FEED_STALLED:
-                observe_stalled(i, &m->STALLED);
-                break;
-        case FEED_HEAD:
-                observe_head(i, &m->HEAD);
-                break;
-        case FEED_BARRIER_DONE:
-                settling_barrier(i, &m->BARRIER_DONE);
-                break;
-        case FEED_FAILED:
-                observe_failed(i, &m->FAILED);
-                break;
-        case FEED_PROGRESS:
-                observe_progress(i, &m->PROGRESS);
-                break;
-        case FEED_COUNTS:
-                i->from->counts = m->COUNTS;
-                gaps_limit(i);
-                break;
-        default:                        /* requests do not come this way */
-                break;
-        }
-}
-
-/* What is not a message is the end of that feed, and of no other. */
-static void observe_nonsense(Intake *i, Feed *f) {
-        log_event(LOG_ERR, MSG_WATCHER_LOST, 0,
-                  "A watcher sent what is not a message; starting another, which compares its datasets with "
-                  "the record");
-        datasets_lost(i, f, CAUSE_WATCHER_LOST);
-        answers_reset(i, f);
-}
-
-/* The request that an observation answers; 0: none. */
-static uint32_t answers(const FeedMessage *m) {
-        switch (m->type) {
-        case FEED_STATE:
-                return m->STATE.request;
-        case FEED_GONE:
-                return m->GONE.request;
-        case FEED_FAILED:
-                return m->FAILED.request;
-        default:
-                return 0;
-        }
-}
-
-static void observe_one(Intake *i, Feed *f, const FeedMessage *m) {
-        uint32_t next = i->next_request;
-
-        observe(i, m);
-        if (i->next_request != next && answers(m) != 0)
-                settlings_led(i, f, answers(m));
-}
-
-void observe_frame(Intake *i, Work *w) {
-        Feed *f = feed_find(i, w->feed);
-        size_t offset = 0;
-        FeedMessage m;
-        int r = 0;
-
-        if (!f)
-                return;                 /* it is closed */
-        i->from = f;
-        f->frames++;
-        while (i->error == 0 && (r = feed_next(BYTES(w->data, w->size), &offset, &m)) > 0)
-                if (f->there || m.type == FEED_HELLO)   /* else of a watcher that is about to be replaced */
-                        observe_one(i, f, &m);
-        if (i->error == 0 && r < 0 && f->there)
-                observe_nonsense(i, f);
-        i->from = NULL;
 }

@@ -120,7 +120,7 @@ static int admit_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeare
         d = wd > 0 ? table_find(w->table, wd) : NULL;
         fresh = d && (!d->listed || job->change.flags & SETTLE_READ);
         report_directory(w, job, &a->state,
-                         (uint16_t) ((fresh ? FEED_FLAG_ADOPTED : 0) | (a->foreign ? FEED_FLAG_FOREIGN : 0)));
+                         fresh ? FEED_FLAG_ADOPTED : a->foreign ? FEED_FLAG_FOREIGN : 0);
         settle_reported(w->settle, job);
         if (a->foreign && !roots_meet(w, parent->root, &a->state))
                 state_gap(w, 0, job->dir, name, CAUSE_OTHER_FILESYSTEM, 0);
