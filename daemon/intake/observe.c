@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 
 #include "daemon/intake/internal.h"
-#include "lib/log.h"
 
 /* observe: is it news? Compares what the watcher says with the record and makes events of what differs. The
  * order of observations is the kernel's; where several looks and notices tell the same thing,
