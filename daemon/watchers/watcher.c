@@ -11,7 +11,8 @@
 
 enum {
         CREDIT_FRAMES = 64,             /* 4 MiB under way to the store thread at most */
-        STALLED_CHECKS = 3,             /* without a canary coming back, and the watcher is replaced */
+        STALLED_CHECKS = 3,             /* without any sign of life, and the watcher is replaced; ... */
+        BLIND_CHECKS = 20,              /* ... without a canary coming back, whatever else comes */
         RETRY_MSEC = 100,               /* before the first restart; doubles up to ... */
         RETRY_MAX_MSEC = 10000,
         STEADY_SECONDS = 60,            /* a watcher that lived so long begins at RETRY_MSEC again */
@@ -38,6 +39,8 @@ struct Watcher {
         Frame *frames, *last_frame;
         int64_t heard;                  /* when a canary came back, as the last check found it */
         int unanswered;                 /* checks since; no time: it is not its fault if we stood still */
+        int silent;                     /* of these, the last ones: nothing came that is not consumed */
+        unsigned came, unconsumed;      /* frames since the last check; those that intake still has */
 
         sd_event_source *feed_source, *child_source, *retry_source, *flush_source;
 };
@@ -151,6 +154,7 @@ void watcher_replace(Watcher *w, Cause why) {
         w->feed_source = sd_event_source_disable_unref(w->feed_source);
         close(STEAL_FD(w->fd));
         w->pid = 0;
+        w->came = w->unconsumed = 0;
         drop_frames(w);
         if (w->child > 0)
                 (void) kill(w->child, SIGKILL); /* stopped ones too; reaped by on_child() */
@@ -217,6 +221,8 @@ static int on_feed(sd_event_source *source, int fd, uint32_t events, void *userd
                 return 0;
         }
         fit = realloc(data, (size_t) n);
+        w->came++;
+        w->unconsumed++;
         (void) intake_feed_frame(w->intake, w->feed, fit ? fit : data, (size_t) n);
         return 0;
 }
@@ -288,12 +294,20 @@ static int connect_watcher(Watcher *w) {
         return send_config(w);
 }
 
+void watcher_consumed(Watcher *w, unsigned frames) {
+        w->unconsumed -= MIN_OF(frames, w->unconsumed);         /* some may be of the one before */
+        watcher_request(w, &(FeedMessage) { .type = FEED_CREDIT, .CREDIT = { .frames = frames } });
+}
+
+/* A canary comes back behind all that was noticed before: one that is busy may take its time. */
 void watcher_check(Watcher *w, int64_t now) {
         int64_t heard = MAX_OF(w->since, intake_answered(w->intake, w->feed));
 
         w->unanswered = heard == w->heard ? w->unanswered + 1 : 0;
+        w->silent = w->unanswered > 0 && w->came == 0 && w->unconsumed == 0 ? w->silent + 1 : 0;
         w->heard = heard;
-        if (w->fd < 0 || w->unanswered < STALLED_CHECKS)
+        w->came = 0;
+        if (w->fd < 0 || (w->silent < STALLED_CHECKS && w->unanswered < BLIND_CHECKS))
                 return;
         log_event(LOG_ERR, MSG_WATCHER_LOST, 0,
                   "A watcher has not answered for %d seconds; replacing it with another, which compares its "

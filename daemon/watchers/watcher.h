@@ -22,6 +22,8 @@ uint32_t watcher_feed(const Watcher *w);
 pid_t watcher_pid(const Watcher *w);            /* 0: not known */
 /** watcher_request() - on its way up; dropped when there is nobody just now. */
 void watcher_request(Watcher *w, const FeedMessage *m);
+/** watcher_consumed() - intake is done with so many of its frames. */
+void watcher_consumed(Watcher *w, unsigned frames);
 /** watcher_replace() - ends the process there is, and starts another after a while. */
 void watcher_replace(Watcher *w, Cause why);
 /** watcher_check() - once each canary: replaces it when no mark came back for too long. now: µs of

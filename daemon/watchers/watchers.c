@@ -147,10 +147,11 @@ static void feed_request(void *userdata, uint32_t feed, const FeedMessage *m) {
 }
 
 static void feed_consumed(void *userdata, uint32_t feed, unsigned frames) {
-        Watchers *w = userdata;
+        Watcher **watcher = find(userdata, feed);
 
-        feed_request(w, feed, &(FeedMessage) { .type = FEED_CREDIT, .CREDIT = { .frames = frames } });
-        tick_when_due(w);
+        if (watcher)
+                watcher_consumed(*watcher, frames);
+        tick_when_due(userdata);
 }
 
 static void feed_reset(void *userdata, uint32_t feed) {
