@@ -13,7 +13,7 @@
 enum {
         PACE_SLICE_USEC = 50 * 1000,    /* of reading, and other work comes first again */
         PACE_WINDOW_USEC = 1000 * 1000, /* one such moment in each ... */
-        PACE_REST_USEC = 25 * 1000,     /* ... of this length */
+        PACE_REST_USEC = 20 * 1000,     /* ... of this length */
         PACE_SLOW_USEC = 10 * 1000 * 1000,      /* as long as the kernel's average looks back */
         PACE_FREE_USEC = 60 * 1000 * 1000,
         PACE_SLOW_PART = 8,             /* while slow, a reader reads this part of the time */

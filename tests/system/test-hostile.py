@@ -301,7 +301,7 @@ def a_stop_does_not_wait_for_a_read_that_is_never_answered():
         time.sleep(0.5)                 # and is being read
         began = time.monotonic()
         stage.daemon.stop()
-        check(time.monotonic() - began < 3, f'the stop took {time.monotonic() - began:.1f} s')
+        check(time.monotonic() - began < 10, f'the stop took {time.monotonic() - began:.1f} s')
 
 
 harness.run([
