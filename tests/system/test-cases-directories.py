@@ -11,6 +11,7 @@ import harness
 from cases import Stage, seen_live
 from harness import check, diag, equal, write
 from operations import exchange, make_deep
+from overflow import while_stopped
 
 RACES = 2000
 DESCENDANTS = 10000
@@ -215,6 +216,66 @@ def a_file_becomes_a_directory_and_back_without_a_pause():
         check(('create', 'x/new') in [(row['kind'], row['path']) for row in rows], f'rows: {rows[-3:]}')
 
 
+def a_directory_is_renamed_before_anyone_looks():
+    """Where a file was made is not where it is when its notice is read."""
+    with Stage() as stage:
+        os.makedirs(stage.at('in/below'))
+        stage.rest()
+        before = stage.daemon.newest()
+
+        def work():
+            write(stage.at('in/below/f'), b'f')
+            os.rename(stage.at('in'), stage.at('out'))
+            write(stage.at('out/below/g'), b'g')
+            os.makedirs(stage.at('in/below'))
+            write(stage.at('in/below/f'), b'another')
+        while_stopped(stage.daemon, work)
+        stage.rest()
+        rows = [(row['kind'], row.get('path')) for row in stage.daemon.events(before)]
+        for wanted in (('rename', 'out'), ('create', 'out/below/f'), ('create', 'out/below/g'), ('create', 'in/below/f')):
+            equal(rows.count(wanted), 1, f'times that {wanted} is said')
+        equal(stage.daemon.gaps('t'), [], 'gaps')
+
+
+def a_tree_is_removed_before_anyone_looks():
+    """Each name is said to be gone, and its directory after it."""
+    with Stage() as stage:
+        for number in range(20):
+            os.makedirs(stage.at(f'd/e{number}/f'))
+            write(stage.at(f'd/e{number}/f/g'), b'g')
+        stage.rest()
+        before = stage.daemon.newest()
+        while_stopped(stage.daemon, lambda: shutil.rmtree(stage.at('d')))
+        stage.rest()
+        rows = [row['path'] for row in stage.daemon.events(before) if row['kind'] == 'unlink']
+        equal((len(rows), len(set(rows))), (61, 61), 'removals, and names removed')
+        check(all(rows.index(f'd/e{number}/f/g') < rows.index(f'd/e{number}') for number in range(20)), 'the order')
+        equal(stage.daemon.status()['watches'], 1, 'watches')
+        equal(stage.daemon.gaps('t'), [], 'gaps')
+
+
+def names_come_and_go_and_come_before_anyone_looks():
+    with Stage() as stage:
+        write(stage.at('old'), b'old')
+        stage.rest()
+        before = stage.daemon.newest()
+
+        def work():
+            for turn in range(5):
+                write(stage.at('new'), b'%d' % turn)
+                os.unlink(stage.at('new'))
+                os.unlink(stage.at('old'))
+                os.mkdir(stage.at('old'))
+                os.rmdir(stage.at('old'))
+                write(stage.at('old'), b'%d' % turn)
+            write(stage.at('new'), b'last')
+        while_stopped(stage.daemon, work)
+        stage.rest()
+        made = sum(row['count'] for row in stage.daemon.events(before))
+        equal(made, 5 * 6 + 1, 'the sum of the counts')
+        equal(stage.daemon.gaps('t'), [], 'gaps')
+
+
 def symbolic_links_are_recorded_and_never_followed():
     with Stage() as stage:
         os.makedirs(stage.at('a/b'))
@@ -298,6 +359,8 @@ harness.run([a_nest_is_written_into_at_once, a_tree_is_moved_in_and_written_into
              a_tree_is_moved_out_written_into_and_moved_back, a_tree_goes_out_and_in_without_a_pause,
              a_directory_with_ten_thousand_descendants_is_renamed, a_directory_is_renamed_while_it_is_written_into,
              a_file_and_a_directory_exchange_their_names, directories_at_different_depths_exchange_their_names,
-             an_exchange_with_a_name_outside, a_directory_comes_and_goes_under_one_name, a_file_becomes_a_directory_and_back_without_a_pause,
+             an_exchange_with_a_name_outside, a_directory_is_renamed_before_anyone_looks,
+             a_tree_is_removed_before_anyone_looks, names_come_and_go_and_come_before_anyone_looks,
+             a_directory_comes_and_goes_under_one_name, a_file_becomes_a_directory_and_back_without_a_pause,
              symbolic_links_are_recorded_and_never_followed, directories_two_thousand_deep, paths_beyond_path_max,
              very_many_names_in_one_directory])

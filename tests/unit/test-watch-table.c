@@ -138,6 +138,27 @@ static void what_is_removed_is_forgotten_and_its_children_are_detached(void **st
         assert_int_equal(table_count(t), 2);
 }
 
+/* The kernel counts watches up to INT_MAX, and then from 1 again: a number that is free means another
+ * directory then. */
+static void a_wd_is_used_again_after_the_largest(void **state) {
+        Table *t = *state;
+        Directory *root = add(t, INT32_MAX - 1, NULL, ""), *old = add(t, INT32_MAX, root, "old");
+        Directory *below = add(t, 1, old, "below"), *new;
+
+        assert_path(below, "old/below");
+        table_remove(t, old);
+        new = add(t, INT32_MAX, root, "new");
+        assert_ptr_equal(table_find(t, INT32_MAX), new);
+        assert_path(new, "new");
+        assert_null(table_child(t, root, BYTES_STR("old")));
+        assert_null(table_child(t, new, BYTES_STR("below")));
+        assert_false(table_attached(below));
+        table_remove(t, below);
+        below = add(t, 1, new, "below");
+        assert_path(table_find(t, 1), "new/below");
+        assert_int_equal(table_count(t), 3);
+}
+
 static void siblings_stay_when_one_is_detached(void **state) {
         Table *t = *state;
         Directory *root = add(t, 1, NULL, ""), *a = add(t, 2, root, "a"), *b = add(t, 3, root, "b");
@@ -240,6 +261,7 @@ int main(void) {
                 TEST(the_root_of_a_moved_subtree_follows),
                 TEST(a_directory_does_not_move_below_itself),
                 TEST(what_is_removed_is_forgotten_and_its_children_are_detached),
+                TEST(a_wd_is_used_again_after_the_largest),
                 TEST(siblings_stay_when_one_is_detached),
                 TEST(a_subtree_is_visited_children_first_and_may_be_removed),
                 TEST(a_tree_may_be_very_deep_and_very_wide),
