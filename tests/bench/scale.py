@@ -23,21 +23,19 @@ from report import line, machine  # noqa: E402
 STEPS = ((1000, 10**4), (1000, 10**5), (10**4, 10**5), (10**4, 10**6), (10**5, 10**5), (10**5, 10**6))
 QUICK = ((10, 100), (10, 200), (20, 200), (20, 400), (40, 200), (40, 400))
 LIMIT = 1200
-SLABS = ('inotify_inode_mark', 'ext4_inode_cache')
 COLUMNS = (('directories', '{:d}'), ('files', '{:d}'), ('names, s', '{:.2f}'), ('digests, s', '{:.2f}'),
            ('restart, s', '{:.2f}'), ('scitraced, MiB', '{:.1f}'), ('watcher, MiB', '{:.1f}'), ('peak, MiB', '{:.1f}'),
            ('kernel, MiB', '{:.1f}'), ('store, MiB', '{:.1f}'))
 
 
-def slabs():
-    """Bytes of the kernel's that cannot be freed while directories are watched: marks, and the inodes that they hold.
-    None: not allowed to know."""
+def kernel_memory():
+    """Bytes of the kernel's objects that cannot be freed: while directories are watched their marks, and the inodes that
+    these hold, are among them. None: not allowed to free the others."""
     with contextlib.suppress(OSError):
         with open('/proc/sys/vm/drop_caches', 'w', encoding='ascii') as file:
             file.write('2')
-        with open('/proc/slabinfo', encoding='ascii') as file:
-            rows = [text.split() for text in file]
-        return sum(int(fields[1]) * int(fields[3]) for fields in rows if fields[0] in SLABS)
+        with open('/proc/meminfo', encoding='ascii') as file:
+            return next(int(text.split()[1]) * 1024 for text in file if text.startswith('Slab:'))
     return None
 
 
@@ -63,7 +61,7 @@ def measure(directories, files):
     with disk.fresh(2**29 + files * 5200 + directories * 5200, files + directories + 10000) as tree, \
             harness.Daemon() as daemon:
         make_tree(tree, directories, files)
-        before = slabs()
+        before = kernel_memory()
         with open_link(daemon) as link:
             began = time.monotonic()
             daemon.add(tree, 'tree')
@@ -74,7 +72,7 @@ def measure(directories, files):
             time.sleep(REST)
             ours, watcher = memory([daemon.process.pid]), memory(daemon.watchers())
             peak = high_water([daemon.process.pid, *daemon.watchers()])
-            after = slabs()
+            after = kernel_memory()
         daemon.stop()
         size = store_bytes(daemon)
         began = time.monotonic()
