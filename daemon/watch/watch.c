@@ -14,6 +14,7 @@ enum {
         PAIR_WAIT_USEC = 3000,          /* for the second half of a rename */
         BACK_WAIT_USEC = 300,           /* for the way back, when it is an exchange */
         PAIR_FOLLOWERS = 16,            /* notices behind the first half after which it is not awaited */
+        GATHER_MSEC = 2,                /* after notices were taken: the kernel then wakes nobody for each */
 };
 
 /* The two halves of a rename stand in the queue one soon after the other, but not always side by side. */
@@ -442,8 +443,11 @@ void *watch_thread(void *userdata) {
         while (b && !pfds[1].revents) {
                 if (poll(pfds, ELEMENTS(pfds), -1) < 0 && errno != EINTR)
                         break;
-                if (pfds[0].revents)
-                        drain(w, b);
+                if (!pfds[0].revents)
+                        continue;
+                drain(w, b);
+                /* Whoever works pays for waking us; in a storm, once for the notices of a moment. */
+                (void) poll(&pfds[1], 1, GATHER_MSEC);
         }
         free(b);
         return NULL;
