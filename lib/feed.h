@@ -83,7 +83,9 @@ enum {
         M(CHECK,   38, U, F(U32, request) F(U32, dir) F(BYTES, name) F(U8, origin) F(U8, list))             \
         /* flush: 1 settles what is pending (Settle), 0 only passes through the queues (a canary) */        \
         M(BARRIER, 39, U, F(U64, barrier) F(U8, flush))                                                     \
-        M(CREDIT,  40, U, F(U32, frames))
+        M(CREDIT,  40, U, F(U32, frames))                                                                   \
+        /* the names of dir once more, LIST_BEGIN to LIST_END; then FAILED, with error 0 */                 \
+        M(LIST,    41, U, F(U32, request) F(U32, dir))
 
 enum {                                  /* flags of STATE, GONE, MOVED */
         FEED_FLAG_CREATED = 1,          /* its creation was noticed (IN_CREATE): not in the record before */

@@ -89,6 +89,7 @@ void feed_forget(Intake *i, Feed *f) {
 static void feed_free(Feed *f) {
         map_done(&f->listed);
         map_done(&f->owed);
+        map_done(&f->again);
         free(f);
 }
 

@@ -154,7 +154,7 @@ void gaps_settle(Intake *i, const Feed *f) {
                 Gap *g = &i->gaps[n];
                 const Dataset *d = g->reconciled ? dataset_find(i, g->dataset) : NULL;
 
-                if (d && d->feed == f && g->limit == 0 && f->wanted_done)
+                if (d && d->feed == f && g->limit == 0 && requests_compared(f))
                         g->limit = i->next_request;
                 if (!d || d->feed != f || g->limit == 0 || requests_open_before(f, g->limit)) {
                         n++;

@@ -20,6 +20,9 @@ enum {
         WANTED_EVERY_USEC = 500 * 1000,
         FEEDS_MAX = 64,                 /* watchers at once: file systems with a dataset */
         REQUESTS_SENT_MAX = 512,        /* requests under way to a watcher */
+        REQUESTS_MAX = 8192,            /* open requests of a watcher, about 150 bytes each: what comes
+                                         * beyond is found again, in the store or by another listing */
+        OWED_MAX = 65536,               /* names for which operations are owed, 32 bytes each */
         ELSEWHERE_MAX = 64,             /* files with more names than recorded that are kept in mind */
         LARGE_MAX = 4,                  /* of them, for large files: a watcher has no more readers */
         READINGS_MAX = 16,              /* digests under way that are kept across a restart */
@@ -73,6 +76,8 @@ typedef struct Feed {
 
         Request *first, *last, *unsent; /* open requests in the order of their ids; the first not sent */
         unsigned n_requests, n_sent;
+        Map again;                      /* nodes of directories that are to be listed again */
+        unsigned n_lists;               /* of these, asked for */
         unsigned n_asked;               /* digests under way, and ... */
         unsigned n_large;               /* ... of these, of large files */
         bool large_left;                /* there are more */
@@ -140,6 +145,7 @@ struct Request {
         Feed *feed;
         uint32_t id;
         bool digest, list, sent;
+        bool relist;                    /* its directory is to be listed again */
         bool large;                     /* a digest that nobody waits for */
         int64_t parent, node;           /* DIGEST: node; both: the directory's node */
         uint64_t inode;
@@ -282,7 +288,12 @@ void observe_moved(Intake *i, const Feed_MOVED *m);
 void observe_exchanged(Intake *i, const Feed_EXCHANGED *m);
 void observe_list_end(Intake *i, const Feed_LIST_END *m);
 
-uint64_t hash_in_directory(int64_t parent, Bytes name);        /* never 0 */
+/* owed.c: operations that no event has counted yet, by the name whose next event will; hashes: never 0 */
+enum { OWED_E_FULL = 1 };               /* not taken: an event of its own */
+uint64_t hash_name(Bytes name);
+uint64_t hash_in_directory(int64_t parent, Bytes name);
+int owed_add(Intake *i, int64_t parent, Bytes name, int64_t count);
+int64_t owed_take(Intake *i, int64_t parent, Bytes name);
 
 /* fresh.c: a directory in which no name was ever recorded, but those told of by fresh_named(). */
 void fresh_directory(Intake *i, int64_t node);
@@ -403,6 +414,7 @@ void request_digest(Intake *i, int64_t parent, Bytes name, int64_t node, uint64_
 void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin, bool list);
 Request *request_find(const Intake *i, uint32_t id);    /* NULL: not open */
 Request *request_answered(Intake *i, uint32_t id);      /* ends it; the caller frees it; NULL: not open */
+bool requests_compared(const Feed *f);  /* all that is to be asked for has been */
 bool requests_open_before(const Feed *f, uint32_t limit);
 void requests_pump(Intake *i);
 void requests_clear(Intake *i, Feed *f);

@@ -23,47 +23,10 @@ typedef struct Observed {               /* one STATE, with what the record has o
         bool counted;                   /* an event has taken the count already */
 } Observed;
 
-static uint64_t hash_name(Bytes name) {
-        uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-        for (size_t n = 0; n < name.size; n++)
-                h = (h ^ name.data[n]) * UINT64_C(0x100000001b3);
-        return h ? h : 1;
-}
-
 static int64_t node_of_dir(const Intake *i, uint32_t dir) {
         uint64_t node = 0;
 
         return map_get(&i->nodes, feed_key(i->from, dir), &node) ? (int64_t) node : 0;
-}
-
-/* Where a look was faster than the notice of what it saw, the operation that the notice tells of is news to
- * no link; it is counted with the next event of its name. */
-uint64_t hash_in_directory(int64_t parent, Bytes name) {
-        uint64_t h = hash_name(name) ^ ((uint64_t) parent * UINT64_C(0x9e3779b97f4a7c15));
-
-        return h ? h : 1;
-}
-
-static void owe(Intake *i, int64_t parent, Bytes name, int64_t count) {
-        uint64_t before = 0, key = hash_in_directory(parent, name);
-
-        if (count == 0)
-                return;
-        map_get(&i->from->owed, key, &before);
-        if (map_put(&i->from->owed, key, before + (uint64_t) count) < 0)
-                intake_fail(i, -ENOMEM);
-}
-
-static int64_t take_owed(Intake *i, int64_t parent, Bytes name) {
-        uint64_t count = 0, key;
-
-        if (i->from->owed.count == 0)   /* nearly always: then the name is not hashed */
-                return 0;
-        key = hash_in_directory(parent, name);
-        if (map_get(&i->from->owed, key, &count))
-                map_remove(&i->from->owed, key);
-        return (int64_t) count;
 }
 
 static void append_transient(Intake *i, const Dataset *d, int64_t parent, Bytes name, uint8_t origin,
@@ -80,6 +43,12 @@ static Bytes target_of(const Observed *o) {
         if (o->type == TYPE_FILE && o->m->digest.data && !o->m->target.data && o->node.target_size > 0)
                 return BYTES("", 0);
         return o->type == TYPE_SYMLINK || o->type == TYPE_FILE ? o->m->target : BYTES_NONE;
+}
+
+static void owe(Intake *i, const Dataset *d, int64_t parent, Bytes name, int64_t count, int64_t first,
+                int64_t last) {
+        if (count > 0 && owed_add(i, parent, name, count) == OWED_E_FULL)
+                append_transient(i, d, parent, name, ORIGIN_LIVE, first, last, count);
 }
 
 static Event event_of_state(const Observed *o, Kind kind) {
@@ -149,7 +118,7 @@ void observe_gone(Intake *i, const Feed_GONE *m) {
         free(request_answered(i, m->request));
         if (!d || parent == 0)
                 return;
-        count = m->count + take_owed(i, parent, m->name);
+        count = m->count + owed_take(i, parent, m->name);
         i->elsewhere_due = true;
         r = store_link_find(i->store, parent, m->name, &link);
         if (r == 0) {
@@ -180,10 +149,11 @@ void observe_moved(Intake *i, const Feed_MOVED *m) {
         if (!d || old_parent == 0 || parent == 0)
                 return;
         i->elsewhere_due = true;
-        e.count += take_owed(i, old_parent, m->old_name);
+        e.count += owed_take(i, old_parent, m->old_name);
         over = store_link_find(i->store, parent, m->name, &victim) == 0;
         if (store_link_find(i->store, old_parent, m->old_name, &link) != 0) {
-                owe(i, parent, m->name, e.count);       /* the look at the new name tells, or did */
+                /* The look at the new name tells, or did. */
+                owe(i, d, parent, m->name, e.count, m->first, m->last);
                 return;
         }
         over = over && victim.node != link.node;        /* else a look was faster: only the old name goes */
@@ -216,7 +186,7 @@ void observe_exchanged(Intake *i, const Feed_EXCHANGED *m) {
         has_first = store_link_find(i->store, old_parent, m->old_name, &first) == 0;
         has_second = store_link_find(i->store, parent, m->name, &second) == 0;
         if ((!has_first && !has_second) || (has_first && has_second && first.node == second.node)) {
-                owe(i, parent, m->name, m->count);
+                owe(i, d, parent, m->name, m->count, m->first, m->last);
                 return;
         }
         e.dataset = has_first ? d->row.id : old_d->row.id;
@@ -471,7 +441,7 @@ void observe_state(Intake *i, const Feed_STATE *m) {
 
         if (!o.dataset || o.parent == 0 || o.type == TYPE_NONE)
                 return;
-        owed = take_owed(i, o.parent, m->name);
+        owed = owed_take(i, o.parent, m->name);
         o.count = m->count + owed;
         fresh = is_fresh(i, &o);
         if (m->flags & FEED_FLAG_LISTED && map_put(&i->from->listed, hash_name(m->name), 1) < 0)

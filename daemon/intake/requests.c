@@ -18,7 +18,9 @@ static void send_request(Intake *i, Request *r) {
         r->feed->n_sent++;
         if (feed_of_node(i, r->parent, &dir) != r->feed)
                 dir = 0;                /* nothing watches it now: the watcher answers that it failed */
-        if (r->digest)
+        if (r->relist)
+                m = (FeedMessage) { .type = FEED_LIST, .LIST = { .request = r->id, .dir = dir } };
+        else if (r->digest)
                 m = (FeedMessage) { .type = FEED_DIGEST,
                                     .DIGEST = { .request = r->id, .dir = dir,
                                                 .name = BYTES(r->name, r->name_size), .inode = r->inode,
@@ -75,14 +77,25 @@ static void add(Intake *i, Bytes name, const Request *fields) {
         f->last = r;
         f->n_requests++;
         f->n_asked += r->digest;
+        f->n_lists += r->relist;
         f->n_large += r->large;
         if (!f->unsent)
                 f->unsent = r;
         send_more(i, f);
 }
 
+/* Beyond its budget a digest is only marked as wanted. */
 void request_digest(Intake *i, int64_t parent, Bytes name, int64_t node, uint64_t inode, int64_t btime,
                     uint8_t origin) {
+        uint32_t dir;
+        Feed *f = feed_of_node(i, parent, &dir);
+
+        if (f && f->n_requests >= REQUESTS_MAX) {
+                if (store_node_want(i->store, node, true) != 0)
+                        intake_fail(i, STORE_E_FAILED);
+                wanted(f, node);
+                return;
+        }
         add(i, name, &(Request) { .digest = true, .parent = parent, .node = node, .inode = inode,
                                   .btime = btime, .origin = origin });
 }
@@ -110,8 +123,33 @@ static void large_answered(Feed *f) {
         wanted(f, 1);
 }
 
+/* Beyond its budget the directory is listed again, later: what is missing then is what is still to be
+ * checked. */
 void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin, bool list) {
+        uint32_t dir;
+        Feed *f = feed_of_node(i, parent, &dir);
+
+        if (f && f->n_requests >= REQUESTS_MAX) {
+                if (map_put(&f->again, (uint64_t) parent, 1) < 0)
+                        intake_fail(i, -ENOMEM);
+                return;
+        }
         add(i, name, &(Request) { .parent = parent, .origin = origin, .list = list });
+}
+
+/* One directory at a time, once most of what the last one led to is answered. */
+static void list_again(Intake *i, Feed *f) {
+        uint64_t node, value;
+        size_t at = 0;
+
+        if (f->n_lists > 0 || f->n_requests >= REQUESTS_MAX / 4 || !map_next(&f->again, &at, &node, &value))
+                return;
+        map_remove(&f->again, node);
+        add(i, BYTES("", 0), &(Request) { .relist = true, .parent = (int64_t) node });
+}
+
+bool requests_compared(const Feed *f) {
+        return f->wanted_done && f->again.count == 0 && f->n_lists == 0;
 }
 
 static void unlink_request(Request *r) {
@@ -130,6 +168,7 @@ static void unlink_request(Request *r) {
         f->n_requests--;
         f->n_sent -= r->sent;
         f->n_asked -= r->digest;
+        f->n_lists -= r->relist;
         f->n_large -= r->large;
 }
 
@@ -175,7 +214,8 @@ void requests_clear(Intake *i, Feed *f) {
                 free(r);
         }
         f->first = f->last = f->unsent = NULL;
-        f->n_requests = f->n_sent = f->n_asked = f->n_large = 0;
+        f->n_requests = f->n_sent = f->n_asked = f->n_lists = f->n_large = 0;
+        map_clear(&f->again);
         f->large_left = false;
         f->wanted_cursor = 0;
         f->wanted_done = false;
@@ -239,6 +279,7 @@ static void pump(Intake *i, Feed *f) {
                         f->wanted_cursor = links[n - 1].node;
                 f->wanted_done = n < PUMP_PAGE;
         }
+        list_again(i, f);
         for (size_t n = 0; f->wanted_done && f->n_asked == f->n_large && n < i->n_datasets; n++)
                 if (i->datasets[n].feed == f)
                         i->datasets[n].first_look = false;
@@ -256,5 +297,7 @@ void observe_failed(Intake *i, const Feed_FAILED *m) {
 
         if (r && m->error == EAGAIN && r->digest)
                 wanted(r->feed, r->node);
+        if (r && m->error == EAGAIN && r->relist && map_put(&r->feed->again, (uint64_t) r->parent, 1) < 0)
+                intake_fail(i, -ENOMEM);
         free(r);
 }

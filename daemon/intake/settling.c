@@ -117,7 +117,7 @@ static bool advance_part(Intake *i, Feed *f, SettlingPart *p, int64_t dataset, u
         }
         if (p->stage == SETTLING_DIGESTS)
                 elsewhere_check(i);
-        if (p->stage == SETTLING_DIGESTS && f->wanted_done) {
+        if (p->stage == SETTLING_DIGESTS && requests_compared(f)) {
                 p->stage = SETTLING_REQUESTS;
                 p->limit = i->next_request;
         }

@@ -222,6 +222,7 @@ static void conclude(Watch *w, const Spot *p, const SettleJob *job, const Sight 
         if (reports) {
                 switch (sight->what) {
                 case SIGHT_STATE:
+                        d->removals++;  /* what a listing saw of it before must not be reported after this */
                         report_state(w, job, sight);
                         break;
                 case SIGHT_GONE:

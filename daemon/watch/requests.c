@@ -257,6 +257,19 @@ static void keep_resume(Watch *w, const Feed_DIGEST *m) {
         w->slices.next_resume = (at + 1) % RESUMES_MAX;
 }
 
+static void on_list(Watch *w, const Feed_LIST *m) {
+        Directory *d = table_find(w->table, (int) m->dir);
+
+        if (!d || w->n_asked == ASKED_MAX) {
+                state_failed(w, m->request, d ? EAGAIN : ENOENT);
+                return;
+        }
+        d->stale = true;
+        w->asked[w->n_asked].wd = (int) m->dir;
+        w->asked[w->n_asked++].request = m->request;
+        pthread_cond_signal(&w->tend);
+}
+
 static int on_barrier(Watch *w, const Feed_BARRIER *m) {
         if (w->n_barriers == BARRIERS_MAX)
                 return -E2BIG;
@@ -294,6 +307,10 @@ int watch_request(Watch *w, const FeedMessage *m) {
         case FEED_CHECK:
                 r = on_ask(w, m->CHECK.request, m->CHECK.dir, m->CHECK.name, m->CHECK.origin,
                            m->CHECK.list ? SETTLE_DIRECTORY | SETTLE_READ : 0);
+                break;
+        case FEED_LIST:
+                on_list(w, &m->LIST);
+                r = 0;
                 break;
         case FEED_BARRIER:
                 r = on_barrier(w, &m->BARRIER);

@@ -74,7 +74,7 @@ int settle_touch(Settle *s, const SettleNotice *n, Moment now) {
                 change.epoch = 0;       /* who asked waits for the answer, or does not; a flush never */
         e = entry_find(s, n->dir, n->name);
         if (!e) {
-                if (s->count >= s->max)
+                if (s->count >= s->max && n->request == 0)
                         return SETTLE_E_FULL;
                 e = entry_new(s, n->dir, n->name);
                 if (!e)
@@ -95,6 +95,27 @@ int settle_touch(Settle *s, const SettleNotice *n, Moment now) {
 void settle_gone(Settle *s, uint32_t dir, Bytes name, SettleChange *ret) {
         assert(s && ret);
         entry_take(s, entry_find(s, dir, name), ret);
+        epochs_advance(s);
+}
+
+void settle_leave(Settle *s, bool (*leaves)(void *userdata, uint32_t dir),
+                  void (*fn)(void *userdata, uint32_t dir, Bytes name, const SettleChange *change),
+                  void *userdata) {
+        assert(s && leaves && fn);
+        for (size_t i = 0; i < s->n_buckets; i++)
+                for (Entry *e = s->buckets[i], *next; e; e = next) {
+                        uint8_t name[256];
+                        size_t size = e->name_size;
+                        uint32_t dir = e->dir;
+                        SettleChange change;
+
+                        next = e->chain;
+                        if (!leaves(userdata, dir))
+                                continue;
+                        memcpy(name, e->name, size);
+                        if (entry_take(s, e, &change))
+                                fn(userdata, dir, BYTES(name, size), &change);
+                }
         epochs_advance(s);
 }
 

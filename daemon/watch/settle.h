@@ -67,7 +67,8 @@ Settle *settle_free(Settle *s);
 void settle_times(Settle *s, int64_t quiet, int64_t oldest);
 
 /** settle_touch() - one notice. count: name operations it stands for. epoch: 0: the present one; else one
- *  that was inherited (the change belongs to what was noticed then). 0, SETTLE_E_FULL, -ENOMEM. */
+ *  that was inherited (the change belongs to what was noticed then). What is asked for is taken even when it
+ *  is full: who asks bounds that. 0, SETTLE_E_FULL, -ENOMEM. */
 typedef struct SettleNotice {
         uint32_t dir;
         Bytes name;
@@ -84,6 +85,12 @@ uint32_t settle_displaced(Settle *s);
 
 /** settle_gone() - the name went. *ret: what was pending for it, all zero when nothing was. */
 void settle_gone(Settle *s, uint32_t dir, Bytes name, SettleChange *ret);
+
+/** settle_leave() - the same for all names in the directories for which `leaves` is true: fn gets what was
+ *  pending. Goes through everything that is pending. */
+void settle_leave(Settle *s, bool (*leaves)(void *userdata, uint32_t dir),
+                  void (*fn)(void *userdata, uint32_t dir, Bytes name, const SettleChange *change),
+                  void *userdata);
 
 /** settle_move() - (old_dir, old_name) became (dir, name). A change that was not recorded yet moves along:
  *  SETTLE_E_FOLDED; report the move all the same, as no operation: a look that was faster than the notice

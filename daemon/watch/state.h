@@ -28,6 +28,7 @@ enum {
         LOOKERS_MAX = 4,
         LOOKERS_LOST_MAX = 4,           /* given up at once, at most; then the watcher is replaced */
         RESUMES_MAX = 16,               /* asked-for readings that go on from where a former watcher was */
+        ASKED_MAX = 64,                 /* directories that may be asked for at once */
         TRIES = 8,                      /* to tell what a name is, when its place moved meanwhile */
 };
 
@@ -127,6 +128,11 @@ struct Watch {
         WalkRequest *walks, **walks_tail;       /* not begun */
         bool walking;
         uint32_t agains_asked, agains_done;     /* walks of `again` */
+        struct {
+                int wd;
+                uint32_t request;
+        } asked[ASKED_MAX];             /* to be listed again, for intake */
+        size_t n_asked;
 
         Barrier barriers[BARRIERS_MAX]; /* in the order of their requests */
         size_t n_barriers;

@@ -308,6 +308,26 @@ static void sweep(Watch *w, int64_t since, bool full) {
         state_swept(w);
 }
 
+/* Under the lock, which is let go meanwhile: what intake wants listed again. */
+static void list_asked(Watch *w) {
+        size_t n = w->n_asked;
+        int *ids = malloc(n * sizeof(*ids));
+
+        for (size_t i = 0; ids && i < n; i++)
+                ids[i] = w->asked[i].wd;
+        if (ids)
+                sweep_list(w, ids, n);
+        for (size_t i = 0; i < n; i++) {
+                Directory *d = table_find(w->table, w->asked[i].wd);
+
+                if (d && d->stale)      /* it could not be: a sweep will */
+                        state_stale(w, (uint32_t) d->wd);
+                state_failed(w, w->asked[i].request, 0);
+        }
+        w->n_asked -= n;
+        memmove(w->asked, w->asked + n, w->n_asked * sizeof(w->asked[0]));
+}
+
 /* All that was lost is found: what is still to come is what intake asks for. */
 static void tell_over(Watch *w) {
         for (size_t i = 0; i < ROOTS_MAX; i++) {
@@ -332,7 +352,9 @@ void *sweep_thread(void *userdata) {
 
                 if (storm_over(&w->storm, now))
                         tell_over(w);
-                if (MIN_OF(storm_due(&w->storm), poll_due(w)) > now)
+                if (w->n_asked > 0)
+                        list_asked(w);
+                else if (MIN_OF(storm_due(&w->storm), poll_due(w)) > now)
                         wait_until(w, &w->tend, MIN_OF(storm_due(&w->storm), poll_due(w)));
                 else if (!roomy(w))     /* what was lost for want of room would be lost again */
                         wait_for(w, ROOM_PAUSE_USEC);

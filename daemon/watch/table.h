@@ -20,9 +20,10 @@ typedef struct Directory {
         struct Directory *next_wd, *next_name;  /* hash chains */
         uint64_t inode;
         int64_t btime;
-        uint32_t removals;              /* names seen to go: tells a listing that it may be stale */
+        uint32_t removals;              /* names seen to go, or reported: a listing may be older than that */
         uint32_t walk;                  /* walk that listed it last */
         bool listed;                    /* has been listed at least once */
+        bool leaving;                   /* it is about to be forgotten */
         bool polled;                    /* changes in it are looked for, now and then */
         bool unwatched;                 /* its wd is none of the kernel's */
         bool poll_said;                 /* a gap says so, or that of a directory above */

@@ -5,11 +5,10 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 
+#include "daemon/watch/batch.h"
 #include "daemon/watch/roots.h"
 
 enum {
-        BATCH = 1024,                   /* notices gathered */
-        BATCH_READ = 960,               /* of these, read before any is looked at; then come second halves */
         LOCK_SLICE = 128,               /* notices handled in one hold of the lock */
         PAIR_WAIT_USEC = 3000,          /* for the second half of a rename */
         BACK_WAIT_USEC = 300,           /* for the way back, when it is an exchange */
@@ -17,22 +16,8 @@ enum {
         GATHER_MSEC = 2,                /* after notices were taken: the kernel then wakes nobody for each */
 };
 
-/* The two halves of a rename stand in the queue one soon after the other, but not always side by side. */
-typedef struct Batch {
-        Notice notices[BATCH];
-        size_t count, at;
-} Batch;
-
 static bool is_directory(const Notice *n) {
         return n->mask & IN_ISDIR;
-}
-
-static Bytes name_of(const Notice *n) {
-        return BYTES(n->name, n->name_size);
-}
-
-static bool spent(const Notice *n) {
-        return n->mask == 0;
 }
 
 static bool ignored(const Watch *w, const Directory *d, const Notice *n) {
@@ -45,10 +30,10 @@ static void report_gone(Watch *w, Directory *d, const Notice *n, Moment now) {
         SettleChange change;
         FeedMessage m = { .type = FEED_GONE };
 
-        settle_gone(w->settle, (uint32_t) d->wd, name_of(n), &change);
+        settle_gone(w->settle, (uint32_t) d->wd, notice_name(n), &change);
         state_displaced(w);
         m.GONE.dir = (uint32_t) d->wd;
-        m.GONE.name = name_of(n);
+        m.GONE.name = notice_name(n);
         m.GONE.request = change.request;
         m.GONE.origin = ORIGIN_LIVE;
         m.GONE.flags = (uint16_t) ((is_directory(n) ? FEED_FLAG_DIRECTORY : 0) |
@@ -63,20 +48,55 @@ static void report_gone(Watch *w, Directory *d, const Notice *n, Moment now) {
         d->removals++;
         if (n->mask & IN_MOVED_FROM) {
                 /* It may be gone, or be one side of an exchange with a name that is not watched (yet). */
-                SettleNotice again = { .dir = (uint32_t) d->wd, .name = name_of(n), .origin = ORIGIN_LIVE,
+                SettleNotice again = { .dir = (uint32_t) d->wd, .name = notice_name(n),
+                                       .origin = ORIGIN_LIVE,
                                        .flags = SETTLE_NEW | SETTLE_OVER | SETTLE_CONTENT };
 
                 state_touch(w, &again, now);
         }
 }
 
-static void on_gone(Watch *w, Directory *d, const Notice *n, Moment now) {
-        Directory *child = is_directory(n) ? table_child(w->table, d, name_of(n)) : NULL;
+static void set_leaving(void *userdata, Directory *d) {
+        (void) userdata;
+        d->leaving = true;
+}
 
+static bool is_leaving(void *userdata, uint32_t dir) {
+        const Watch *w = userdata;
+        const Directory *d = table_find(w->table, (int) dir);
+
+        return d && d->leaving;
+}
+
+static void report_leaving(void *userdata, uint32_t dir, Bytes name, const SettleChange *change) {
+        FeedMessage m = { .type = FEED_GONE,
+                          .GONE = { .dir = dir, .name = name, .request = change->request,
+                                    .origin = change->origin, .first = change->first, .last = change->last,
+                                    .count = change->count } };
+
+        if (change->count > 0 || change->request != 0)
+                state_emit(userdata, &m, change->request != 0);
+}
+
+/* A directory leaves the tree, and with it names of which something is pending: that counts still. */
+static void leave_with(Watch *w, Directory *child) {
+        if (settle_count(w->settle) == 0)
+                return;
+        table_subtree(child, set_leaving, NULL);
+        settle_leave(w->settle, is_leaving, report_leaving, w);
+        state_displaced(w);
+}
+
+static void on_gone(Watch *w, Directory *d, const Notice *n, Moment now) {
+        Directory *child = is_directory(n) ? table_child(w->table, d, notice_name(n)) : NULL;
+
+        if (child)
+                roots_leave(w, child);
+        if (child && n->mask & IN_MOVED_FROM)
+                leave_with(w, child);
         report_gone(w, d, n, now);
         if (!child)
                 return;
-        roots_leave(w, child);
         if (n->mask & IN_MOVED_FROM || child->unwatched)
                 state_unwatch(w, child);        /* it lives on elsewhere: what happens there is not ours */
         else
@@ -88,14 +108,14 @@ static void announce(void *userdata, Directory *d) {
 }
 
 static void move_directory(Watch *w, Directory *from, Directory *to, const Notice *old, const Notice *new) {
-        Directory *child = table_child(w->table, from, name_of(old));
+        Directory *child = table_child(w->table, from, notice_name(old));
         uint32_t root;
 
         if (!child)
                 return;
         roots_leave(w, child);
         root = child->root;
-        if (table_move(w->table, child, to, name_of(new), &child) < 0) {
+        if (table_move(w->table, child, to, notice_name(new), &child) < 0) {
                 state_stale(w, (uint32_t) from->wd);
                 state_stale(w, (uint32_t) to->wd);
                 return;
@@ -125,12 +145,40 @@ static void report_moved(Watch *w, Directory *from, Bytes old_name, Directory *t
         state_emit(w, &m, false);
 }
 
+static void on_touched(Watch *w, Directory *d, const Notice *n, Moment now);
+
+/* A name that is ignored is not counted, nor what happened to it: who leaves it arrives, who takes it is
+ * gone. */
+static bool moved_ignored(Watch *w, Directory *from, const Notice *old, Directory *to, const Notice *new,
+                          Moment now) {
+        bool out = ignored(w, from, old), in = ignored(w, to, new);
+        SettleChange change;
+
+        if (!out && !in)
+                return false;
+        if (out) {
+                settle_gone(w->settle, (uint32_t) from->wd, notice_name(old), &change);
+                state_failed(w, change.request, ENOENT);
+                from->removals++;
+        } else {
+                on_gone(w, from, old, now);
+        }
+        if (!in)
+                on_touched(w, to, new, now);
+        state_displaced(w);
+        return true;
+}
+
 static void on_moved(Watch *w, Directory *from, const Notice *old, Directory *to, const Notice *new,
                      Moment now) {
         SettleChange change = { .first = now.real, .last = now.real };
         bool over = false;
-        int r = settle_move(w->settle, (uint32_t) from->wd, name_of(old), (uint32_t) to->wd, name_of(new),
-                            is_directory(old), now, &change, &over);
+        int r;
+
+        if (w->ignore && moved_ignored(w, from, old, to, new, now))
+                return;
+        r = settle_move(w->settle, (uint32_t) from->wd, notice_name(old), (uint32_t) to->wd,
+                        notice_name(new), is_directory(old), now, &change, &over);
 
         from->removals++;
         to->removals++;
@@ -138,9 +186,9 @@ static void on_moved(Watch *w, Directory *from, const Notice *old, Directory *to
         if (r < 0 || r == SETTLE_E_FULL)
                 state_stale(w, (uint32_t) to->wd);
         if (over)
-                report_left(w, from, name_of(old), now);
+                report_left(w, from, notice_name(old), now);
         else if (r >= 0)
-                report_moved(w, from, name_of(old), to, name_of(new), is_directory(old), &change);
+                report_moved(w, from, notice_name(old), to, notice_name(new), is_directory(old), &change);
         if (is_directory(old))
                 move_directory(w, from, to, old, new);
         pthread_cond_signal(&w->look);
@@ -150,8 +198,8 @@ static void on_moved(Watch *w, Directory *from, const Notice *old, Directory *to
 /* Both directories of an exchange keep their watches; only their names change places. */
 static void swap_directories(Watch *w, Directory *a, const Notice *name1, Directory *b,
                              const Notice *name2) {
-        Directory *first = table_child(w->table, a, name_of(name1));
-        Directory *second = table_child(w->table, b, name_of(name2));
+        Directory *first = table_child(w->table, a, notice_name(name1));
+        Directory *second = table_child(w->table, b, notice_name(name2));
         uint32_t root_a = a->root, root_b = b->root;
 
         if (first)
@@ -162,11 +210,11 @@ static void swap_directories(Watch *w, Directory *a, const Notice *name1, Direct
                 table_detach(w->table, first);
         if (second)
                 table_detach(w->table, second);
-        if (first && table_move(w->table, first, b, name_of(name2), &first) < 0)
+        if (first && table_move(w->table, first, b, notice_name(name2), &first) < 0)
                 state_stale(w, (uint32_t) b->wd);
         else if (first && root_a != root_b)
                 table_subtree(first, announce, w);
-        if (second && table_move(w->table, second, a, name_of(name1), &second) < 0)
+        if (second && table_move(w->table, second, a, notice_name(name1), &second) < 0)
                 state_stale(w, (uint32_t) a->wd);
         else if (second && root_a != root_b)
                 table_subtree(second, announce, w);
@@ -177,8 +225,8 @@ static void on_exchanged(Watch *w, Directory *a, const Notice *name1, Directory 
         SettleChange change;
         FeedMessage m = { .type = FEED_EXCHANGED };
         int moved = 0;
-        int r = settle_swap(w->settle, (uint32_t) a->wd, name_of(name1), (uint32_t) b->wd, name_of(name2),
-                            now, &change, &moved);
+        int r = settle_swap(w->settle, (uint32_t) a->wd, notice_name(name1), (uint32_t) b->wd,
+                            notice_name(name2), now, &change, &moved);
 
         a->removals++;
         b->removals++;
@@ -188,9 +236,9 @@ static void on_exchanged(Watch *w, Directory *a, const Notice *name1, Directory 
                 state_stale(w, (uint32_t) b->wd);
         }
         m.EXCHANGED.old_dir = (uint32_t) a->wd;
-        m.EXCHANGED.old_name = name_of(name1);
+        m.EXCHANGED.old_name = notice_name(name1);
         m.EXCHANGED.dir = (uint32_t) b->wd;
-        m.EXCHANGED.name = name_of(name2);
+        m.EXCHANGED.name = notice_name(name2);
         m.EXCHANGED.first = change.first;
         m.EXCHANGED.last = change.last;
         /* Of two new names it counts where they appear; the record knows them if a look was faster. */
@@ -202,7 +250,7 @@ static void on_exchanged(Watch *w, Directory *a, const Notice *name1, Directory 
 }
 
 static void on_touched(Watch *w, Directory *d, const Notice *n, Moment now) {
-        SettleNotice notice = { .dir = (uint32_t) d->wd, .name = name_of(n), .origin = ORIGIN_LIVE };
+        SettleNotice notice = { .dir = (uint32_t) d->wd, .name = notice_name(n), .origin = ORIGIN_LIVE };
 
         if (n->mask & (IN_CREATE | IN_MOVED_TO)) {
                 notice.flags = SETTLE_NEW | (is_directory(n) ? SETTLE_DIRECTORY : SETTLE_CONTENT);
@@ -217,15 +265,15 @@ static void on_touched(Watch *w, Directory *d, const Notice *n, Moment now) {
 
 /* A name that went, or may have been gone before the listing: it is looked at. */
 static void on_blurred(Watch *w, Directory *d, const Notice *n, uint32_t count, Moment now) {
-        SettleNotice notice = { .dir = (uint32_t) d->wd, .name = name_of(n), .origin = ORIGIN_LIVE,
+        SettleNotice notice = { .dir = (uint32_t) d->wd, .name = notice_name(n), .origin = ORIGIN_LIVE,
                                 .flags = SETTLE_CONTENT, .count = count };
-        const Directory *child = is_directory(n) ? table_child(w->table, d, name_of(n)) : NULL;
+        const Directory *child = is_directory(n) ? table_child(w->table, d, notice_name(n)) : NULL;
 
         d->removals++;
         if (child)
                 roots_leave(w, child);
         if (child)
-                table_vacate(w->table, d, name_of(n));
+                table_vacate(w->table, d, notice_name(n));
         state_touch(w, &notice, now);
 }
 
@@ -249,13 +297,6 @@ static void on_self(Watch *w, Directory *d, const Notice *n) {
         }
 }
 
-static Notice *other_half(Batch *b, size_t from) {
-        for (size_t i = from + 1; i < b->count; i++)
-                if (b->notices[i].mask & IN_MOVED_TO && b->notices[i].cookie == b->notices[from].cookie)
-                        return &b->notices[i];
-        return NULL;
-}
-
 /* Without the lock. The halves of a rename that is still under way: the kernel queues the second one within
  * microseconds, and the way back of an exchange after it, but another processor's notices may come between.
  * What moves out of the tree has no second half. */
@@ -267,7 +308,7 @@ static void await_half(Watch *w, Batch *b, size_t from) {
         while (b->count < BATCH && b->count - from <= PAIR_FOLLOWERS) {
                 int64_t now = now_usec(CLOCK_MONOTONIC);
 
-                if (!found && other_half(b, from)) {
+                if (!found && batch_other_half(b, from)) {
                         found = true;
                         until = now + BACK_WAIT_USEC;
                 }
@@ -279,34 +320,12 @@ static void await_half(Watch *w, Batch *b, size_t from) {
         }
 }
 
-static void await_halves(Watch *w, Batch *b) {
-        for (size_t i = 0; i < b->count; i++)
+static void await_halves(Watch *w, Batch *b, bool drained) {
+        size_t end = batch_end(b, drained);
+
+        for (size_t i = 0; i < (drained ? b->count : end); i++)         /* more may be read meanwhile */
                 if (b->notices[i].mask & IN_MOVED_FROM)
                         await_half(w, b, i);
-}
-
-static bool is_about(const Notice *n, const Notice *other) {
-        return n->wd == other->wd && bytes_equal(name_of(n), name_of(other));
-}
-
-/* RENAME_EXCHANGE shows as two renames, there and back, with nothing between them about either name; of
- * other names, and of the directories themselves (IN_MOVE_SELF), there may be. (A rename over a recorded
- * name that is undone at once shows so too; the look at both names that follows tells the difference.) */
-static bool is_exchange(Batch *b, const Notice *old, const Notice *new) {
-        for (size_t i = b->at; i < b->count; i++) {
-                Notice *back = &b->notices[i], *there;
-
-                if (spent(back) || (!is_about(back, old) && !is_about(back, new)))
-                        continue;
-                if (!(back->mask & IN_MOVED_FROM) || !is_about(back, new))
-                        return false;
-                there = other_half(b, i);
-                if (!there || !is_about(there, old))
-                        return false;
-                back->mask = there->mask = 0;
-                return true;
-        }
-        return false;
 }
 
 /* One of the directories is being listed. Between two clear names it is a rename; into a blurred one too,
@@ -323,7 +342,7 @@ static void on_moved_blurred(Watch *w, Directory *from, const Notice *old, Direc
 }
 
 static void on_moved_from(Watch *w, Batch *b, Directory *d, size_t index, Moment now) {
-        Notice *old = &b->notices[index], *new = other_half(b, index);
+        Notice *old = &b->notices[index], *new = batch_other_half(b, index);
         Directory *to = new ? table_find(w->table, new->wd) : NULL;
         Notice moved;
         bool exchange;
@@ -337,7 +356,7 @@ static void on_moved_from(Watch *w, Batch *b, Directory *d, size_t index, Moment
         }
         moved = *new;
         new->mask = 0;
-        exchange = is_exchange(b, old, &moved);
+        exchange = batch_exchange(b, old, &moved);
         if (state_blurred(w, d) || state_blurred(w, to))
                 on_moved_blurred(w, d, old, to, &moved, exchange, now);
         else if (exchange)
@@ -375,22 +394,25 @@ static void on_notice(Watch *w, Batch *b, size_t index, Moment now) {
                 on_touched(w, d, n, now);
 }
 
-static void take_batch(Watch *w, Batch *b) {
-        await_halves(w, b);
-        while (b->at < b->count) {
+static void take_batch(Watch *w, Batch *b, bool drained) {
+        size_t end;
+
+        await_halves(w, b, drained);
+        end = batch_end(b, drained);
+        while (b->at < end) {
                 Moment now = moment_now();
 
                 pthread_mutex_lock(&w->lock);
-                for (int i = 0; i < LOCK_SLICE && b->at < b->count; i++) {
+                for (int i = 0; i < LOCK_SLICE && b->at < end; i++) {
                         size_t index = b->at++;
 
-                        if (!spent(&b->notices[index]))
+                        if (!notice_spent(&b->notices[index]))
                                 on_notice(w, b, index, now);
                 }
                 state_barriers(w);
                 pthread_mutex_unlock(&w->lock);
         }
-        b->count = b->at = 0;
+        batch_taken(b);
 }
 
 static int64_t coarse_clock(void) {     /* that of ctimes */
@@ -420,7 +442,7 @@ static void drain(Watch *w, Batch *b) {
                 pthread_mutex_lock(&w->lock);
                 w->clock_set |= set;
                 pthread_mutex_unlock(&w->lock);
-                take_batch(w, b);
+                take_batch(w, b, r == 0);
                 if (r != 0)
                         continue;
                 pthread_mutex_lock(&w->lock);

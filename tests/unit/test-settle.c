@@ -562,6 +562,59 @@ static void a_job_put_back_in_another_guise_keeps_its_count(void **state) {
         settle_done(f->s, &job, false, f->now);
 }
 
+static bool is_dir_2(void *userdata, uint32_t dir) {
+        (void) userdata;
+        return dir == 2;
+}
+
+static void note_leaving(void *userdata, uint32_t dir, Bytes name, const SettleChange *change) {
+        assert_int_equal(dir, 2);
+        snprintf((char *) userdata + strlen(userdata), 32, "%.*s x%u r%u ", (int) name.size, (const char *) name.data,
+                 change->count, change->request);
+}
+
+static void what_waits_in_a_directory_that_leaves_is_handed_out(void **state) {
+        Fixture *f = *state;
+        char left[128] = "";
+        SettleJob job;
+
+        created(f, 1, "stays");
+        created(f, 2, "waits");
+        created(f, 2, "flies");
+        asked(f, 2, "asked", 7);
+        f->now += QUIET;
+        job = next(f, "asked");
+        settle_done(f->s, &job, true, f->now);          /* once more, later */
+        job = next(f, "stays");
+        done(f, &job);
+        job = next(f, "waits");
+        done(f, &job);
+        job = next(f, "flies");
+        settle_leave(f->s, is_dir_2, note_leaving, left);
+        assert_non_null(strstr(left, "flies x1 r0 "));
+        assert_non_null(strstr(left, "asked x0 r7 "));
+        assert_null(strstr(left, "waits"));
+        assert_false(settle_fresh(f->s, &job));
+        done(f, &job);
+        assert_int_equal(settle_count(f->s), 0);
+        assert_true(settle_flushed(f->s, settle_flush(f->s)));
+}
+
+static void what_is_asked_for_is_taken_when_it_is_full(void **state) {
+        Fixture *f = *state;
+        char name[16];
+        SettleNotice n = { .dir = 1, .name = BYTES_STR("more"), .origin = ORIGIN_LIVE };
+
+        for (int i = 0; i < MOST; i++) {
+                snprintf(name, sizeof(name), "%d", i);
+                created(f, 1, name);
+        }
+        assert_int_equal(settle_touch(f->s, &n, moment(f->now)), SETTLE_E_FULL);
+        n.request = 5;
+        assert_int_equal(settle_touch(f->s, &n, moment(f->now)), 0);
+        assert_int_equal(next(f, "more").change.request, 5);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(bad_limits_are_refused),
@@ -596,6 +649,8 @@ int main(void) {
                 TEST(a_creation_noticed_while_what_was_found_is_looked_at_is_counted_once),
                 TEST(a_move_into_a_directory_under_listing_is_counted_once),
                 TEST(a_job_put_back_in_another_guise_keeps_its_count),
+                TEST(what_waits_in_a_directory_that_leaves_is_handed_out),
+                TEST(what_is_asked_for_is_taken_when_it_is_full),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
