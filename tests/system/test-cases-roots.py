@@ -46,7 +46,7 @@ def a_root_that_moves_away_and_returns():
         equal([row for row in stage.rows(before) if row[0] == 'unlink'], [], 'removals recorded by the move')
 
 
-def a_root_that_is_removed_and_made_again():
+def a_root_that_is_removed():
     with Stage(settings=LOOKED_FOR) as stage:
         populate(stage.tree, 'again', directories=3)
         stage.rest()
@@ -94,6 +94,6 @@ def what_is_removed_is_watched_no_more():
         equal(stage.daemon.status()['watches'], 0, 'watches')
 
 
-harness.run([a_root_on_a_file_system_that_is_unmounted, a_root_that_moves_away_and_returns,
-             a_root_that_is_removed_and_made_again, a_second_way_to_a_root_by_a_bind_mount_is_refused,
+harness.run([a_root_on_a_file_system_that_is_unmounted, a_root_that_moves_away_and_returns, a_root_that_is_removed,
+             a_second_way_to_a_root_by_a_bind_mount_is_refused,
              a_dataset_that_is_removed_and_added_again_goes_on, what_is_removed_is_watched_no_more])
