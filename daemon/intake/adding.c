@@ -388,6 +388,7 @@ static void root_of_adding(Intake *i, Adding *a, const Feed_ROOT *m) {
         d->watched = true;
         d->device = m->device;
         dataset_placed(i, d);
+        d->mounted = true;
         dataset_network(i, d, m->network);
         places_covered(i, d);
         nesting_claim(i, d);

@@ -122,6 +122,7 @@ typedef struct Dataset {
         bool watched;
         uint64_t device;
         uint64_t mount;                 /* the mount that its root is on; 0: not known */
+        bool mounted;                   /* it was seen there, and not unmounted since */
         bool network;                   /* other hosts may change it */
         bool stalled;                   /* its file system does not answer its watcher */
         int64_t retry_at;               /* µs of CLOCK_MONOTONIC: when to try its root again; 0: not */

@@ -17,8 +17,9 @@ static void append_mount(Intake *i, Dataset *d, Kind kind) {
 }
 
 void dataset_returned(Intake *i, Dataset *d) {
-        if (gap_on(i, d->row.id, 0, CAUSE_UNMOUNTED))
+        if (!d->mounted && gap_on(i, d->row.id, 0, CAUSE_UNMOUNTED))
                 append_mount(i, d, KIND_MOUNT);
+        d->mounted = true;
 }
 
 static bool is_mounted(const Mounts *m, uint64_t id) {
@@ -48,23 +49,28 @@ void dataset_placed(Intake *i, Dataset *d) {
                 warn_pinned(i, d, mount);
 }
 
+/* Device numbers are used again: what is mounted next may have the one that it had. */
+static void unmounted(Intake *i, Dataset *d, uint64_t mount) {
+        if (!is_mounted(&i->mounts, mount))
+                append_mount(i, d, KIND_UNMOUNT);
+        gap_open(i, d, 0, CAUSE_UNMOUNTED, d->row.covered_until);
+        d->mounted = false;
+        d->device = 0;
+}
+
 /* A dataset's file system may be another one than before: it was unmounted or hidden, or is back. */
 static void place_dataset(Intake *i, Dataset *d) {
         Bytes root = BYTES(d->row.root, d->row.root_size);
         Feed *f = feed_of_root(i, root);
         uint64_t before = d->mount;
-        bool was_watched = d->watched;
 
         dataset_placed(i, d);
         if (f == d->feed && d->mount == before)
                 return;
         dataset_unask(i, d->feed, d->token);
         dataset_unwatched(i, d);
-        if (was_watched) {
-                if (!gap_on(i, d->row.id, 0, CAUSE_UNMOUNTED) && !is_mounted(&i->mounts, before))
-                        append_mount(i, d, KIND_UNMOUNT);
-                gap_open(i, d, 0, CAUSE_UNMOUNTED, d->row.covered_until);
-        }
+        if (d->mounted)
+                unmounted(i, d, before);
         d->feed = f;
         if (f && f->there)
                 dataset_watch(i, d);

@@ -223,6 +223,24 @@ def each_process_has_its_rights_and_no_others():
     check(refused.returncode != 0, 'the watchers\' socket is closed to all but scitrace')
 
 
+def each_file_system_has_a_watcher_unit_of_its_own():
+    m = up()
+    m.run('mkdir', '-p', '/srv/other')
+    m.run('mount', '-t', 'tmpfs', 'other', '/srv/other')
+    m.run('scitracectl', '--system', 'add', '/srv/other', '--name', 'other')
+    m.run('sh', '-c', 'echo content > /srv/other/file')
+    m.run('scitracectl', '--system', 'settle', 'other')
+    equal([row['path'] for row in m.ctl('files', 'other')], ['file'], 'files')
+    equal(len(watcher_units()), 2, 'watchers')
+    m.run('umount', '/srv/other')       # neither process holds it
+    wait_for(lambda: [row['cause'] for row in m.ctl('coverage', 'other') if row['state'] == 'gap'] == ['unmounted'],
+             'the gap')
+    wait_for(lambda: len(watcher_units()) == 1, 'its watcher ends')
+    equal([row['path'] for row in m.ctl('files', 'other')], ['file'], 'files that are away')
+    m.run('scitracectl', '--system', 'remove', 'other')
+    equal(gaps(), [], 'gaps of another dataset')
+
+
 def a_user_who_is_no_administrator_is_refused():
     done = subprocess.run(as_user('scitracectl', '--system', 'files', 'secret'), stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
@@ -325,6 +343,7 @@ with machine.undo:
         a_private_tree_of_another_user_is_recorded,
         the_journal_says_so_by_message_id,
         each_process_has_its_rights_and_no_others,
+        each_file_system_has_a_watcher_unit_of_its_own,
         a_user_who_is_no_administrator_is_refused,
         metrics_inside_the_unit_agree_with_psutil,
         a_backup_goes_where_only_the_client_may_write,

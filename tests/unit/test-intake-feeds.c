@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tests/lib/unit.h"
+
+#include "tests/unit/intake-fixture.h"
+
+/* Several file systems: each has its feed; what happens to one is no matter of the others. */
+
+#define ROOT_LINE "1 0 254:0 / / rw shared:1 - ext4 /dev/vda rw\n"
+#define OTHER_LINE "2 1 0:30 / /other rw shared:2 - tmpfs tmpfs rw\n"
+#define INSIDE_LINE "3 1 0:31 / /data/inside rw shared:3 - tmpfs tmpfs rw\n"
+
+static void mounts(Fixture *f, const char *text) {
+        assert_int_equal(intake_mounts(f->intake, (uint8_t *) strdup(text), strlen(text)), 0);
+        sync_queue(f);
+}
+
+static void put_other(Fixture *f, const Asked *watch) {
+        put(f, (FeedMessage) { .type = FEED_ROOT,
+                               .ROOT = { .root = watch->m.WATCH.root, .dir = ROOT_DIR, .inode = ROOT_INODE, .btime = 6,
+                                         .fs_type = BYTES_STR("tmpfs"), .device = DEVICE + 1 } });
+        put(f, (FeedMessage) { .type = FEED_DIR, .DIR = { .dir = ROOT_DIR, .root = watch->m.WATCH.root,
+                                                          .name = BYTES("", 0), .inode = ROOT_INODE, .btime = 6 } });
+        put(f, (FeedMessage) { .type = FEED_WALK_END, .WALK_END = { .root = watch->m.WATCH.root,
+                                                                    .walk = watch->m.WATCH.walk } });
+        pass(f);
+}
+
+static void swap_feeds(Fixture *f) {
+        uint32_t feed = f->feed;
+
+        f->feed = f->other;
+        f->other = feed;
+}
+
+/* data on one file system, other on another; the feed of data is the current one. */
+static void with_both(Fixture *f) {
+        Answer added = { 0 };
+        Asked watch;
+
+        mounts(f, ROOT_LINE OTHER_LINE);
+        with_dataset(f);
+        assert_int_equal(intake_add(f->intake, BYTES_STR("/other"), NULL, 0, on_answer, &added), 0);
+        watch = await_one(f, FEED_WATCH);
+        assert_int_not_equal(f->other, 0);
+        assert_int_equal(watch.feed, f->feed);
+        put_other(f, &watch);
+        assert_int_equal(added.times, 1);
+        swap_feeds(f);
+        expect_events(f, "dataset-add \ndataset-add \n");
+        expect_nothing_asked(f);
+}
+
+static void directories_of_two_feeds_may_have_one_number(void **state) {
+        Fixture *f = *state;
+
+        with_both(f);
+        put_file(f, ROOT_DIR, "a", 10, 'a');
+        pass(f);
+        swap_feeds(f);
+        put_file(f, ROOT_DIR, "b", 10, 'b');
+        pass(f);
+        expect_events(f, "create a x1\ncreate b x1\n");
+        expect_files(f, "a ");
+}
+
+static void a_feed_that_ends_is_a_gap_of_its_datasets_alone(void **state) {
+        Fixture *f = *state;
+        IntakeStatus status;
+
+        with_both(f);
+        assert_int_equal(intake_feed_end(f->intake, f->other, CAUSE_WATCHER_LOST), 0);
+        put_file(f, ROOT_DIR, "a", 10, 'a');
+        pass(f);
+        expect_events(f, "gap-open  watcher-lost\ncreate a x1\n");
+        intake_status(f->intake, 1, &status);
+        assert_true(status.watched);
+        intake_status(f->intake, 2, &status);
+        assert_false(status.watched);
+}
+
+static void what_is_not_a_message_ends_that_feed_alone(void **state) {
+        Fixture *f = *state;
+
+        with_both(f);
+        assert_int_equal(intake_feed_frame(f->intake, f->other, calloc(1, 3), 3), 0);
+        wait_for(f, &f->resets, 1);
+        f->consumed = f->fed;
+        put_file(f, ROOT_DIR, "a", 10, 'a');
+        pass(f);
+        expect_events(f, "gap-open  watcher-lost\ncreate a x1\n");
+}
+
+static void barrier_done(Fixture *f, uint64_t barrier) {
+        put(f, (FeedMessage) { .type = FEED_BARRIER_DONE, .BARRIER_DONE = { .barrier = barrier, .time = f->now } });
+        pass(f);
+}
+
+static void a_settle_of_one_asks_its_watcher_and_one_of_all_asks_all(void **state) {
+        Fixture *f = *state;
+        Answer one = { 0 }, all = { 0 };
+        Asked first, second;
+
+        with_both(f);
+        assert_int_equal(intake_settle(f->intake, "data", INT64_MAX, on_answer, &one), 0);
+        first = await_one(f, FEED_BARRIER);
+        assert_int_equal(first.feed, f->feed);
+        expect_nothing_asked(f);
+        barrier_done(f, first.m.BARRIER.barrier);
+        assert_int_equal(one.times, 1);
+
+        assert_int_equal(intake_settle(f->intake, NULL, INT64_MAX, on_answer, &all), 0);
+        first = await_one(f, FEED_BARRIER);
+        second = await_one(f, FEED_BARRIER);
+        assert_int_not_equal(first.feed, second.feed);
+        barrier_done(f, first.m.BARRIER.barrier);
+        assert_int_equal(all.times, 0);
+        swap_feeds(f);
+        barrier_done(f, second.m.BARRIER.barrier);
+        assert_int_equal(all.times, 1);
+        assert_int_equal(all.result.outcome, INTAKE_DONE);
+}
+
+static void what_is_unmounted_is_a_gap_until_it_is_back(void **state) {
+        Fixture *f = *state;
+        Asked watch;
+
+        with_both(f);
+        mounts(f, ROOT_LINE);           /* the feed of its file system is needed no more */
+        assert_int_equal(f->other, 0);
+        expect_events(f, "unmount \ngap-open  unmounted\n");
+        (void) take_one(f, FEED_UNWATCH);
+        watch = await_one(f, FEED_WATCH);       /* it may be there, all the same */
+        assert_string_equal(watch.name, "/other");
+        assert_int_equal(watch.feed, f->feed);
+        put(f, (FeedMessage) { .type = FEED_ROOT, .ROOT = { .root = watch.m.WATCH.root, .dir = 9, .inode = 77,
+                                                            .btime = 5, .fs_type = BYTES_STR("ext4"),
+                                                            .device = DEVICE } });
+        pass(f);
+        expect_events(f, "");           /* but that is only the place where it was mounted */
+        assert_int_equal(take_one(f, FEED_UNWATCH).m.UNWATCH.root, watch.m.WATCH.root);
+        mounts(f, ROOT_LINE OTHER_LINE);
+        watch = await_one(f, FEED_WATCH);
+        assert_int_equal(watch.feed, f->feed);
+        put_other(f, &watch);
+        expect_events(f, "mount \ngap-close  unmounted\n");
+}
+
+static void what_is_mounted_inside_hides_and_removes_nothing(void **state) {
+        Fixture *f = *state;
+        FeedMessage m;
+        Asked walk;
+
+        with_both(f);
+        put_directory(f, ROOT_DIR, "inside", 20, 2);
+        put_file(f, 2, "hidden", 21, 'h');
+        pass(f);
+        expect_events(f, "create inside x1\ncreate inside/hidden x1\n");
+        mounts(f, ROOT_LINE OTHER_LINE INSIDE_LINE);
+        expect_events(f, "gap-open inside other-filesystem\n");
+        m = state_of(f, ROOT_DIR, "inside", ROOT_INODE, 0);     /* what a walk sees there */
+        m.STATE.mode = 040755;
+        m.STATE.flags = FEED_FLAG_LISTED | FEED_FLAG_FOREIGN;
+        m.STATE.count = 0;
+        put(f, m);
+        pass(f);
+        expect_events(f, "");
+        mounts(f, ROOT_LINE OTHER_LINE);
+        walk = await_one(f, FEED_WALK);
+        put_walk_end(f, walk.m.WALK.walk);
+        pass(f);
+        expect_events(f, "gap-close inside other-filesystem\n");
+        expect_files(f, "inside/ inside/hidden ");
+}
+
+static void a_file_system_that_does_not_answer_is_a_gap_until_it_does(void **state) {
+        Fixture *f = *state;
+        IntakeStatus status;
+
+        with_both(f);
+        put(f, (FeedMessage) { .type = FEED_STALLED, .STALLED = { .since = f->now } });
+        pass(f);
+        expect_events(f, "gap-open  stalled\n");
+        intake_status(f->intake, 1, &status);
+        assert_true(status.stalled);
+        intake_status(f->intake, 2, &status);
+        assert_false(status.stalled);
+        put(f, (FeedMessage) { .type = FEED_STALLED, .STALLED = { .since = 0 } });
+        pass(f);
+        put_walk_end(f, take_one(f, FEED_WALK).m.WALK.walk);
+        pass(f);
+        expect_events(f, "gap-close  stalled\n");
+        intake_status(f->intake, 1, &status);
+        assert_false(status.stalled);
+}
+
+static void what_other_hosts_may_change_is_a_gap_and_is_walked_now_and_then(void **state) {
+        Fixture *f = *state;
+        Answer added = { 0 };
+        Asked watch, walk;
+
+        intake_poll(f->intake, 1);
+        mounts(f, ROOT_LINE OTHER_LINE);
+        hello(f);
+        assert_int_equal(intake_add(f->intake, BYTES_STR("/other"), NULL, 0, on_answer, &added), 0);
+        watch = await_one(f, FEED_WATCH);
+        put(f, (FeedMessage) { .type = FEED_ROOT, .ROOT = { .root = watch.m.WATCH.root, .dir = ROOT_DIR,
+                                                            .inode = 1, .fs_type = BYTES_STR("nfs"),
+                                                            .network = 1, .device = DEVICE } });
+        put(f, (FeedMessage) { .type = FEED_WALK_END, .WALK_END = { .root = watch.m.WATCH.root,
+                                                                    .walk = watch.m.WATCH.walk } });
+        pass(f);
+        assert_int_equal(added.result.outcome, INTAKE_DONE);
+        expect_events(f, "dataset-add \ngap-open  remote\n");
+        assert_int_equal(intake_tick(f->intake, false), 0);
+        walk = await_one(f, FEED_WALK);
+        assert_true(walk.m.WALK.idle);
+        put(f, (FeedMessage) { .type = FEED_WALK_END, .WALK_END = { .root = watch.m.WATCH.root,
+                                                                    .walk = walk.m.WALK.walk } });
+        pass(f);
+        expect_events(f, "");           /* it stays */
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(directories_of_two_feeds_may_have_one_number),
+                TEST(a_feed_that_ends_is_a_gap_of_its_datasets_alone),
+                TEST(what_is_not_a_message_ends_that_feed_alone),
+                TEST(a_settle_of_one_asks_its_watcher_and_one_of_all_asks_all),
+                TEST(what_is_unmounted_is_a_gap_until_it_is_back),
+                TEST(what_is_mounted_inside_hides_and_removes_nothing),
+                TEST(a_file_system_that_does_not_answer_is_a_gap_until_it_does),
+                TEST(what_other_hosts_may_change_is_a_gap_and_is_walked_now_and_then),
+        };
+
+        return cmocka_run_group_tests_name("intake-feeds", tests, NULL, NULL);
+}
