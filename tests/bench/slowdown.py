@@ -56,12 +56,15 @@ def make_sources(folder, files):
 
 
 def timed(*command, good=(0,)):
+    """(seconds, CPU seconds of it and its children)."""
     began = time.monotonic()
-    done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    taken = time.monotonic() - began
-    if done.returncode not in good:
-        raise subprocess.CalledProcessError(done.returncode, command)
-    return taken
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        taken = time.monotonic() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in good:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return taken, usage.ru_utime + usage.ru_stime
 
 
 def cpu(watcher):
@@ -82,7 +85,7 @@ def rest(watcher):
 
 
 def once(watcher_class, archive, sources):
-    """{work: seconds}, {work: CPU seconds of who watches until it was at rest again}."""
+    """{work: (seconds, CPU seconds)}, {work: CPU seconds of who watches until it was at rest again}."""
     times, costs = {}, {}
     with disk.fresh() as top, contextlib.ExitStack() as stack:
         for name in ('tar', 'build'):
@@ -120,12 +123,13 @@ def b9(files, sources, runs):
                 watcher = watchers[(place + number) % len(watchers)]
                 results[watcher].append(once(watcher, archive, sources if builds else 0))
     for name in ('tar x', 'grep -r', 'build') if builds else ('tar x', 'grep -r'):
-        base = median([times[name] for times, _ in results[None]])
-        row(f'{name}, nobody watches', seconds(base), 's')
+        base, work = (median([times[name][what] for times, _ in results[None]]) for what in (0, 1))
+        row(f'{name}, nobody watches', seconds(base), 's', f'CPU {work:.3f} s')
         for watcher in watchers[1:]:
-            taken = median([times[name] for times, _ in results[watcher]])
+            taken, mine = (median([times[name][what] for times, _ in results[watcher]]) for what in (0, 1))
             cost = median([costs[name] for _, costs in results[watcher]])
-            row(f'  {watcher.name}', seconds(taken), 's', f'{taken / base:.3f} x; its own CPU {cost:.2f} s')
+            row(f'  {watcher.name}', seconds(taken), 's', f'{taken / base:.3f} x; CPU of the work {mine / work:.3f} x, '
+                f'of who watches {cost:.2f} s')
     if not builds:
         skipped('build', 'make, cc or ar is not installed')
     if not installed(Inotifywait):
