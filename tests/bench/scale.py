@@ -29,8 +29,8 @@ COLUMNS = (('directories', '{:d}'), ('files', '{:d}'), ('names, s', '{:.2f}'), (
 
 
 def kernel_memory():
-    """Bytes of the kernel's objects that cannot be freed: while directories are watched their marks, and the inodes that
-    these hold, are among them. None: not allowed to free the others."""
+    """Bytes of the kernel's objects that cannot be freed: while directories are watched their marks, and the inodes
+    that these hold, are among them. None: not allowed to free the others."""
     with contextlib.suppress(OSError):
         with open('/proc/sys/vm/drop_caches', 'w', encoding='ascii') as file:
             file.write('2')
