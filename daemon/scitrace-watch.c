@@ -171,6 +171,8 @@ int main(int argc, char **argv) {
                         "takes Linux 5.6 or later, and a sandbox that allows it.\n", strerror(-r));
                 return FEED_EXIT_UNABLE;
         }
+        if (chdir("/") < 0)             /* or the file system that we were started on is held */
+                return 1;
         signal(SIGPIPE, SIG_IGN);
         signal(SIGINT, SIG_IGN); /* from a terminal it is meant for scitraced, and our feed ends with it */
         r = watch();

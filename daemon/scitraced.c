@@ -523,6 +523,9 @@ int main(int argc, char **argv) {
         open_standard_descriptors();
         umask(0077);
         r = start(&d, &options);
+        /* Or the file system that we were started on could not be unmounted. */
+        if (r == 0 && d.place->socket[0] == '/' && chdir("/") < 0)
+                r = -errno;
         if (r == 0) {
                 (void) sd_notify(0, "READY=1\nSTATUS=Watching");
                 log_event(LOG_NOTICE, MSG_STARTED, 0, "scitraced %s records into %s and answers on %s",

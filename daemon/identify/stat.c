@@ -18,11 +18,21 @@ static int64_t nsec_of(const struct statx_timestamp *t) {
         return nsec;
 }
 
+static bool without_btime;
+
+void identify_without_btime(void) {
+        __atomic_store_n(&without_btime, true, __ATOMIC_RELAXED);
+}
+
+static bool has_btime(const struct statx *stx) {
+        return stx->stx_mask & STATX_BTIME && !__atomic_load_n(&without_btime, __ATOMIC_RELAXED);
+}
+
 IdentifyState state_from(const struct statx *stx) {
         return (IdentifyState) {
                 .device = makedev(stx->stx_dev_major, stx->stx_dev_minor),
                 .inode = stx->stx_ino,
-                .btime = stx->stx_mask & STATX_BTIME ? nsec_of(&stx->stx_btime) : 0,
+                .btime = has_btime(stx) ? nsec_of(&stx->stx_btime) : 0,
                 .mode = stx->stx_mode,
                 .uid = stx->stx_uid,
                 .gid = stx->stx_gid,

@@ -347,6 +347,10 @@ static int open_root(const char *path, FeedMessage *m, IdentifyState *state, uin
         r = identify_stat(fd, "", state);
         if (r == 0)
                 r = identify_filesystem(fd, &type, &network, uuid, &has_uuid);
+        if (r == 0 && strcmp(type, "overlay") == 0) {   /* so are all roots of this watcher */
+                identify_without_btime();
+                state->btime = 0;
+        }
         if (r == 0) {
                 int readable = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 

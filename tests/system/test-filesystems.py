@@ -322,6 +322,38 @@ def a_bind_mount_inside_a_dataset_is_no_rename():
         equal([row for row in stage.daemon.events(before) if not row['kind'].startswith('gap')], [], 'events')
 
 
+def a_file_that_is_copied_up_in_an_overlay_stays_the_file_that_it_was():
+    with Stage() as stage:
+        for name in 'lower', 'upper', 'work':
+            os.mkdir(os.path.join(stage.daemon.top, name))
+        os.mkdir(os.path.join(stage.daemon.top, 'lower', 'folder'))
+        write(os.path.join(stage.daemon.top, 'lower', 'folder', 'file'), b'below')
+        layers = ','.join(f'{name}dir={stage.daemon.top}/{name}' for name in ('lower', 'upper', 'work'))
+        stage.mount('-t', 'overlay', 'overlay', '-o', layers, stage.other)
+        stage.add_other()
+        before = stage.daemon.newest()
+        write(os.path.join(stage.other, 'folder', 'file'), b'copied up')
+        write(os.path.join(stage.other, 'folder', 'new'))
+        stage.daemon.at_rest('o', stage.other)
+        equal(sorted((row['kind'], row['path'], row['origin']) for row in stage.daemon.events(before)),
+              [('create', 'folder/new', 'live'), ('modify', 'folder/file', 'live')], 'events')
+        equal(stage.daemon.gaps('o'), [], 'gaps')
+
+
+def where_it_was_started_can_be_unmounted():
+    with Stage() as stage:
+        stage.tmpfs()
+        stage.daemon.stop()
+        here = os.getcwd()
+        os.chdir(stage.other)
+        try:
+            stage.daemon.start()
+            stage.daemon.settle('t')
+        finally:
+            os.chdir(here)
+        umount(stage.other, 1)
+
+
 if os.getuid() == 0 and 'SCITRACE_TEST_UNSHARED' not in os.environ:
     os.environ['SCITRACE_TEST_UNSHARED'] = '1'
     os.execvp('unshare', ['unshare', '-m', sys.executable, os.path.abspath(__file__)])
@@ -336,4 +368,6 @@ harness.run([
     a_daemon_that_starts_while_a_disk_is_away_waits_for_it,
     a_mount_inside_a_dataset_is_a_gap_until_it_is_gone,
     a_bind_mount_inside_a_dataset_is_no_rename,
+    a_file_that_is_copied_up_in_an_overlay_stays_the_file_that_it_was,
+    where_it_was_started_can_be_unmounted,
 ])
