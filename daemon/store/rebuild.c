@@ -144,10 +144,10 @@ typedef struct Projection {
         int keys; /* the first columns, by which the rows are in order */
 } Projection;
 
-#define NODE_BUT_IDENTITY \
-        " n.born, n.seq, a.type, a.mode, a.uid, a.gid, n.size, n.mtime, c.digest, n.digest_source, n.links," \
-        " n.target FROM node AS n LEFT JOIN attr AS a ON a.id = n.attr LEFT JOIN content AS c ON c.id =" \
-        " n.content ORDER BY n.id"
+#define NODE_BUT_IDENTITY                                                                                   \
+        " n.born, n.seq, a.type, a.mode, a.uid, a.gid, n.size, n.mtime, c.digest, n.digest_source,"         \
+        " n.links, n.target FROM node AS n LEFT JOIN attr AS a ON a.id = n.attr LEFT JOIN content AS c"     \
+        " ON c.id = n.content ORDER BY n.id"
 
 /* Of a tree that was found again under other identities (a rehome without an old name), no event says which
  * nodes have which: the identity is a hint for the next comparison by then, and not compared. */

@@ -24,7 +24,7 @@ int hasher_new(Hasher **ret) {
                 return -ENOMEM;
         h->md = EVP_MD_fetch(NULL, "SHA256", NULL);
         h->ctx = EVP_MD_CTX_new();
-        if (!h->md || !h->ctx) {
+        if (!h->md || !h->ctx || EVP_DigestInit_ex2(h->ctx, h->md, NULL) != 1) {
                 hasher_free(h);
                 return -ENOMEM;
         }
@@ -46,7 +46,8 @@ bool hasher_failed(const Hasher *h) {
 }
 
 void hash_bytes(Hasher *h, Bytes b, Hash *ret) {
-        if (EVP_DigestInit_ex2(h->ctx, h->md, NULL) != 1 || EVP_DigestUpdate(h->ctx, b.data, b.size) != 1 ||
+        /* without a name the digest stays what it is: naming it would have it made anew each time */
+        if (EVP_DigestInit_ex2(h->ctx, NULL, NULL) != 1 || EVP_DigestUpdate(h->ctx, b.data, b.size) != 1 ||
             EVP_DigestFinal_ex(h->ctx, ret->bytes, NULL) != 1)
                 h->failed = true;
 }
