@@ -34,8 +34,8 @@ int identify_root(const char *path);
  *  opened piecewise) beneath root_fd for reading its names (O_RDONLY|O_DIRECTORY). A descriptor or
  *  -errno. */
 int identify_directory(int root_fd, const char *path);
-/** identify_without_btime() - from now on birth times count as unknown, in this process: for a file system on
- *  which a file can change its own (overlay: when it is copied up). */
+/** identify_without_btime() - from now on birth times count as unknown, in this process: for a file system
+ *  on which a file can change its own (overlay: when it is copied up). */
 void identify_without_btime(void);
 /** identify_stat() - statx of a name in a directory, not following a link; "" for the directory itself. */
 int identify_stat(int dir_fd, const char *name, IdentifyState *ret);
