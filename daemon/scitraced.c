@@ -309,7 +309,14 @@ static int on_sample(sd_event_source *source, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
         pid_t pids[PIDS_MAX];
         int n = watchers_pids(d->watchers, pids, PIDS_MAX);
+        WatchersStatus status;
 
+        watchers_status(d->watchers, 0, &status);
+        metrics_watching(d->metrics, &(MetricsWatching) {
+                .watches = status.watches, .unwatched = status.polled, .pending = status.pending,
+                .overflows = status.overflows, .swept = status.swept, .walked_again = status.walked_again,
+                .restarts = status.restarts,
+        });
         (void) metrics_sample(d->metrics, now_usec(CLOCK_REALTIME), pids, (size_t) n, d->place->state);
         if (now_usec(CLOCK_MONOTONIC) - d->flushed >= FLUSH_SECONDS * (int64_t) USEC_PER_SEC) {
                 flush_metrics(d);

@@ -47,9 +47,27 @@ static const Metric process_memory = {
 static const Metric process_count = { "", "scitrace_process_count", "", "process", "", 0, 0, false };
 static const Metric series_kept = { "", "scitrace_metrics_series", "", "", "", 0, 0, false };
 static const Metric points_refused = { "", "scitrace_metrics_refused_total", "", "", "", 0, 0, true };
+
+static const struct {
+        Metric metric;
+        size_t offset;                  /* of an int64_t in MetricsWatching */
+} watching_metrics[] = {
+#define WATCHING(name, member, counter) \
+        { { "", "scitrace_" name, "", "", "", 0, 0, counter }, offsetof(MetricsWatching, member) }
+        WATCHING("watches", watches, false),
+        WATCHING("unwatched_directories", unwatched, false),
+        WATCHING("pending_changes", pending, false),
+        WATCHING("overflows_total", overflows, true),
+        WATCHING("swept_directories_total", swept, true),
+        WATCHING("walked_again_directories_total", walked_again, true),
+        WATCHING("watcher_restarts_total", restarts, true),
+#undef WATCHING
+};
 /* clang-format on */
 
 struct Metrics {
+        MetricsWatching watching;
+        bool watching_known;
         int fds[ELEMENTS(sources)];     /* -1: this machine has none */
         int mountinfo;
         FilesystemList filesystems;
@@ -255,6 +273,18 @@ static void sample_processes(Metrics *m, const pid_t *pids, size_t n_pids) {
         }
 }
 
+void metrics_watching(Metrics *m, const MetricsWatching *watching) {
+        assert(m && watching);
+        m->watching = *watching;
+        m->watching_known = true;
+}
+
+static void sample_watching(Metrics *m) {
+        for (size_t i = 0; m->watching_known && i < ELEMENTS(watching_metrics); i++)
+                put(m, &watching_metrics[i].metric, BYTES("", 0),
+                    (double) *(const int64_t *) ((const char *) &m->watching + watching_metrics[i].offset));
+}
+
 int metrics_sample(Metrics *m, int64_t now, const pid_t *pids, size_t n_pids, const char *store_path) {
         ProcSink sink = { put, m };
 
@@ -265,6 +295,7 @@ int metrics_sample(Metrics *m, int64_t now, const pid_t *pids, size_t n_pids, co
         note_error(m, refresh_filesystems(m, store_path));
         filesystems_sample(&m->filesystems, store_path, &sink);
         sample_processes(m, pids, n_pids);
+        sample_watching(m);
         put(m, &series_kept, BYTES("", 0), (double) m->series.n);
         put(m, &points_refused, BYTES("", 0), (double) m->series.refused);
         return m->error;

@@ -29,6 +29,13 @@ Metrics *metrics_free(Metrics *m);
 /** metrics_sample() - reads every source once. now: µs. pids: our own processes beside this one.
  *  store_path: its file system's usage is sampled (statvfs of local file systems only). */
 int metrics_sample(Metrics *m, int64_t now, const pid_t *pids, size_t n_pids, const char *store_path);
+/** metrics_watching() - how the watching goes: part of each sample from then on. */
+typedef struct MetricsWatching {
+        int64_t watches, unwatched;     /* directories with a watch, and those looked at in turn */
+        int64_t pending;                /* changes not yet recorded */
+        int64_t overflows, swept, walked_again, restarts;       /* since the start */
+} MetricsWatching;
+void metrics_watching(Metrics *m, const MetricsWatching *watching);
 /** metrics_points() - the newest sample. */
 int metrics_points(Metrics *m, MetricsPointFn fn, void *userdata);
 

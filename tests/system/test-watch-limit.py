@@ -86,7 +86,7 @@ def covered_and_polled(daemon, tree):
 
 def the_covered_part_is_live_and_the_rest_is_polled_until_the_limit_is_raised():
     set_limit(WATCHES)
-    with harness.Daemon(settings='[Watcher]\nPollEntriesPerSecond=20000\n') as daemon:
+    with harness.Daemon(settings='[Watcher]\nPollEntriesPerSecond=20000\n[Metrics]\nSampleInterval=1s\n') as daemon:
         tree = os.path.join(daemon.top, 'tree')
         plant(tree)
         daemon.add(tree, 't')
@@ -105,6 +105,9 @@ def the_covered_part_is_live_and_the_rest_is_polled_until_the_limit_is_raised():
         with open(daemon.err, encoding='utf-8', errors='replace') as file:
             said = [line for line in file if 'user.max_inotify_watches' in line]
         equal(len(said), 1, 'lines in the journal')
+
+        wait_for(lambda: [row['value'] for row in daemon.ctl('metrics', 'scitrace_unwatched')] == [status['unwatched']],
+                 'the metric says so, too')
 
         live, later = covered_and_polled(daemon, tree)
         diag(f'{len(live)} live, {len(later)} later')

@@ -472,6 +472,8 @@ static int find_own(void *userdata, const MetricsPoint *p) {
                 *found += p->value > 100000;
         if (strcmp(p->name, "scitrace_process_count") == 0)
                 *found += p->value == 2;
+        if (strcmp(p->name, "scitrace_unwatched_directories") == 0)
+                *found += p->value == 2;
         if (strcmp(p->name, "node_boot_time_seconds") == 0)
                 *found += p->value > 1e9;
         return 0;
@@ -484,9 +486,10 @@ static void the_machine_and_this_process_are_sampled(void **state) {
 
         (void) state;
         assert_int_equal(metrics_new(&m), 0);
+        metrics_watching(m, &(MetricsWatching) { .watches = 3, .unwatched = 2, .restarts = 1 });
         assert_int_equal(metrics_sample(m, 1234567, &pid, 1, "/tmp"), 0);
         assert_int_equal(metrics_points(m, find_own, &found), 0);
-        assert_int_equal(found, 3);
+        assert_int_equal(found, 4);
         metrics_free(m);
 }
 
