@@ -572,6 +572,8 @@ static void look_around(Looker *l, SettleJob *jobs) {
                 (void) slice_next(l, now);
         n = l->lost ? 0 : take_jobs(w, now, jobs);
         if (n > 0) {
+                if (settle_due(w->settle, false) <= now)        /* more than one of us can do */
+                        pthread_cond_signal(&w->look);
                 look_batch(l, jobs, n);
                 if (settle_count(w->settle) == 0)
                         state_counts(w);

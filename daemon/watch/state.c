@@ -81,13 +81,16 @@ void state_displaced(Watch *w) {
 }
 
 void state_done(Watch *w, const SettleJob *job, bool again, bool answered) {
+        int64_t due = settle_due(w->settle, false);
+
         if (!again && !answered && settle_fresh(w->settle, job))
                 state_failed(w, job->change.request, ENOENT);
         settle_done(w->settle, job, again, now_usec(CLOCK_MONOTONIC));
         state_displaced(w);
         if (settle_due(w->settle, true) < INT64_MAX)    /* what came due while this one was looked at */
                 pthread_cond_signal(&w->walk);
-        pthread_cond_signal(&w->look);
+        if (settle_due(w->settle, false) < due)
+                pthread_cond_signal(&w->look);
 }
 
 void state_touch(Watch *w, const SettleNotice *n, Moment now) {
