@@ -68,6 +68,8 @@ enum {
         M(RECONCILED, 17, D, F(U32, root) F(U8, cause))                                                     \
         /* the file system has not answered since (0: it does again); what is asked of it waits */          \
         M(STALLED, 18, D, F(I64, since))                                                                    \
+        /* a directory of the listing under way, which is what was said of it last */                       \
+        M(PRESENT, 20, D, F(U32, dir) F(BYTES, name))                                                       \
         /* ..._max: bytes, bytes, percent, µs; poll_rate: entries a second */                               \
         M(POLICY,  32, U, F(I64, settle) F(I64, write_max) F(I64, digest_max) F(BYTES, ignore)              \
                          F(I64, read_max) F(U32, pressure_max) F(I64, answer_max) F(U32, poll_rate))        \

@@ -37,6 +37,9 @@ int identify_directory(int root_fd, const char *path);
 /** identify_without_btime() - from now on birth times count as unknown, in this process: for a file system
  *  on which a file can change its own (overlay: when it is copied up). */
 void identify_without_btime(void);
+/** identify_below() - the same of a directory in dir_fd, but not where another file system is or would be
+ *  mounted: -EXDEV. */
+int identify_below(int dir_fd, const char *name);
 /** identify_stat() - statx of a name in a directory, not following a link; "" for the directory itself. */
 int identify_stat(int dir_fd, const char *name, IdentifyState *ret);
 /** identify_target() - the target of a symbolic link, malloc'd, with a NUL behind its *ret_size bytes. */

@@ -12,10 +12,10 @@
 enum { EAGAIN_MAX = 100 };              /* asked for when a rename crosses the kernel's check of ".." */
 
 /* glibc has no wrapper. */
-static int openat2_beneath(int dir_fd, const char *path, int flags) {
+static int openat2_as(int dir_fd, const char *path, int flags, uint64_t resolve) {
         const struct open_how how = {
                 .flags = (uint64_t) (flags | O_CLOEXEC),
-                .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+                .resolve = resolve | RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
         };
 
         for (int i = 0;; i++) {
@@ -26,6 +26,10 @@ static int openat2_beneath(int dir_fd, const char *path, int flags) {
                 if (errno != EINTR && (errno != EAGAIN || i >= EAGAIN_MAX))
                         return -errno;
         }
+}
+
+static int openat2_beneath(int dir_fd, const char *path, int flags) {
+        return openat2_as(dir_fd, path, flags, 0);
 }
 
 /* How much of a path that is too long for one call goes first: up to the last slash that fits. */
@@ -73,6 +77,16 @@ int identify_root(const char *path) {
         if (top < 0)
                 return -errno;
         return open_beneath(top, path + strspn(path, "/"), O_PATH | O_DIRECTORY);
+}
+
+int identify_below(int dir_fd, const char *name) {
+        int fd;
+
+        assert(name);
+        fd = openat2_as(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOATIME, RESOLVE_NO_XDEV);
+        if (fd == -EPERM)
+                fd = openat2_as(dir_fd, name, O_RDONLY | O_DIRECTORY, RESOLVE_NO_XDEV);
+        return fd;
 }
 
 int identify_directory(int root_fd, const char *path) {

@@ -65,6 +65,9 @@ static void observe(Intake *i, const FeedMessage *m) {
         case FEED_LIST_BEGIN:
                 map_clear(&i->from->listed);
                 break;
+        case FEED_PRESENT:
+                observe_present(i, &m->PRESENT);
+                break;
         case FEED_LIST_END:
                 observe_list_end(i, &m->LIST_END);
                 break;

@@ -24,6 +24,11 @@ bool fresh_name(const Intake *i, int64_t parent, Bytes name) {
                !map_get(&i->fresh, name_key(parent, name), NULL);
 }
 
+bool fresh_has(const Intake *i, int64_t parent, Bytes name) {
+        return map_get(&i->fresh, (uint64_t) parent, NULL) &&
+               map_get(&i->fresh, name_key(parent, name), NULL);
+}
+
 void fresh_named(Intake *i, int64_t parent, Bytes name) {
         if (map_put(&i->fresh, name_key(parent, name), 1) < 0)
                 map_remove(&i->fresh, (uint64_t) parent);

@@ -288,6 +288,7 @@ void observe_gone(Intake *i, const Feed_GONE *m);
 void observe_moved(Intake *i, const Feed_MOVED *m);
 void observe_exchanged(Intake *i, const Feed_EXCHANGED *m);
 void observe_list_end(Intake *i, const Feed_LIST_END *m);
+void observe_present(Intake *i, const Feed_PRESENT *m);
 
 /* owed.c: operations that no event has counted yet, by the name whose next event will; hashes: never 0 */
 enum { OWED_E_FULL = 1 };               /* not taken: an event of its own */
@@ -299,6 +300,7 @@ int64_t owed_take(Intake *i, int64_t parent, Bytes name);
 /* fresh.c: a directory in which no name was ever recorded, but those told of by fresh_named(). */
 void fresh_directory(Intake *i, int64_t node);
 bool fresh_name(const Intake *i, int64_t parent, Bytes name);   /* surely no link has or had that name */
+bool fresh_has(const Intake *i, int64_t parent, Bytes name);    /* a subdirectory that it has, surely */
 void fresh_named(Intake *i, int64_t parent, Bytes name);
 void fresh_ends(Intake *i, int64_t node);
 void fresh_appended(Intake *i, const Event *e); /* what an event ends, that is none of a first look */

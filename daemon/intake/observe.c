@@ -538,3 +538,18 @@ void observe_list_end(Intake *i, const Feed_LIST_END *m) {
                 intake_fail(i, n);
         map_clear(&i->from->listed);
 }
+
+/* It is there, and was told of; where the record lacks it (what was told could not be placed), once more. */
+void observe_present(Intake *i, const Feed_PRESENT *m) {
+        int64_t parent = node_of_dir(i, m->dir);
+        StoreLink link;
+
+        if (parent == 0)
+                return;
+        if (map_put(&i->from->listed, hash_name(m->name), 1) < 0)
+                intake_fail(i, -ENOMEM);
+        if (fresh_has(i, parent, m->name))
+                return;
+        if (store_link_find(i->store, parent, m->name, &link) == STORE_E_NONE)
+                request_check(i, parent, m->name, ORIGIN_RECONCILE, true);
+}

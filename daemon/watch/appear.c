@@ -160,6 +160,7 @@ static void adopt(Watch *w, const SettleJob *job) {
                 list_appeared(w, STEAL_FD(a.fd), wd, job);
                 pthread_mutex_lock(&w->lock);
                 directory_listed(w, wd);
+                state_mark(w);
         }
         state_done(w, job, again, answered);
         closep(&a.fd);

@@ -66,6 +66,8 @@ void directory_unwatched(Watch *w, uint32_t dir, Bytes name, int error) {
 void directory_listed(Watch *w, int wd) {
         Directory *d = table_find(w->table, wd);
 
-        if (d)
-                state_listed(w, d);
+        if (!d)
+                return;
+        d->listing = false;
+        d->clear_mark = w->mark_wanted = w->mark_posted + 1;
 }

@@ -331,7 +331,7 @@ uint8_t *watch_take(Watch *w, size_t *ret_size) {
         eventfd_t value;
 
         pthread_mutex_lock(&w->lock);
-        frame = outbox_take(w->outbox, ret_size);
+        frame = outbox_frames(w->outbox) > (w->later ? 1u : 0u) ? outbox_take(w->outbox, ret_size) : NULL;
         if (!frame && w->woken)
                 w->woken = eventfd_read(w->wake_fd, &value) < 0;
         if (outbox_frames(w->outbox) < OUTBOX_ROOM)

@@ -64,8 +64,25 @@ void state_emit(Watch *w, const FeedMessage *m, bool must) {
 
         if (r != 0)
                 lost_message(w, m);
-        if (!w->woken)
+        state_wake(w);
+}
+
+void state_wake(Watch *w) {
+        w->later = false;
+        if (!w->woken && outbox_frames(w->outbox) > 0)
                 w->woken = eventfd_write(w->wake_fd, 1) == 0;
+}
+
+void state_emit_later(Watch *w, const FeedMessage *m) {
+        size_t frames = outbox_frames(w->outbox);
+        bool waits = frames == 0 || w->later;   /* else something in the last frame is to leave */
+
+        if (outbox_add(w->outbox, m, true) != 0)
+                lost_message(w, m);
+        if (outbox_frames(w->outbox) > MAX_OF(frames, 1u))
+                state_wake(w);          /* one is full */
+        if (waits)
+                w->later = true;
 }
 
 void state_failed(Watch *w, uint32_t request, int error) {
@@ -304,6 +321,10 @@ int spot_open(Spot *p, bool *ret_root) {
         p->fd = identify_directory(root_fd, p->path);
         if (p->fd < 0)
                 return p->fd;
+        return spot_prove(p);
+}
+
+int spot_prove(const Spot *p) {
         return prove(p->fd, p->inode, p->btime);
 }
 

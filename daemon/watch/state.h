@@ -111,6 +111,7 @@ struct Watch {
         Outbox *outbox;
         int wake_fd;                    /* eventfd: the outbox has something; */
         bool woken;                     /* ... and it says so */
+        bool later;                     /* the last frame need not leave before it is full */
         int stop_fd;                    /* eventfd: ends the watch thread */
 
         Root roots[ROOTS_MAX];
@@ -181,6 +182,10 @@ void state_stale(Watch *w, uint32_t dir);
 void state_swept(Watch *w);             /* a sweep has ended */
 bool state_clock_set(Watch *w);         /* whether the clock was set since this was asked last */
 void state_emit(Watch *w, const FeedMessage *m, bool must);
+/* state_emit_later() - the same for what need not leave before a frame is full. state_wake() - what is there
+ * leaves now. */
+void state_emit_later(Watch *w, const FeedMessage *m);
+void state_wake(Watch *w);
 /** state_touch() - settle_touch(), and wakes who can go on; a notice for which there is no room is lost, and
  *  a gap. */
 void state_touch(Watch *w, const SettleNotice *n, Moment now);
@@ -224,6 +229,7 @@ typedef struct Spot {
  *  *ret_root: it was the root that failed. */
 int spot_find(Watch *w, uint32_t dir, Spot *ret);
 int spot_open(Spot *p, bool *ret_root);
+int spot_prove(const Spot *p);         /* that fd is the directory meant */
 void spot_done(Spot *p);
 
 /* Whether the policy's patterns cover a name of the directory at dir_path; no lock is needed. */

@@ -461,7 +461,6 @@ void *watch_thread(void *userdata) {
                                  { .fd = w->stop_fd, .events = POLLIN } };
 
         pthread_setname_np(pthread_self(), "watch");
-        pthread_setname_np(pthread_self(), "watch");
         while (b && !pfds[1].revents) {
                 if (poll(pfds, ELEMENTS(pfds), -1) < 0 && errno != EINTR)
                         break;
