@@ -3,6 +3,7 @@
 #include <err.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
