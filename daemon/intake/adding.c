@@ -225,7 +225,7 @@ static Dataset *resume(Intake *i, const Adding *a, const Feed_ROOT *m) {
                 free(d->row.name);
                 d->row.name = name;
                 d->row.removed = false;
-                if (dataset_append_place(i, d, KIND_DATASET_ADD) != 0 || gaps_resume(i, d->row.id) != 0)
+                if (dataset_append_place(i, d, KIND_DATASET_ADD, NULL) != 0 || gaps_resume(i, d->row.id) != 0)
                         return NULL;
                 gap_open(i, d, 0, CAUSE_REMOVED, d->row.covered_until);
                 return d;
@@ -255,7 +255,7 @@ static Dataset *make_dataset(Intake *i, const Adding *a, const Feed_ROOT *m) {
                 intake_fail(i, -ENOMEM);
                 return NULL;
         }
-        if (dataset_append_place(i, d, KIND_DATASET_ADD) != 0 ||
+        if (dataset_append_place(i, d, KIND_DATASET_ADD, &(IntakeRoot) { m->mode, m->uid, m->gid }) != 0 ||
             store_dataset_covered(i->store, d->row.id, now_usec(CLOCK_REALTIME)) != 0)
                 return NULL;
         return d;
@@ -320,7 +320,7 @@ static Dataset *move_dataset(Intake *i, const Adding *a, const Feed_ROOT *m, Int
         d->row.root = root;
         d->row.root_size = a->root_size;
         d->retry_at = 0;
-        if (dataset_append_place(i, d, KIND_DATASET_MOVE) != 0)
+        if (dataset_append_place(i, d, KIND_DATASET_MOVE, NULL) != 0)
                 return NULL;
         if (!dataset_is_at(i, d, m))
                 rehome_begin(i, d, m);
@@ -391,6 +391,7 @@ static void root_of_adding(Intake *i, Adding *a, const Feed_ROOT *m) {
         d->mounted = true;
         dataset_network(i, d, m->network);
         places_covered(i, d);
+        dataset_root_seen(i, d, &(IntakeRoot) { m->mode, m->uid, m->gid });
         nesting_claim(i, d);
         nesting_inherit(i, d);
         intake_finish(i, a->ticket, &(IntakeResult) { .dataset = d->row.name });

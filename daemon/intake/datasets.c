@@ -255,17 +255,36 @@ int dataset_filesystem(Intake *i, const Feed_ROOT *m, int64_t *ret) {
                                 uuid ? 0 : m->btime, ret);
 }
 
-int dataset_append_place(Intake *i, const Dataset *d, Kind kind) {
+/* What a root is, where no directory tells of it by name. */
+static Event event_of_root(const Dataset *d, Kind kind, const IntakeRoot *root) {
+        int64_t now = now_usec(CLOCK_REALTIME);
+
+        return (Event) { .kind = kind, .origin = ORIGIN_LIVE, .dataset = d->row.id, .node = d->row.root_node,
+                         .first = now, .last = now, .has_state = root != NULL, .type = TYPE_DIRECTORY,
+                         .mode = root ? root->mode & 07777 : 0, .uid = root ? root->uid : 0,
+                         .gid = root ? root->gid : 0 };
+}
+
+void dataset_root_seen(Intake *i, const Dataset *d, const IntakeRoot *root) {
+        Event e = event_of_root(d, KIND_ATTRIBUTE, root);
+        StoreNode node = { 0 };
+
+        if (store_node_get(i->store, d->row.root_node, &node) == 0 &&
+            (node.mode != e.mode || node.uid != e.uid || node.gid != e.gid))
+                (void) intake_append(i, &e);
+        store_node_done(&node);
+}
+
+int dataset_append_place(Intake *i, const Dataset *d, Kind kind, const IntakeRoot *seen) {
         size_t name_size = strlen(d->row.name) + 1, size = name_size + d->row.root_size;
         CLEANUP(freep) uint8_t *detail = malloc(size);
-        int64_t now = now_usec(CLOCK_REALTIME);
-        Event e = { .kind = kind, .origin = ORIGIN_LIVE, .dataset = d->row.id,
-                    .node = d->row.root_node, .first = now, .last = now, .detail = BYTES(detail, size) };
+        Event e = event_of_root(d, kind, seen);
 
         if (!detail)
                 return -ENOMEM;
         memcpy(detail, d->row.name, name_size);
         memcpy(detail + name_size, d->row.root, d->row.root_size);
+        e.detail = BYTES(detail, size);
         return intake_append(i, &e);
 }
 
@@ -289,6 +308,7 @@ static void root_of_dataset(Intake *i, Dataset *d, const Feed_ROOT *m) {
         if (same) {
                 d->watched = true;
                 d->device = m->device;
+                dataset_root_seen(i, d, &(IntakeRoot) { m->mode, m->uid, m->gid });
                 nesting_claim(i, d);
                 dataset_returned(i, d);
                 dataset_network(i, d, m->network);

@@ -344,7 +344,11 @@ void dataset_watch(Intake *i, Dataset *d);      /* asks for it, and for a walk *
 bool dataset_is_at(Intake *i, const Dataset *d, const Feed_ROOT *m);    /* that is its root */
 /* dataset_append_place() - an event that tells name and root. dataset_filesystem() - the row of the file
  * system that a root is on. */
-int dataset_append_place(Intake *i, const Dataset *d, Kind kind);
+typedef struct IntakeRoot {
+        uint32_t mode, uid, gid;
+} IntakeRoot;
+int dataset_append_place(Intake *i, const Dataset *d, Kind kind, const IntakeRoot *seen);
+void dataset_root_seen(Intake *i, const Dataset *d, const IntakeRoot *root);    /* is that news? */
 int dataset_filesystem(Intake *i, const Feed_ROOT *m, int64_t *ret);
 
 /* unlink.c: what is recorded beneath a directory; of one name, and beneath it. */

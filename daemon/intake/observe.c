@@ -441,6 +441,10 @@ void observe_state(Intake *i, const Feed_STATE *m) {
 
         if (!o.dataset || o.parent == 0 || o.type == TYPE_NONE)
                 return;
+        if (m->name.size == 0) {        /* the root itself */
+                dataset_root_seen(i, o.dataset, &(IntakeRoot) { m->mode, m->uid, m->gid });
+                return;
+        }
         owed = owed_take(i, o.parent, m->name);
         o.count = m->count + owed;
         fresh = is_fresh(i, &o);

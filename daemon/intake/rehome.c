@@ -46,7 +46,7 @@ static void move_to(Intake *i, Dataset *d, int64_t node) {
                 return;
         }
         d->row.root_node = node;
-        if (dataset_append_place(i, d, KIND_DATASET_MOVE) == 0)
+        if (dataset_append_place(i, d, KIND_DATASET_MOVE, NULL) == 0)
                 nesting_claim(i, d);
 }
 

@@ -179,11 +179,17 @@ static void report_gone(Watch *w, const SettleJob *job, bool was_ignored) {
         state_emit(w, &m, true);
 }
 
-static void report_head(Watch *w, const Directory *d, const Sight *sight) {
+/* Of the root itself: what it is, under no name, and its repository's HEAD. */
+static void report_head(Watch *w, const SettleJob *job, const Directory *d, const Sight *sight) {
         FeedMessage m = { .type = FEED_HEAD,
                           .HEAD = { .root = d->root, .kind = (uint8_t) sight->kind,
                                     .commit = BYTES_STR(sight->commit), .time = now_usec(CLOCK_REALTIME) } };
+        FeedMessage root;
 
+        if (sight->state.inode != 0) {
+                state_observed(&root, job, &sight->state);
+                state_emit(w, &root, true);
+        }
         state_emit(w, &m, true);
 }
 
@@ -229,7 +235,7 @@ static void conclude(Watch *w, const Spot *p, const SettleJob *job, const Sight 
                         report_gone(w, job, sight->ignored);
                         break;
                 case SIGHT_HEAD:
-                        report_head(w, d, sight);
+                        report_head(w, job, d, sight);
                         break;
                 case SIGHT_DIRECTORY:
                         child = table_child(w->table, d, BYTES(job->name, job->name_size));
@@ -284,6 +290,7 @@ static void look(Looker *l, const Spot *p, const SettleJob *job, IdentifyReading
                 return;
         }
         ret->what = SIGHT_HEAD;
+        (void) identify_stat(p->fd, "", &ret->state);
         if (identify_git_head(p->root.path, &ret->kind, ret->commit) < 0)
                 ret->what = SIGHT_DROP;
 }

@@ -382,6 +382,8 @@ static void on_notice(Watch *w, Batch *b, size_t index, Moment now) {
                 on_self(w, d, n);
                 return;
         }
+        if (n->name_size == 0 && n->mask & IN_ATTRIB && !d->parent)
+                on_touched(w, d, n, now);
         if (n->name_size == 0)
                 return;                 /* of the directory itself: its parent says the same with a name */
         if (n->mask & IN_MOVED_FROM)

@@ -232,6 +232,7 @@ Watchers *watchers_free(Watchers *w) {
 
 int watchers_add(Watchers *w, Bytes root, const char *name, unsigned flags, IntakeDoneFn fn,
                  void *userdata) {
+        next_tick(w, now_usec(CLOCK_MONOTONIC), true);
         return intake_add(w->intake, root, name, flags, fn, userdata);
 }
 

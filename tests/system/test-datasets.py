@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import time
 
 import harness
 from harness import check, compare, equal, name_of, need_root, skip, snapshot, wait_for, write
@@ -348,5 +349,100 @@ def a_root_that_was_deleted_and_made_again():
                              ('unlink', 'outer', 'top')], 'events')
 
 
+def the_root_itself():
+    with Stage('outer', 'inner') as stage:
+        for name in ('outer', 'inner'):
+            equal(stage.daemon.ctl('show', stage.roots[name])[0]['mode'], 0o755, f'mode of {name}')
+        before = stage.daemon.newest()
+        for name in ('outer', 'inner'):
+            os.chmod(stage.roots[name], 0o700)
+        stage.rest()
+        for name in ('outer', 'inner'):
+            equal(stage.daemon.ctl('show', stage.roots[name])[0]['mode'], 0o700, f'mode of {name} then')
+        equal([row[0] for row in stage.rows(before)], ['attribute', 'attribute'], 'events')
+        stage.daemon.stop()
+        os.chmod(stage.roots['outer'], 0o711)
+        stage.daemon.start()
+        stage.daemon.closed('outer')
+        equal(stage.daemon.ctl('show', stage.roots['outer'])[0]['mode'], 0o711, 'mode after a start')
+
+
+def an_add_without_a_watcher_ends():
+    """Nobody would look at the root: it is said within ten seconds, and nothing is added."""
+    with Stage() as stage:
+        os.mkdir(stage.at('alone'))
+        shutil.copy2(harness.program('scitraced'), stage.at('alone/scitraced'))
+        stage.daemon.stop()
+        build, harness.BUILD = harness.BUILD, stage.at('alone')
+        os.symlink(os.path.join(build, 'scitracectl'), stage.at('alone/scitracectl'))
+        try:
+            stage.daemon.start()
+            began = time.monotonic()
+            done = stage.daemon.ctl_run('add', stage.at('beside'))
+            equal(done.returncode, 1, f'the exit code ({done.stderr!r})')
+            check(b'no watcher answers' in done.stderr, f'{done.stderr!r}')
+            check(time.monotonic() - began < 30, 'it took too long')
+            equal(stage.datasets(), {}, 'datasets')
+        finally:
+            harness.BUILD = build
+
+
+class Bound:
+    """source is at target, too."""
+
+    def __init__(self, source, target):
+        need_root('mounting')
+        self.source, self.target = source, target
+
+    def __enter__(self):
+        os.makedirs(self.target, exist_ok=True)
+        done = subprocess.run(['mount', '--bind', self.source, self.target], check=False, stderr=subprocess.PIPE)
+        if done.returncode != 0:
+            skip(f'mount is refused here: {done.stderr.decode().strip()}')
+
+    def __exit__(self, *error):
+        subprocess.run(['umount', '-l', self.target], check=False, stderr=subprocess.DEVNULL)
+
+
+def bind_mounts_of_what_is_watched_are_refused():
+    with Stage('outer', 'inner') as stage:
+        for path, words in (('outer', (b'watched already', b'outer')), ('outer/a', (b'inside dataset outer', b'bind')),
+                            ('outer/a/inner', (b'watched already', b'inner')),
+                            ('outer/a/inner/deep', (b'inside dataset inner',))):
+            with Bound(stage.at(path), stage.at('way')):
+                done = stage.daemon.ctl_run('add', stage.at('way'))
+                check(done.returncode == 1 and all(word in done.stderr for word in words), f'{path}: {done.stderr!r}')
+        write(stage.at('outer/a/still'), b'watched')
+        write(stage.at('outer/a/inner/deep/still'), b'watched')
+        stage.rest()
+
+
+def a_bind_mount_inside_of_a_dataset():
+    """A directory from outside is not the dataset's; a gap says that it is not looked at, until it is a dataset."""
+    with Stage('outer') as stage:
+        with Bound(stage.at('beside'), stage.at('outer/mounted')):
+            wait_for(lambda: 'other-filesystem' in stage.causes('outer') or stage.daemon.ctl_run('scan', 'outer') and None,
+                     'a gap says that it is not looked at')
+            check(not [row for row in stage.daemon.ctl('files', 'outer') if row['path'].startswith('mounted/')], 'files')
+
+
+def a_gap_of_the_outer_dataset_goes_over_with_the_directory():
+    """A directory that may not be read is a gap of the dataset that it is in."""
+    if os.getuid() == 0:
+        skip('root may read everything')
+    with Stage('outer') as stage:
+        os.makedirs(stage.at('outer/a/inner/secret/x'))
+        os.chmod(stage.at('outer/a/inner/secret'), 0)
+        try:
+            wait_for(lambda: stage.causes('outer') == ['permission'], 'the outer dataset has a gap')
+            stage.add('inner')
+            wait_for(lambda: stage.causes('inner') == ['permission'], 'the inner dataset has it')
+            check(all('closedBy' in gap for gap in stage.daemon.gaps('outer')), 'the outer one has none')
+        finally:
+            os.chmod(stage.at('outer/a/inner/secret'), 0o755)
+        stage.daemon.closed('inner')
+        stage.rest()
+
+
 harness.run([value for value in list(globals().values())
-             if callable(value) and getattr(value, '__module__', None) == '__main__' and value is not Stage])
+             if callable(value) and getattr(value, '__module__', None) == '__main__' and value not in (Stage, Bound)])
