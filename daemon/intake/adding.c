@@ -225,7 +225,8 @@ static Dataset *resume(Intake *i, const Adding *a, const Feed_ROOT *m) {
                 free(d->row.name);
                 d->row.name = name;
                 d->row.removed = false;
-                if (dataset_append_place(i, d, KIND_DATASET_ADD, NULL) != 0 || gaps_resume(i, d->row.id) != 0)
+                if (dataset_append_place(i, d, KIND_DATASET_ADD, NULL) != 0 ||
+                    gaps_resume(i, d->row.id) != 0)
                         return NULL;
                 gap_open(i, d, 0, CAUSE_REMOVED, d->row.covered_until);
                 return d;

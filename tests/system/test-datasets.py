@@ -15,7 +15,7 @@ class Stage:
     """outer/ with outer/a/inner/ in it, and beside/, on one file system."""
 
     def __init__(self, *added):
-        self.daemon = harness.Daemon(settings='[Watcher]\nCheckInterval=1s\n')
+        self.daemon = harness.Daemon()
         self.roots = {'outer': self.at('outer'), 'inner': self.at('outer/a/inner'), 'beside': self.at('beside')}
         self.added = added
         os.makedirs(self.at('outer/a/inner/deep/er'))
