@@ -76,7 +76,7 @@ bool rehome_node(Intake *i, Dataset *d, const StoreLink *link, const Feed_STATE 
         Type type = type_from_mode(m->mode);
         bool same;
 
-        if (!d->again.on || !(m->flags & FEED_FLAG_LISTED) || link->type != type ||
+        if (!d->again.on || m->origin != ORIGIN_RECONCILE || link->type != type ||
             dataset_beginning(i, link->node) || store_node_get(i->store, link->node, &n) != 0)
                 return false;
         same = (type != TYPE_FILE || (n.size == m->size && n.mtime == m->mtime)) &&
