@@ -4,8 +4,10 @@
 
 /* ctl: what the commands of scitracectl share: the options, the table of commands, the way to the daemon.
  * A function here that returns a `Status` other than STATUS_OK has told the person on stderr what is wrong.
- * May use: lib.  May not use: daemon/ (what ctl knows, it was told over the socket), but for verify, which
- * needs no daemon: it works on a copy of a store, by daemon/store. */
+ * May use: lib.  May not use: daemon/ (what ctl knows, it was told over the socket), but for cmd-verify.c,
+ * which needs no daemon: it works on a copy of a store, by daemon/store.  It is in a program of its own,
+ * scitrace-verify, so that scitracectl is not slowed down by libraries that one command needs; both are
+ * made of these files, and scitracectl has run-verify.c in its place, which executes the other. */
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -75,6 +77,7 @@ typedef struct Screen {
 typedef struct Ctl {
         Options options;
         Screen screen;
+        char **argv;                    /* main's, as options_parse() left it */
         PlaceMode mode;
         VarlinkClient *client;          /* NULL until the first question */
         int pager;                      /* its pid; 0: none */

@@ -143,7 +143,7 @@ static Status dispatch(Ctl *c, char **words) {
 }
 
 int main(int argc, char **argv) {
-        Ctl c = { 0 };
+        Ctl c = { .argv = argv };
         char **words = NULL;
         Status status;
 

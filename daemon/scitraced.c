@@ -223,23 +223,6 @@ static int on_intake(sd_event_source *source, int fd, uint32_t events, void *use
         return 0;
 }
 
-/* In the build tree the watcher lies beside us. */
-static char *watcher_program(void) {
-        char self[4096];
-        ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-        char *path = NULL, *slash;
-
-        if (n > 0) {
-                self[n] = '\0';
-                slash = strrchr(self, '/');
-                if (slash && asprintf(&path, "%.*s/scitrace-watch", (int) (slash - self), self) > 0 &&
-                    access(path, X_OK) == 0)
-                        return path;
-                free(path);
-        }
-        return strdup(HELPERDIR "/scitrace-watch");
-}
-
 static int start_watchers(Daemon *d) {
         WatchersConfig config = {
                 .socket = RUNSTATEPATH "/watch.sock",
@@ -258,7 +241,7 @@ static int start_watchers(Daemon *d) {
         int r;
 
         if (d->place->mode == PLACE_USER) {
-                config.program = d->program = watcher_program();
+                config.program = d->program = place_program("scitrace-watch");
                 if (!d->program)
                         return -ENOMEM;
         }

@@ -281,3 +281,19 @@ int place_address(const char *path, struct sockaddr_un *ret, int *ret_folder) {
         *ret_folder = fd;
         return 0;
 }
+
+char *place_program(const char *name) {
+        char self[PATH_MAX];
+        ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+        char *path = NULL, *slash;
+
+        if (n > 0) {
+                self[n] = '\0';
+                slash = strrchr(self, '/');
+                if (slash && asprintf(&path, "%.*s/%s", (int) (slash - self), self, name) > 0 &&
+                    access(path, X_OK) == 0)
+                        return path;
+                free(path);
+        }
+        return join(HELPERDIR, "/", name);
+}

@@ -71,6 +71,10 @@ int place_move_socket(Place *p);
  *  and its holder has not yet written who it is). */
 int place_holder(const Place *p, pid_t *ret_pid, char **ret_socket);
 
+/** place_program() - the path of one of our programs that nobody starts by hand: beside this one (as in the
+ *  build tree), else in the helpers' folder. malloc'd; NULL: no memory. */
+char *place_program(const char *name);
+
 /** place_network() - the name of the network file system that path (or, when it does not exist, its nearest
  *  parent that does) is on, in *ret; NULL when it is a local one. 0 or negative errno. */
 int place_network(const char *path, const char **ret);

@@ -189,6 +189,16 @@ static void a_socket_may_have_a_path_of_any_length(void **state) {
         assert_int_equal(rmdir(folder), 0);
 }
 
+static void a_program_is_beside_this_one_or_among_the_helpers(void **state) {
+        CLEANUP(freep) char *self = realpath("/proc/self/exe", NULL);
+        CLEANUP(freep) char *beside = place_program("test-place");
+        CLEANUP(freep) char *helper = place_program("no-such-program");
+
+        (void) state;
+        assert_string_equal(beside, self);
+        assert_string_equal(helper, HELPERDIR "/no-such-program");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_system_has_its_fixed_places),
@@ -199,6 +209,7 @@ int main(void) {
                 cmocka_unit_test(without_home_the_passwd_entry_is_asked),
                 cmocka_unit_test(the_lock_is_held_once_and_says_by_whom_and_where),
                 cmocka_unit_test(a_local_folder_is_local_even_before_it_exists),
+                cmocka_unit_test(a_program_is_beside_this_one_or_among_the_helpers),
                 cmocka_unit_test(a_socket_may_have_a_path_of_any_length),
         };
 
