@@ -146,6 +146,7 @@ void datasets_hello(Intake *i, Feed *f) {
 /* It is watched no longer, for one reason or another; its gaps are as open as before its last walk. */
 void dataset_unwatched(Intake *i, Dataset *d) {
         d->token = d->walk = 0;
+        fresh_drop(i);                  /* its look may not have come to its end */
         d->walk_again = d->watched = d->stalled = false;
         d->retry_at = 0;
         gaps_unswept(i, d->row.id);

@@ -78,8 +78,7 @@ void feed_forget(Intake *i, Feed *f) {
         f->counts = (Feed_COUNTS) { 0 };
         map_clear(&f->listed);
         map_clear(&f->owed);
-        map_clear(&i->fresh);           /* costs looking up, and nothing else */
-        i->made.parent = 0;
+        fresh_drop(i);
         forget_directories(i, f);
         requests_clear(i, f);
         settlings_lost(i, f);

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <ctype.h>
+#include <errno.h>
+
 #include "daemon/intake/internal.h"
 #include "lib/log.h"
 
@@ -99,6 +102,51 @@ static uint32_t answers(const FeedMessage *m) {
         }
 }
 
+static bool is_name(Bytes b) {
+        return b.size == 0 ||
+               (b.size <= 255 && !memchr(b.data, '/', b.size) && !memchr(b.data, '\0', b.size));
+}
+
+static bool is_commit(Bytes b) {
+        bool hex = true;
+
+        for (size_t n = 0; n < b.size; n++)
+                hex &= isxdigit(b.data[n]) != 0;
+        return hex;
+}
+
+static bool is_digest(const Feed_STATE *m) {
+        return !m->digest.data ||
+               (m->digest.size == EVENT_DIGEST_SIZE && digest_source_to_word(m->digest_source));
+}
+
+/* False: what no watcher of ours sends. The store would refuse such a value, which would be everybody's
+ * failure, or who reads it would run past its end. */
+static bool is_sound(const FeedMessage *m) {
+        switch (m->type) {
+        case FEED_ROOT:                 /* names: a NUL behind each */
+                return m->ROOT.names.size == 0 || m->ROOT.names.data[m->ROOT.names.size - 1] == '\0';
+        case FEED_DIR:
+                return is_name(m->DIR.name);
+        case FEED_STATE:
+                return is_name(m->STATE.name) && origin_to_word(m->STATE.origin) && is_digest(&m->STATE);
+        case FEED_GONE:
+                return is_name(m->GONE.name) && origin_to_word(m->GONE.origin);
+        case FEED_MOVED:
+                return is_name(m->MOVED.name) && is_name(m->MOVED.old_name);
+        case FEED_EXCHANGED:
+                return is_name(m->EXCHANGED.name) && is_name(m->EXCHANGED.old_name);
+        case FEED_PRESENT:
+                return is_name(m->PRESENT.name);
+        case FEED_GAP:
+                return is_name(m->GAP.name);
+        case FEED_HEAD:
+                return is_commit(m->HEAD.commit);
+        default:
+                return true;
+        }
+}
+
 static void observe_one(Intake *i, Feed *f, const FeedMessage *m) {
         uint32_t next = i->next_request;
 
@@ -117,8 +165,10 @@ void observe_frame(Intake *i, Work *w) {
                 return;                 /* it is closed */
         i->from = f;
         f->frames++;
-        while (i->error == 0 && (r = feed_next(BYTES(w->data, w->size), &offset, &m)) > 0)
-                if (f->there || m.type == FEED_HELLO)   /* else of a watcher that is about to be replaced */
+        while (i->error == 0 && r >= 0 && (r = feed_next(BYTES(w->data, w->size), &offset, &m)) > 0)
+                if (!is_sound(&m))
+                        r = -EBADMSG;
+                else if (f->there || m.type == FEED_HELLO)      /* else of one that is to be replaced */
                         observe_one(i, f, &m);
         if (i->error == 0 && r < 0 && f->there)
                 observe_nonsense(i, f);

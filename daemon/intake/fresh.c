@@ -50,6 +50,12 @@ void fresh_appended(Intake *i, const Event *e) {
         }
 }
 
+/* Costs looking up, and nothing else. */
+void fresh_drop(Intake *i) {
+        map_clear(&i->fresh);
+        i->made.parent = 0;
+}
+
 void fresh_forget(Intake *i) {
         for (size_t n = 0; n < i->n_datasets; n++)
                 if (i->datasets[n].walk != 0)

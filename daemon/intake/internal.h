@@ -304,7 +304,8 @@ bool fresh_has(const Intake *i, int64_t parent, Bytes name);    /* a subdirector
 void fresh_named(Intake *i, int64_t parent, Bytes name);
 void fresh_ends(Intake *i, int64_t node);
 void fresh_appended(Intake *i, const Event *e); /* what an event ends, that is none of a first look */
-void fresh_forget(Intake *i);                   /* unless a walk goes on: all */
+void fresh_forget(Intake *i);                   /* unless a walk goes on: all, and what is known of nodes */
+void fresh_drop(Intake *i);                     /* nothing is known to be fresh */
 
 /* feeds.c */
 Feed *feed_of_root(Intake *i, Bytes root);      /* opens one when there is none; NULL: too many */
@@ -419,8 +420,8 @@ void elsewhere_check(Intake *i);                                /* when due: rea
 void request_digest(Intake *i, int64_t parent, Bytes name, int64_t node, uint64_t inode, int64_t btime,
                     uint8_t origin);
 void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin, bool list);
-Request *request_find(const Intake *i, uint32_t id);    /* NULL: not open */
-Request *request_answered(Intake *i, uint32_t id);      /* ends it; the caller frees it; NULL: not open */
+Request *request_find(const Intake *i, uint32_t id);    /* NULL: the feed that is read has none such */
+Request *request_answered(Intake *i, uint32_t id);      /* ends it; the caller frees it; NULL: as above */
 bool requests_compared(const Feed *f);  /* all that is to be asked for has been */
 bool requests_open_before(const Feed *f, uint32_t limit);
 void requests_pump(Intake *i);

@@ -174,8 +174,12 @@ static void unlink_request(Request *r) {
 
 Request *request_find(const Intake *i, uint32_t id) {
         uint64_t value;
+        Request *r;
 
-        return map_get(&i->requests, id, &value) ? (Request *) (uintptr_t) value : NULL;
+        if (!map_get(&i->requests, id, &value))
+                return NULL;
+        r = (Request *) (uintptr_t) value;
+        return r->feed == i->from ? r : NULL;
 }
 
 Request *request_answered(Intake *i, uint32_t id) {

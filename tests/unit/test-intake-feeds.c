@@ -90,6 +90,55 @@ static void what_is_not_a_message_ends_that_feed_alone(void **state) {
         expect_events(f, "gap-open  watcher-lost\ncreate a x1\n");
 }
 
+/* The next watcher of the current feed has come, and has compared its dataset. */
+static void rewatch(Fixture *f) {
+        Asked watch;
+
+        put(f, (FeedMessage) { .type = FEED_HELLO, .HELLO = { .version = FEED_VERSION, .pid = 1 } });
+        f->consumed = f->fed;
+        pass(f);
+        watch = take_one(f, FEED_WATCH);
+        f->token = watch.m.WATCH.root;
+        put_root(f, f->token, ROOT_INODE);
+        put_walk_end(f, watch.m.WATCH.walk);
+        pass(f);
+        expect_events(f, "gap-close  watcher-lost\n");
+}
+
+/* Values that no watcher of ours sends are not the store's failure, which would be everybody's. */
+static void what_makes_no_sense_ends_that_feed_alone(void **state) {
+        static char long_name[300];
+        static const uint8_t digest[31];
+        const FeedMessage cases[] = {
+                { .type = FEED_STATE, .STATE = { .dir = ROOT_DIR, .name = BYTES_STR("a"), .origin = 99,
+                                                 .mode = 0100644 } },
+                { .type = FEED_STATE, .STATE = { .dir = ROOT_DIR, .name = BYTES(long_name, 300),
+                                                 .origin = ORIGIN_LIVE, .mode = 0100644 } },
+                { .type = FEED_STATE, .STATE = { .dir = ROOT_DIR, .name = BYTES_STR("a/b"),
+                                                 .origin = ORIGIN_LIVE, .mode = 0100644 } },
+                { .type = FEED_STATE, .STATE = { .dir = ROOT_DIR, .name = BYTES_STR("a"), .origin = ORIGIN_LIVE,
+                                                 .mode = 0100644, .digest = BYTES(digest, sizeof(digest)),
+                                                 .digest_source = DIGEST_SOURCE_READ } },
+                { .type = FEED_GONE, .GONE = { .dir = ROOT_DIR, .name = BYTES_STR("a"), .count = 1 } },
+                { .type = FEED_ROOT, .ROOT = { .root = 1, .dir = ROOT_DIR, .inode = 9, .fs_type = BYTES_STR("ext4"),
+                                               .names = BYTES_STR("no end") } },
+                { .type = FEED_HEAD, .HEAD = { .root = 1, .kind = DATASET_KIND_GIT,
+                                               .commit = BYTES_STR("\033[31m") } },
+        };
+        Fixture *f = *state;
+
+        memset(long_name, 'n', sizeof(long_name));
+        with_both(f);
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                if (i > 0)
+                        rewatch(f);
+                put(f, cases[i]);
+                feed_frame(f);
+                wait_for(f, &f->resets, (unsigned) i + 1);
+                expect_events(f, "gap-open  watcher-lost\n");
+        }
+}
+
 static void barrier_done(Fixture *f, uint64_t barrier) {
         put(f, (FeedMessage) { .type = FEED_BARRIER_DONE, .BARRIER_DONE = { .barrier = barrier, .time = f->now } });
         pass(f);
@@ -118,6 +167,76 @@ static void a_settle_of_one_asks_its_watcher_and_one_of_all_asks_all(void **stat
         barrier_done(f, second.m.BARRIER.barrier);
         assert_int_equal(all.times, 1);
         assert_int_equal(all.result.outcome, INTAKE_DONE);
+}
+
+static void a_watcher_answers_its_own_requests_alone(void **state) {
+        Fixture *f = *state;
+        Answer settled = { 0 };
+        uint32_t request;
+
+        with_both(f);
+        put_file(f, ROOT_DIR, "a", 10, 0);
+        pass(f);
+        request = take_one(f, FEED_DIGEST).m.DIGEST.request;
+        assert_int_equal(intake_settle(f->intake, "data", INT64_MAX, on_answer, &settled), 0);
+        barrier_done(f, await_one(f, FEED_BARRIER).m.BARRIER.barrier);
+        swap_feeds(f);
+        put(f, (FeedMessage) { .type = FEED_FAILED, .FAILED = { .request = request, .error = ENOENT } });
+        pass(f);
+        assert_int_equal(settled.times, 0);
+        swap_feeds(f);
+        put(f, (FeedMessage) { .type = FEED_FAILED, .FAILED = { .request = request, .error = ENOENT } });
+        pass(f);
+        assert_int_equal(settled.times, 1);
+}
+
+static FeedMessage scanned(Fixture *f, uint32_t dir, const char *name, uint64_t inode, uint16_t flags) {
+        FeedMessage m = state_of(f, dir, name, inode, 0);
+
+        m.STATE.origin = ORIGIN_SCAN;
+        m.STATE.flags = flags;
+        m.STATE.mode = flags & FEED_FLAG_LISTED ? 0100644 : 040755;
+        return m;
+}
+
+/* The first half of a first look at /data, which is added: sub, and f in it. */
+static void look_half(Fixture *f, Answer *added, uint64_t file) {
+        Asked watch;
+
+        assert_int_equal(intake_add(f->intake, BYTES_STR("/data"), NULL, INTAKE_ADD_NEW, on_answer, added), 0);
+        watch = await_one(f, FEED_WATCH);
+        assert_int_equal(watch.m.WATCH.origin, ORIGIN_SCAN);
+        f->token = watch.m.WATCH.root;
+        put_root(f, f->token, ROOT_INODE + 1);
+        put(f, scanned(f, ROOT_DIR, "sub", 20, FEED_FLAG_ADOPTED));
+        put(f, (FeedMessage) { .type = FEED_DIR, .DIR = { .dir = 2, .root = f->token, .parent = ROOT_DIR,
+                                                          .name = BYTES_STR("sub"), .inode = 20, .btime = 5 } });
+        put_list(f, FEED_LIST_BEGIN, 2);
+        put(f, scanned(f, 2, "f", file, FEED_FLAG_LISTED));
+        pass(f);
+}
+
+/* What was new to a look that never ended is not new to the next one. */
+static void a_dataset_removed_during_its_first_look_is_looked_at_anew(void **state) {
+        Fixture *f = *state;
+        Answer first = { 0 }, removed = { 0 }, second = { 0 }, kept = { 0 };
+        Asked watch;
+
+        hello(f);
+        assert_int_equal(intake_add(f->intake, BYTES_STR("/kept"), NULL, 0, on_answer, &kept), 0);
+        watch = await_one(f, FEED_WATCH);
+        put_root(f, watch.m.WATCH.root, ROOT_INODE);
+        put(f, (FeedMessage) { .type = FEED_WALK_END, .WALK_END = { .root = watch.m.WATCH.root,
+                                                                    .walk = watch.m.WATCH.walk } });
+        pass(f);
+        look_half(f, &first, 21);
+        assert_int_equal(intake_remove(f->intake, "data", on_answer, &removed), 0);
+        wait_for(f, &removed.times, 1);
+        look_half(f, &second, 22);
+        assert_int_equal(second.times, 1);
+        assert_int_equal(f->resets, 0);
+        expect_events(f, "dataset-add \ndataset-add \ncreate sub x1 scan\ncreate sub/f x1 scan\n"
+                         "dataset-remove \ndataset-add \nrehome \nmodify sub/f x1 replaces scan\n");
 }
 
 static void what_is_unmounted_is_a_gap_until_it_is_back(void **state) {
@@ -225,6 +344,9 @@ int main(void) {
                 TEST(directories_of_two_feeds_may_have_one_number),
                 TEST(a_feed_that_ends_is_a_gap_of_its_datasets_alone),
                 TEST(what_is_not_a_message_ends_that_feed_alone),
+                TEST(what_makes_no_sense_ends_that_feed_alone),
+                TEST(a_watcher_answers_its_own_requests_alone),
+                TEST(a_dataset_removed_during_its_first_look_is_looked_at_anew),
                 TEST(a_settle_of_one_asks_its_watcher_and_one_of_all_asks_all),
                 TEST(what_is_unmounted_is_a_gap_until_it_is_back),
                 TEST(what_is_mounted_inside_hides_and_removes_nothing),
