@@ -251,7 +251,7 @@ static int begin_anew(Store *s, const char *origin, int64_t epoch) {
 static int load(Store *s, bool *ret_lost) {
         StoreSigner *g = &s->signer;
         Takeover t = { 0 };
-        int known, r;
+        int known, next, r;
 
         signer_forget(s);
         r = load_checkpoint(s);
@@ -259,8 +259,10 @@ static int load(Store *s, bool *ret_lost) {
         if (known < 0)
                 return known;
         g->epoch = t.epoch;
-        if (known == 0 && key_read(s, NEXT_FILE, &g->secret) == 0 &&
-            note_key_equal(&g->secret.key, &t.key)) {
+        next = known == 0 ? key_read(s, NEXT_FILE, &g->secret) : STORE_E_NONE;
+        if (next < 0)                   /* it may be the one that is valid */
+                return next;
+        if (next == 0 && note_key_equal(&g->secret.key, &t.key)) {
                 r = key_swap(s);
         } else {
                 key_wipe(s, NEXT_FILE); /* of a takeover that did not come to be */

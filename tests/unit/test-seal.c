@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/fsuid.h>
 
 #include "daemon/store/private.h"
 #include "tests/unit/store-fixture.h"
@@ -312,6 +313,50 @@ static void a_takeover_that_was_committed_is_ended_by_the_next_start(void **stat
         assert_false(there(f, "seal.key.next"));
 }
 
+static void set_readable(const Fixture *f, const char *name, bool readable) {
+        enum { NOBODY = 65534 };
+        bool root = geteuid() == 0;
+        char path[128];
+
+        path_in(f, name, path);
+        assert_int_equal(chmod(path, readable ? 0600 : 0200), 0);
+        if (root)                       /* who may read all the same */
+                assert_true(chown(f->dir, readable ? 0 : NOBODY, -1u) == 0 &&
+                            chown(path, readable ? 0 : NOBODY, -1u) == 0);
+}
+
+/* The same; and that start has no memory, no descriptor, or a disk that fails once. */
+static void a_takeover_whose_key_cannot_be_read_waits_for_it(void **state) {
+        Fixture *f = *state;
+        NoteKey second;
+        StoreSeal s;
+        int r;
+
+        seal(f);
+        make_many(f, 1);
+        copy_file(f, "seal.key", "old");
+        f->now += 8 * day;
+        seal(f);
+        copy_file(f, "seal.key", "seal.key.next");
+        copy_file(f, "old", "seal.key");
+        reopen(f);
+        make_many(f, 1);
+        set_readable(f, "seal.key.next", false);
+        begin(f);
+        if (geteuid() == 0)
+                setfsuid(65534);
+        r = store_seal(f->store, &s);
+        setfsuid(geteuid());
+        set_readable(f, "seal.key.next", true);
+        store_seal_done(&s);
+        commit(f);
+        assert_int_equal(r, -EACCES);
+        make_many(f, 1);
+        seal(f);
+        second = key_of_epoch(f, 2);
+        assert_int_equal(signed_by(f, 3, &second), 0);
+}
+
 static void a_lost_key_is_said_and_another_begins(void **state) {
         Fixture *f = *state;
         NoteKey first, second;
@@ -368,6 +413,7 @@ int main(void) {
                 WITH_STORE(an_idle_store_keeps_its_key),
                 WITH_STORE(a_takeover_that_was_rolled_back_leaves_the_old_key),
                 WITH_STORE(a_takeover_that_was_committed_is_ended_by_the_next_start),
+                WITH_STORE(a_takeover_whose_key_cannot_be_read_waits_for_it),
                 WITH_STORE(a_lost_key_is_said_and_another_begins),
                 WITH_STORE(what_was_changed_beneath_it_is_not_sealed),
                 WITH_STORE(the_key_is_nobody_elses),
