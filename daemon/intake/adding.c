@@ -307,26 +307,33 @@ static void leave_root(Intake *i, Dataset *d) {
         gap_open(i, d, 0, CAUSE_ROOT_MOVED, 0);
 }
 
-static Dataset *move_dataset(Intake *i, const Adding *a, const Feed_ROOT *m, IntakeOutcome *outcome) {
-        Dataset *d = to_be_moved(i, a, m);
-        uint8_t *root;
+int dataset_move(Intake *i, Dataset *d, Bytes to) {
+        uint8_t *root = malloc(to.size + 1);
 
-        *outcome = d ? INTAKE_E_FAILED : INTAKE_E_NOT_KNOWN;
-        root = d ? malloc(a->root_size + 1) : NULL;
         if (!root)
-                return NULL;
+                return -ENOMEM;
         leave_root(i, d);
-        memcpy(root, a->root, a->root_size + 1);
+        memcpy(root, to.data, to.size);
+        root[to.size] = '\0';
         free(d->row.root);
         d->row.root = root;
-        d->row.root_size = a->root_size;
+        d->row.root_size = to.size;
         d->retry_at = 0;
-        if (dataset_append_place(i, d, KIND_DATASET_MOVE, NULL) != 0)
+        log_event(LOG_NOTICE, MSG_DATASET_MOVED, 0, "The root of dataset %s has another path from now on",
+                  d->row.name, "SCITRACE_DATASET=%s", d->row.name);
+        return dataset_append_place(i, d, KIND_DATASET_MOVE, NULL);
+}
+
+static Dataset *move_dataset(Intake *i, const Adding *a, const Feed_ROOT *m, IntakeOutcome *outcome) {
+        Dataset *d = to_be_moved(i, a, m);
+        CLEANUP(freep) char *was = d ? strdup((const char *) d->row.root) : NULL;
+
+        *outcome = d ? INTAKE_E_FAILED : INTAKE_E_NOT_KNOWN;
+        if (!was || dataset_move(i, d, BYTES(a->root, a->root_size)) != 0)
                 return NULL;
         if (!dataset_is_at(i, d, m))
                 rehome_begin(i, d, m);
-        log_event(LOG_NOTICE, MSG_DATASET_MOVED, 0, "The root of dataset %s has another path from now on",
-                  d->row.name, "SCITRACE_DATASET=%s", d->row.name);
+        nesting_moved(i, d, was, a->feed);
         return d;
 }
 

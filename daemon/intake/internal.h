@@ -362,12 +362,15 @@ void dataset_add(Intake *i, Work *w);
 void addings_hello(Intake *i, Feed *f);
 void addings_tick(Intake *i, int64_t now);      /* those for which no watcher is there end */
 void addings_free(Intake *i);
+int dataset_move(Intake *i, Dataset *d, Bytes to);      /* its root is there now; it is not asked for yet */
 bool adding_root(Intake *i, const Feed_ROOT *m);        /* whether one waited for that root */
 
 /* nesting.c */
 Dataset *dataset_beginning(Intake *i, int64_t node);    /* the watched one whose root it is; NULL */
 void nesting_claim(Intake *i, Dataset *d);      /* it is watched: what is beneath its root belongs to it */
 void nesting_inherit(Intake *i, Dataset *d);    /* and so do the open gaps there; it was added just now */
+/* Its root moved from there, and the datasets inside of it with it; f: whose they are now. */
+void nesting_moved(Intake *i, const Dataset *d, const char *was, Feed *f);
 /* It was removed, its root had that token: what is beneath it belongs to the dataset around it. */
 void nesting_release(Intake *i, Dataset *d, uint32_t token);
 

@@ -102,6 +102,30 @@ void nesting_inherit(Intake *i, Dataset *d) {
         }
 }
 
+/* The datasets inside of one moved with it. */
+void nesting_moved(Intake *i, const Dataset *d, const char *was, Feed *f) {
+        size_t size = strlen(was);
+
+        for (size_t n = 0; n < i->n_datasets && i->error == 0; n++) {
+                Dataset *within = &i->datasets[n];
+                const char *path = (const char *) within->row.root;
+                CLEANUP(freep) char *to = NULL;
+
+                if (within == d || within->row.removed || strncmp(path, was, size) != 0 || path[size] != '/' ||
+                    !is_within(i, within->row.root_node, d->row.root_node))
+                        continue;
+                if (asprintf(&to, "%s%s", (const char *) d->row.root, path + size) < 0 ||
+                    dataset_move(i, within, BYTES_STR(to)) != 0) {
+                        intake_fail(i, -ENOMEM);
+                        return;
+                }
+                within->feed = f;
+                dataset_placed(i, within);
+                if (f && f->there)
+                        dataset_watch(i, within);
+        }
+}
+
 /* Notices that are under way still name the root as theirs. */
 static void hand_over(Intake *i, const Feed *f, uint32_t from, uint32_t to) {
         uint64_t key, token;

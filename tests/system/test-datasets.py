@@ -290,6 +290,25 @@ def a_root_that_was_renamed():
         check(stage.daemon.ctl('log', stage.at('renamed/top')), 'the log of a file at its new path')
 
 
+def a_renamed_root_takes_the_datasets_inside_with_it():
+    for noticed in (True, False):
+        with Stage('outer', 'inner') as stage:
+            before = stage.daemon.newest()
+            os.rename(stage.at('outer'), stage.at('renamed'))
+            if noticed:
+                wait_for(lambda: stage.causes('outer') == stage.causes('inner') == ['root-moved'], 'there are gaps')
+            write(stage.at('renamed/a/inner/deep/unseen'), b'unseen')
+            stage.roots.update(outer=stage.at('renamed'), inner=stage.at('renamed/a/inner'))
+            equal(stage.daemon.ctl_run('add', '--move', stage.at('renamed')).returncode, 0, 'add --move')
+            stage.daemon.closed('outer')
+            stage.daemon.closed('inner')
+            stage.rest()
+            equal(stage.datasets()['inner']['path'], stage.at('renamed/a/inner'), 'where the inner one is')
+            equal(sorted({row[:2] for row in stage.rows(before)} - {('identify', 'inner')}),
+                  [('create', 'inner'), *((kind, name) for kind in ('dataset-move', 'gap-close', 'gap-open')
+                                          for name in ('inner', 'outer'))], 'events')
+
+
 def a_directory_above_a_root_was_renamed():
     """Nobody is told of that; whoever says so first is right."""
     with Stage('outer') as stage:
