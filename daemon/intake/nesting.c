@@ -111,7 +111,8 @@ void nesting_moved(Intake *i, const Dataset *d, const char *was, Feed *f) {
                 const char *path = (const char *) within->row.root;
                 CLEANUP(freep) char *to = NULL;
 
-                if (within == d || within->row.removed || strncmp(path, was, size) != 0 || path[size] != '/' ||
+                if (within == d || within->row.removed || strncmp(path, was, size) != 0 ||
+                    path[size] != '/' ||
                     !is_within(i, within->row.root_node, d->row.root_node))
                         continue;
                 if (asprintf(&to, "%s%s", (const char *) d->row.root, path + size) < 0 ||
