@@ -193,6 +193,13 @@ bool gaps_reopened(Intake *i, int64_t node) {
         return any;
 }
 
+/* It is told again: the walk that told it could not end it. */
+static void gap_lasts(Intake *i, int64_t node, Cause cause) {
+        for (size_t n = 0; n < i->n_gaps; n++)
+                if (i->gaps[n].node == node && i->gaps[n].cause == cause)
+                        i->gaps[n].by_walk = i->gaps[n].reconciled = false;
+}
+
 /* It finds by itself what a gap hides, and says when it has. */
 static void leave_to_watcher(Intake *i, const Dataset *d, Cause cause) {
         for (size_t n = 0; n < i->n_gaps; n++) {
@@ -297,6 +304,7 @@ void observe_gap(Intake *i, const Feed_GAP *m) {
                 node = (uint64_t) link.node;
         if (m->name.data) {
                 gap_open(i, d, (int64_t) node, cause, m->from);
+                gap_lasts(i, (int64_t) node, cause);
                 (void) store_node_want(i->store, (int64_t) node, false); /* it cannot be read */
                 return;
         }

@@ -82,6 +82,7 @@ static void report_armed(Walk *k, Directory *d, Listed *l, int64_t now) {
         if (wd <= 0)
                 return;
         child = table_find(k->w->table, wd);
+        child->armed = k->id;
         lists = walk_lists(k, child);
         state_describe(&m, &l->state);
         m.STATE.dir = (uint32_t) d->wd;

@@ -54,12 +54,12 @@ bool walk_lists(const Walk *k, const Directory *d) {
         return d && !(d->listed && (k->origin == ORIGIN_SCAN || (k->again && !d->stale)));
 }
 
-/* Where nothing was armed, all is to be said. */
+/* Where nothing was armed, all is to be said, and so it is where this walk could not enter. */
 static bool is_known(const Walk *k, const Directory *d, const Name *n) {
         const Directory *child =
                 n->type == DT_DIR && !k->again ? table_child(k->w->table, d, BYTES_STR(n->name)) : NULL;
 
-        return child && child->inode == n->inode && child->root == d->root;
+        return child && child->armed == k->id && child->inode == n->inode && child->root == d->root;
 }
 
 static void report_known(Walk *k, const Directory *d, const Listed *l) {

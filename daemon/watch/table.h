@@ -21,7 +21,7 @@ typedef struct Directory {
         uint64_t inode;
         int64_t btime;
         uint32_t removals;              /* names seen to go, or reported: a listing may be older than that */
-        uint32_t walk;                  /* walk that listed it last */
+        uint32_t walk, armed;           /* walks that last listed it, and found it watched at its name */
         bool listed;                    /* has been listed at least once */
         bool leaving;                   /* it is about to be forgotten */
         bool polled;                    /* changes in it are looked for, now and then */
