@@ -8,6 +8,26 @@
 #include "ctl/view.h"
 #include "lib/text.h"
 
+static Status look_for_remote(Ctl *c, json_t *row, bool *stop, void *userdata) {
+        (void) c;
+        if (strcmp(row_text(row, "cause"), "remote") == 0 && !row_has(row, "untilUsec"))
+                *stop = *(bool *) userdata = true;
+        return STATUS_OK;
+}
+
+/* Who adds a network file system is told at once what cannot be seen of it. */
+static void say_remote(Ctl *c, const char *name) {
+        bool remote = false;
+
+        (void) ask_rows_quietly(c, "org.scitrace.Datasets.Coverage", named(name), "stretch", look_for_remote,
+                                &remote);
+        if (remote)
+                note(c,
+                     "Other hosts may change it, which nobody tells us: it is compared with the record now "
+                     "and then (PollInterval= in scitraced.conf(5)), or by 'scitracectl scan %s'.",
+                     name);
+}
+
 Status cmd_add(Ctl *c, char **arguments) {
         CLEANUP(freep) char *shown = NULL, *name = NULL;
         json_t *parameters = json_object(), *answer = NULL, *dataset;
@@ -39,6 +59,8 @@ Status cmd_add(Ctl *c, char **arguments) {
                 name = row_name(dataset, "name");
                 shown = row_name(dataset, "path");
                 note(c, "Watching %s as dataset %s.", shown ? shown : "it", name ? name : "?");
+                if (name && !c->options.quiet)
+                        say_remote(c, name);
         }
         json_decref(answer);
         return STATUS_OK;

@@ -8,7 +8,31 @@ static const TableColumn columns[] = {
         { "GAP", false, false },  { "SUBTREE", false, true },
 };
 
+/* What an open gap means, and what ends it; those that end by themselves need no words. */
+static const struct {
+        const char *cause, *text;
+} meanings[] = {
+        { "unmounted",
+          "its file system is not there; it is compared with the record when it is mounted again" },
+        { "root-moved",
+          "its directory is not where it was; 'scitracectl add --move DIR' says where it is now, and it "
+          "goes on by itself when it is back" },
+        { "other-filesystem",
+          "another file system is mounted there; 'scitracectl add' of it records it, too" },
+        { "remote",
+          "what other hosts change is not seen at once; it is compared with the record now and then "
+          "(PollInterval= in scitraced.conf(5)), or by 'scitracectl scan'" },
+        { "permission", "the daemon may not read it; the gap ends when its mode or owner lets it" },
+        { "read-error", "it could not be read, or is larger than ReadUpTo= in scitraced.conf(5)" },
+};
+
+typedef struct Open { /* what is open of the gaps shown */
+        bool limited;
+        bool met[ELEMENTS(meanings)];
+} Open;
+
 static void cells(Ctl *c, Table *t, json_t *row, void *userdata) {
+        Open *open = userdata;
         bool gap = strcmp(row_text(row, "state"), "gap") == 0, ended = row_has(row, "untilUsec");
         int64_t until = ended ? row_number(row, "untilUsec") : now_usec(CLOCK_REALTIME);
         const char *look = gap && !ended ? STYLE_RED : "";
@@ -23,7 +47,9 @@ static void cells(Ctl *c, Table *t, json_t *row, void *userdata) {
                 table_cell(t, "none", style(c, STYLE_GREEN));
         cell_name(t, row, "path");
         if (gap && !ended && strcmp(row_text(row, "cause"), "watch-limit") == 0)
-                *(bool *) userdata = true;
+                open->limited = true;
+        for (size_t i = 0; gap && !ended && i < ELEMENTS(meanings); i++)
+                open->met[i] |= strcmp(row_text(row, "cause"), meanings[i].cause) == 0;
 }
 
 Status cmd_coverage(Ctl *c, char **arguments) {
@@ -33,10 +59,13 @@ Status cmd_coverage(Ctl *c, char **arguments) {
         };
 
         json_t *described = NULL;
-        bool limited = false;
-        Status status = view_rows(c, &view, named(arguments[0]), &limited);
+        Open open = { 0 };
+        Status status = view_rows(c, &view, named(arguments[0]), &open);
 
-        if (limited && status == STATUS_OK)
+        for (size_t i = 0; status == STATUS_OK && !c->options.quiet && i < ELEMENTS(meanings); i++)
+                if (open.met[i])
+                        printf("%s: %s.\n", meanings[i].cause, meanings[i].text);
+        if (open.limited && status == STATUS_OK)
                 ask_quietly(c, "org.scitrace.Service.Describe", NULL, &described);
         view_limit(c, described, "\n");
         json_decref(described);

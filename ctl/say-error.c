@@ -40,6 +40,10 @@ static const Sentence cannot_watch[] = {
           "{path} is where scitrace keeps its record: each event would make the next; a tree that holds it "
           "can be watched, and leaves it out",
           NULL },
+        { "pseudo", STATUS_FAILED,
+          "{path} is on a file system that the kernel makes up, as /proc is: it holds no files, and nobody "
+          "tells when something in it changes",
+          NULL },
         { NULL, STATUS_FAILED, "cannot watch {path}: {message}", NULL },
 };
 

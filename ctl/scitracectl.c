@@ -75,16 +75,38 @@ const Cmd *find_command(char **words, int *ret_words) {
         return NULL;
 }
 
+/* The first word of two is right, the second is missing or wrong. */
+static Status no_second_word(char **words, size_t first) {
+        char list[256] = "";
+        Nearest nearest;
+
+        nearest_init(&nearest, words[1] ? words[1] : "");
+        for (const Cmd *cmd = commands; cmd->name; cmd++) {
+                size_t n = strlen(list);
+
+                if (strncmp(cmd->name, words[0], first) != 0 || cmd->name[first] != ' ')
+                        continue;
+                nearest_offer(&nearest, cmd->name + first + 1);
+                snprintf(list + n, sizeof(list) - n, "%s'%s%s%s'", n > 0 ? " or " : "", cmd->name,
+                         *cmd->arguments ? " " : "", cmd->arguments);
+        }
+        if (!words[1])
+                return complain(STATUS_USAGE, "%s what? It is %s", words[0], list);
+        if (nearest_word(&nearest))
+                return complain(STATUS_USAGE, "there is no command \"%s %s\"; did you mean '%s %s'?",
+                                words[0], words[1], words[0], nearest_word(&nearest));
+        return complain(STATUS_USAGE, "there is no command \"%s %s\"; it is %s", words[0], words[1], list);
+}
+
 Status no_command(char **words) {
         Nearest nearest;
         char two[128];
 
-        /* The first word of two: the second is missing or wrong, or else the nearest whole name. */
         for (const Cmd *cmd = commands; cmd->name; cmd++) {
                 size_t n = strcspn(cmd->name, " ");
 
                 if (cmd->name[n] && strlen(words[0]) == n && memcmp(words[0], cmd->name, n) == 0)
-                        return complain(STATUS_USAGE, "did you mean '%s %s'?", cmd->name, cmd->arguments);
+                        return no_second_word(words, n);
         }
         snprintf(two, sizeof(two), "%s %s", words[0], words[1] ? words[1] : "");
         nearest_init(&nearest, words[0]);

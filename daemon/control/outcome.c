@@ -31,6 +31,9 @@ static const Reason reasons[] = {
           "%1$s is not a plain absolute path; give one that begins with /, without '.', '..' or '//'." },
         { INTAKE_E_OWN, "own",
           "%1$s holds scitrace's own record, which would have no end; give it a tree of yours." },
+        { INTAKE_E_PSEUDO, "pseudo",
+          "%1$s is on a file system that the kernel makes up, as /proc is: it holds no files, and nobody "
+          "tells when something in it changes." },
 };
 
 static json_t *sentence(const char *format, ...) PRINTF_LIKE(1, 2);

@@ -122,6 +122,20 @@ static bool is_plain(Bytes root) {
         return true;
 }
 
+/* What the kernel makes up when it is read: it has no content to record, and tells of no change. */
+static bool is_pseudo(const Intake *i, Bytes root) {
+        static const char *const types[] = {
+                "proc", "sysfs", "cgroup", "cgroup2", "debugfs", "tracefs", "securityfs", "configfs", "bpf",
+                "pstore", "efivarfs", "devpts", "binfmt_misc",
+        };
+        const Mount *mount = mounts_find(&i->mounts, root);
+
+        for (size_t n = 0; mount && n < ELEMENTS(types); n++)
+                if (strcmp(mount->type, types[n]) == 0)
+                        return true;
+        return false;
+}
+
 /* 0 or why not; *ret_other: the dataset that is in the way, or the name. */
 static IntakeOutcome check_place(Intake *i, const Work *w, const char **ret_other) {
         Bytes root = BYTES(w->data, w->size);
@@ -130,6 +144,8 @@ static IntakeOutcome check_place(Intake *i, const Work *w, const char **ret_othe
         *ret_other = w->name;
         if (!is_plain(root))
                 return INTAKE_E_NOT_ABSOLUTE;
+        if (is_pseudo(i, root))
+                return INTAKE_E_PSEUDO;
         if (w->name && !name_valid(w->name))
                 return INTAKE_E_NAME_INVALID;
         if (w->name && move != (dataset_named(i, w->name) != NULL))

@@ -73,6 +73,24 @@ bool gap_of_watches(const Intake *i, int64_t dataset) {
         return false;
 }
 
+/* What becomes of it, where that is not to be compared at once. */
+static const char *sequel_of(Cause cause) {
+        static const char *const sequels[] = {
+                [CAUSE_WATCH_LIMIT] = "directories without a watch are looked at in turn",
+                [CAUSE_PERMISSION] = "we may not read something in it, until its mode or owner changes",
+                [CAUSE_UNMOUNTED] = "it is compared with the record when its file system is back",
+                [CAUSE_OTHER_FILESYSTEM] = "what is mounted in it is recorded only as a dataset of its own",
+                [CAUSE_REMOTE] = "it is compared with the record now and then, see PollInterval=",
+                [CAUSE_READ_ERROR] = "something in it cannot be read; it is tried again",
+                [CAUSE_ROOT_MOVED] = "its root is not where it was; it is compared with the record when it "
+                                     "is back, or 'scitracectl add --move' says where it is",
+        };
+
+        return (size_t) cause < ELEMENTS(sequels) && sequels[cause]
+                       ? sequels[cause]
+                       : "comparing it with the record as soon as possible";
+}
+
 void gap_open(Intake *i, Dataset *d, int64_t node, Cause cause, int64_t from) {
         int64_t now = now_usec(CLOCK_REALTIME);
         Event e = { .kind = KIND_GAP_OPEN, .origin = ORIGIN_LIVE, .dataset = d->row.id, .node = node,
@@ -91,8 +109,8 @@ void gap_open(Intake *i, Dataset *d, int64_t node, Cause cause, int64_t from) {
                 return;
         i->gaps[i->n_gaps++] = (Gap) { .id = e.seq, .dataset = d->row.id, .node = node, .cause = cause };
         log_event(LOG_WARNING, MSG_GAP_OPENED, 0,
-                  "Changes in dataset %s may have gone unseen (%s); comparing it with the record as soon as "
-                  "possible", d->row.name, cause_to_word((int) cause), "SCITRACE_DATASET=%s", d->row.name,
+                  "Changes in dataset %s may have gone unseen (%s); %s", d->row.name,
+                  cause_to_word((int) cause), sequel_of(cause), "SCITRACE_DATASET=%s", d->row.name,
                   "SCITRACE_CAUSE=%s", cause_to_word((int) cause));
 }
 

@@ -22,6 +22,7 @@ typedef enum IntakeOutcome {
         INTAKE_E_NO_WATCHER,            /* there is none, or it does not answer */
         INTAKE_E_NOT_ABSOLUTE,
         INTAKE_E_OWN,                   /* where our record is: each event would make the next */
+        INTAKE_E_PSEUDO,                /* on /proc and the like: not files, and nobody tells of changes */
         INTAKE_E_NOT_SETTLED,           /* pending, stalled */
         INTAKE_E_FAILED,                /* error: negative errno */
 } IntakeOutcome;

@@ -222,6 +222,10 @@ def what_others_change_is_said_to_be_unseen_and_found_by_and_by():
                     if row.get('path') in ('theirs', 'old')}
         wait_for(lambda: found() >= {('create', 'theirs', 'reconcile'), ('modify', 'old', 'reconcile')}, 'they are found')
         equal(stage.open_gaps('o'), ['remote'], 'what stays said')
+        check(b'\nremote: ' in stage.daemon.ctl_run('coverage', 'o').stdout, 'what the gap means is said')
+        equal(stage.daemon.ctl_run('remove', 'o').returncode, 0, 'remove')
+        done = stage.daemon.ctl_run('add', stage.other, '--name', 'o')
+        check(b'Other hosts may change it' in done.stderr, f'what add says ({done.stderr!r})')
         equal(stage.daemon.gaps('t'), [], 'gaps of the other')
         stage.daemon.at_rest('o', stage.other)
 

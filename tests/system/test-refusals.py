@@ -64,6 +64,8 @@ def roots_that_cannot_be_watched():
         refused(daemon.ctl_run('add', other, '--name', 'a/b'), FAILED, 'a/b')
         for own in (daemon.state, os.path.join(daemon.state, 'run')):
             refused(daemon.ctl_run('add', own), FAILED, own, 'record')
+        for made_up in ('/proc', '/proc/sys'):
+            refused(daemon.ctl_run('add', made_up), FAILED, made_up, 'kernel')
         equal([row['name'] for row in daemon.ctl('datasets')], ['lab'], 'datasets after the refusals')
 
 
@@ -89,6 +91,7 @@ def a_mount_beneath_the_root_is_a_gap():
                   [('other-filesystem', 'mounted', False)], 'gaps')
             equal(sorted(row['path'] for row in daemon.ctl('files', 't')), ['here', 'mounted'], 'files')
             equal(daemon.ctl('datasets')[0]['gapsOpen'], 1, 'gapsOpen')
+            check(b'\nother-filesystem: ' in daemon.ctl_run('coverage', 't').stdout, 'what the gap means is said')
 
 
 def an_unprivileged_owner():
@@ -155,6 +158,8 @@ def misspelt_words():
         refused(daemon.ctl_run('status', '--no-pagre'), USAGE, '--no-pager')
         refused(daemon.ctl_run('log', '--dataset-that-is-no-option'), USAGE)
         refused(daemon.ctl_run('add'), USAGE, 'add')
+        refused(daemon.ctl_run('store'), USAGE, 'store backup FILE', 'store keys')
+        refused(daemon.ctl_run('store', 'kyes'), USAGE, 'kyes', "mean 'store keys'")
         refused(daemon.ctl_run('files', 'lab', '-o', 'xml'), USAGE, 'json')
         refused(daemon.ctl_run('history', '/nowhere/at/all'), NOT_FOUND, 'nowhere')
         refused(daemon.ctl_run('history', os.path.join(daemon.top, 'tree', 'never')), NOT_FOUND, 'never')
