@@ -34,6 +34,7 @@ typedef struct Asked { /* what was given on the command line */
         int shown; /* per mille of the progress that stands on the screen */
         VerifyOutcome outcome;
         bool finished;
+        bool copied;    /* it is a copy that is verified, and not the daemon's store */
 } Asked;
 
 static int read_file(const char *path, uint8_t **ret, size_t *ret_size) {
@@ -59,6 +60,14 @@ static int read_file(const char *path, uint8_t **ret, size_t *ret_size) {
         *ret = STEAL(data);
         *ret_size = size;
         return 0;
+}
+
+static Status complain_file(const char *path, const char *what) {
+        CLEANUP(freep) char *shown = NULL;
+
+        if (text_escape(BYTES_STR(path), &shown) < 0)
+                return complain_memory();
+        return complain(CANNOT, "%s %s", shown, what);
 }
 
 static Status load(const char *path, uint8_t **ret, size_t *ret_size) {
@@ -126,7 +135,7 @@ static Status load_points(Asked *a, const char *path) {
                 points[a->n_points++] = point;
         }
         if (status == STATUS_OK && a->n_points == 0)
-                status = complain(CANNOT, "the file of --against has no checkpoint: nothing was verified");
+                status = complain_file(path, "has no checkpoint in it: nothing was verified");
         return status;
 }
 
@@ -141,8 +150,7 @@ static Status load_keys(Asked *a, const char *path) {
         n = keys_parse(BYTES(data, size), &a->keys);
         if (n <= 0)
                 return n < 0 ? complain_memory()
-                             : complain(CANNOT,
-                                        "the file of --key has no public key in it: nothing was verified");
+                             : complain_file(path, "has no public key in it: nothing was verified");
         a->n_keys = (size_t) n;
         return STATUS_OK;
 }
@@ -173,27 +181,35 @@ static void show_finding(Asked *a, const char *outcome, const char *message) {
 
 static void show_result(Asked *a, const json_t *r) {
         int64_t events = row_number(r, "events"), sealed = row_number(r, "sealed");
+        int64_t points = row_number(r, "checkpoints");
         char time[TIME_TEXT_MAX];
 
         if (row_number(r, "untold") > 0)
                 printf("... and %lld findings more\n", (long long) row_number(r, "untold"));
         printf("%s: %lld events, ", row_text(r, "outcome"), (long long) events);
-        if (sealed == events)
+        if (sealed == 0)
+                printf("none sealed");
+        else if (sealed == events)
                 printf("all sealed");
         else
                 printf("the first %lld sealed", (long long) sealed);
-        printf(" by %lld checkpoints", (long long) row_number(r, "checkpoints"));
-        if (row_number(r, "checkpoints") > 0)
-                printf(", the newest of %s", time_format(row_number(r, "timeUsec"), time));
+        if (points > 0)
+                printf(" by %lld checkpoint%s, the newest of %s", (long long) points, points == 1 ? "" : "s",
+                       time_format(row_number(r, "timeUsec"), time));
         printf("\n");
         if (row_number(r, "against") > 0)
                 printf("%lld checkpoints of --against were compared\n",
                        (long long) row_number(r, "against"));
         if (*row_text(r, "key"))
                 printf("%s key: %s\n", a->n_keys > 0 ? "trusted" : "first", row_text(r, "key"));
-        if (!json_is_true(json_object_get(r, "projections")))
-                printf("the log was verified; what follows from it (the present tree, gaps, counters) is "
-                       "compared on a copy: 'scitracectl verify STORE'\n");
+        if (json_is_true(json_object_get(r, "projections")))
+                return;
+        if (a->copied)
+                printf("what follows from the log (the present tree, gaps, counters) was not compared with "
+                       "it\n");
+        else
+                printf("only the log was verified; what follows from it (the present tree, gaps, counters) "
+                       "is compared on a copy: 'scitracectl verify STORE'\n");
 }
 
 static VerifyOutcome outcome_of(const char *word) {
@@ -305,7 +321,10 @@ static Status verify_copy(Asked *a, const char *source, const char *shown) {
         };
         VerifyResult result = { 0 };
         StoreCopy copy;
-        int r = copy_open(source, within && *within ? within : "/var/tmp", &copy);
+        int r;
+
+        a->copied = true;
+        r = copy_open(source, within && *within ? within : "/var/tmp", &copy);
 
         if (r != 0)
                 return cannot_open(shown, r);
@@ -399,7 +418,7 @@ static Status verify_proof(Asked *a, const char *path) {
                 return status;
         r = proof_check(BYTES(data, size), a->keys, a->n_keys, &proof);
         if (r == -EBADMSG)
-                return complain(CANNOT, "this is not a proof as 'scitracectl prove' writes it");
+                return complain_file(path, "is not a proof as 'scitracectl prove' writes it");
         if (r < 0)
                 return complain_errno(r, "cannot check the proof");
         if (r == PROOF_E_UNKNOWN_KEY) {

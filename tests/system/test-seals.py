@@ -322,6 +322,8 @@ def a_copy_that_was_changed_says_so():
         equal(changed('')[0], 0, 'a copy')
         code, said = changed('UPDATE event SET count = 9 WHERE seq = 7')
         check(code == 3 and b'"from":7,"to":7' in said, (code, said))
+        said = changed('UPDATE event SET count = 9 WHERE seq = 7', '-o', 'table')[1]
+        check(b'was not compared' in said and b'verify STORE' not in said, said)
         code, said = changed('DELETE FROM event WHERE seq = 8')
         check(code == 3 and b'"from":8,"to":8' in said, (code, said))
         equal(changed('UPDATE node SET size = 5 WHERE id = 4')[0], 2, 'a projection')
