@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "daemon/watch/state.h"
+#include "daemon/watch/walk.h"
 
 /* look: asks what a name is now, and reports it unless the name went or moved meanwhile. What takes long to
  * read is parked between two slices, with nothing open, and other names come first. */
@@ -271,7 +271,7 @@ static void conclude_unreachable(Watch *w, const SettleJob *jobs, size_t n, uint
                                  int error) {
         Root *lost = root_failed ? state_root(w, root) : NULL;
 
-        if (lost && (error == -ENOENT || error == -ESTALE || error == -ENOTDIR || error == -ELOOP))
+        if (lost && reach_moved(error))
                 state_root_lost(w, lost, CAUSE_ROOT_MOVED);
         for (size_t i = 0; i < n; i++) {
                 bool known = table_find(w->table, (int) jobs[i].dir) && !lost;
@@ -314,11 +314,6 @@ static void park_new(Watch *w, const SettleJob *job, const IdentifyReading *read
         *k = (Parked) { .job = *job, .reading = *reading, .told = reading->done,
                         .told_at = now_usec(CLOCK_MONOTONIC) };
         park(w, k);
-}
-
-static void wait_for_room(Watch *w) {
-        while (outbox_frames(w->outbox) >= OUTBOX_ROOM && !w->stop)
-                pthread_cond_wait(&w->room, &w->lock);
 }
 
 static void let_go(Looker *l) {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "daemon/watch/directory.h"
 #include "daemon/watch/poll.h"
 #include "daemon/watch/sweep.h"
+#include "daemon/watch/walk.h"
 
 enum {
         ROUND_USEC = 2000000,           /* a round takes at least that long */
@@ -153,14 +155,30 @@ static void begin_round(Watch *w) {
                 w->poll.next = now_usec(CLOCK_MONOTONIC);
 }
 
-/* Under the lock. It is not where it should be; or has left the tree, or is gone. */
+/* Under the lock. It is not where it should be, or has left the tree, or is gone; or may not be read, which
+ * is a gap until it can be. */
 static void not_there(Watch *w, Directory *d, bool root_failed, int error) {
         Root *root = state_root(w, d->root);
 
-        if (root && (root_failed || root->wd == d->wd))
+        if (root && (root_failed || root->wd == d->wd)) {
                 state_root_lost(w, root, error == -EACCES ? CAUSE_PERMISSION : CAUSE_ROOT_MOVED);
-        else if (!table_attached(d) || ++d->away > AWAY_MAX)
+        } else if (d->parent && table_attached(d) && !reach_moved(error)) {
+                if (d->away == 0)
+                        directory_unwatched(w, (uint32_t) d->parent->wd, BYTES(d->name, d->name_size),
+                                            -error);
+                d->away = 1;
+        } else if (!table_attached(d) || ++d->away > AWAY_MAX) {
                 state_unwatch(w, d);
+        }
+}
+
+/* Under the lock. Where it was away for a round, that round's changes in it are still to be found. */
+static void is_back(Watch *w, Directory *d) {
+        if (d->away == 0)
+                return;
+        d->away = 0;
+        d->stale = true;
+        state_announce(w, d);
 }
 
 /* Under the lock. One that has its watch, and was listed since, is as any other. */
@@ -210,7 +228,7 @@ static int visit(Watch *w, int id, uint64_t *spent) {
                 not_there(w, d, root_failed, r);
                 return 0;
         }
-        d->away = 0;
+        is_back(w, d);
         if (r == 0 && !d->stale) {
                 graduate(w, d->wd);
                 return 0;

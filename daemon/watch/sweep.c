@@ -7,6 +7,7 @@
 #include "daemon/watch/directory.h"
 #include "daemon/watch/poll.h"
 #include "daemon/watch/sweep.h"
+#include "daemon/watch/walk.h"
 
 #define NSEC INT64_C(1000000000)
 /* Between setting a ctime and queueing the notice lie a journal that commits, a thread that is put aside,
@@ -158,10 +159,6 @@ static bool by_ctime(const Sweep *s, uint32_t root) {
         return false;
 }
 
-static bool place_moved(int error) {
-        return error == -ENOENT || error == -ESTALE || error == -ENOTDIR || error == -ELOOP;
-}
-
 void sweep_stale(Watch *w, int wd) {
         Directory *d = table_find(w->table, wd);
 
@@ -265,8 +262,8 @@ static void give_up(Watch *w, int id) {
         if (r == 0)                     /* it is there, but never held still: a walk of all */
                 state_gap(w, 0, (uint32_t) id, BYTES_NONE, CAUSE_READ_ERROR, 0);
         else if (root && (root_failed || root->wd == id))
-                state_root_lost(w, root, place_moved(r) ? CAUSE_ROOT_MOVED : CAUSE_PERMISSION);
-        else if (place_moved(r))
+                state_root_lost(w, root, reach_moved(r) ? CAUSE_ROOT_MOVED : CAUSE_PERMISSION);
+        else if (reach_moved(r))
                 state_unwatch(w, d);
         else if (d->parent)
                 directory_unwatched(w, (uint32_t) d->parent->wd, BYTES(d->name, d->name_size), -r);

@@ -4,7 +4,7 @@
 
 /* walk: what the files of a walk share. walk.c: the thread, its requests, roots; reach.c: how a walk opens
  * directories; arm.c: all directories are watched, which ends blindness; list.c: then all names are
- * reported. The walking thread's own. */
+ * reported. The walking thread's own, but for reach_moved() and wait_for_room(). */
 
 #include "daemon/watch/state.h"
 

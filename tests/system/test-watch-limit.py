@@ -166,6 +166,31 @@ def a_root_without_a_watch_is_polled():
         equal(daemon.status()['watches'], 13, 'watches')
 
 
+def what_is_polled_and_may_not_be_read_is_a_gap_until_it_may():
+    need('setpriv')
+    set_limit(WATCHES)
+    without = ['setpriv', '--bounding-set', '-dac_override,-dac_read_search']
+    with harness.Daemon(settings='[Watcher]\nPollEntriesPerSecond=20000\n', run=without) as daemon:
+        tree = os.path.join(daemon.top, 'tree')
+        plant(tree)
+        daemon.add(tree, 't')
+        at_rest(daemon, tree)
+        _, later = covered_and_polled(daemon, tree)
+        folder = os.path.join(tree, os.path.dirname(sorted(later)[-1]))
+        unwatched = daemon.status()['unwatched']
+        os.chmod(folder, 0)
+        try:
+            wait_for(lambda: [gap for gap in daemon.gaps('t') if gap['cause'] == 'permission'], 'a gap')
+        finally:
+            os.chmod(folder, 0o755)
+        write(os.path.join(folder, 'after'), b'after')
+        at_rest(daemon, tree)
+        wait_for(lambda: all('closedBy' in gap for gap in daemon.gaps('t') if gap['cause'] == 'permission'),
+                 'the gap is closed')
+        equal(daemon.status()['unwatched'], unwatched, 'directories without a watch')
+
+
 enter()
 harness.run([the_covered_part_is_live_and_the_rest_is_polled_until_the_limit_is_raised,
-             a_root_without_a_watch_is_polled])
+             a_root_without_a_watch_is_polled,
+             what_is_polled_and_may_not_be_read_is_a_gap_until_it_may])
