@@ -334,8 +334,8 @@ static void meet_new(Intake *i, Observed *o) {
         if (o->type == TYPE_FILE && !e.digest.data)
                 wanted(i->from, e.node);
         /* The watcher told of what is in it when the record had no place for it yet. */
-        if (o->type == TYPE_DIRECTORY && o->m->origin == ORIGIN_LIVE && !(o->m->flags & FEED_FLAG_ADOPTED))
-                request_check(i, o->parent, o->m->name, ORIGIN_LIVE, true);
+        if (o->type == TYPE_DIRECTORY && !(o->m->flags & (FEED_FLAG_ADOPTED | FEED_FLAG_FOREIGN)))
+                request_check(i, o->parent, o->m->name, o->m->origin, true);
         if (takes_over) {
                 gaps_gone(i, o->link.node);
                 elsewhere_look(i, o->link.node, o->m->origin);

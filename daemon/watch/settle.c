@@ -167,7 +167,7 @@ static int move_recorded(Settle *s, const SettleChange *source, uint32_t dir, By
 
         touch_now(&change, now);
         change.flags |= SETTLE_ARRIVED;
-        if (directory)
+        if (directory && !(change.flags & SETTLE_READ))         /* else it is to be listed */
                 change.flags &= (uint16_t) ~SETTLE_DIRECTORY;
         change.count++;
         if (victim)

@@ -311,6 +311,35 @@ static void a_node_found_under_another_name_has_moved(void **state) {
         expect_files(f, "b ");
 }
 
+/* Its names were told when the record had no place for it; ADOPTED: they are told now. */
+static void a_directory_that_is_new_to_the_record_alone_is_listed_again(void **state) {
+        static const uint8_t origins[] = { ORIGIN_LIVE, ORIGIN_RECONCILE, ORIGIN_SCAN };
+        static const uint16_t flags[] = { FEED_FLAG_ADOPTED, FEED_FLAG_FOREIGN, FEED_FLAG_LISTED, 0 };
+        Fixture *f = *state;
+        uint64_t inode = 10;
+
+        with_dataset(f);
+        for (size_t o = 0; o < ELEMENTS(origins); o++)
+                for (size_t n = 0; n < ELEMENTS(flags); n++) {
+                        char name[] = { 'd', (char) ('0' + o), (char) ('0' + n), '\0' };
+                        FeedMessage m = state_of(f, ROOT_DIR, name, inode++, 0);
+                        Asked check;
+
+                        m.STATE.mode = 040755;
+                        m.STATE.origin = origins[o];
+                        m.STATE.flags = flags[n];
+                        put(f, m);
+                        pass(f);
+                        if (!(flags[n] & (FEED_FLAG_ADOPTED | FEED_FLAG_FOREIGN))) {
+                                check = take_one(f, FEED_CHECK);
+                                assert_string_equal(check.name, name);
+                                assert_true(check.m.CHECK.list);
+                                assert_int_equal(check.m.CHECK.origin, origins[o]);
+                        }
+                        expect_nothing_asked(f);
+                }
+}
+
 static void what_the_watcher_counts_is_shown(void **state) {
         Fixture *f = *state;
         IntakeStatus status;
@@ -364,6 +393,7 @@ int main(void) {
                 TEST(a_directory_goes_with_all_that_is_recorded_in_it),
                 TEST(a_second_name_of_a_file_is_a_link),
                 TEST(a_node_found_under_another_name_has_moved),
+                TEST(a_directory_that_is_new_to_the_record_alone_is_listed_again),
                 TEST(what_the_watcher_counts_is_shown),
                 TEST(a_commit_of_head_is_an_event_when_it_moves),
         };

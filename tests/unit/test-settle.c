@@ -374,6 +374,23 @@ static void a_flight_whose_name_moves_is_stale_and_goes_along(void **state) {
         none(f);
 }
 
+static void a_directory_that_is_to_be_listed_is_so_where_it_moves(void **state) {
+        Fixture *f = *state;
+        SettleChange c;
+        SettleJob job;
+
+        touch_with(f, 1, "a", (SettleNotice) { .flags = SETTLE_DIRECTORY | SETTLE_READ, .request = 7 });
+        assert_int_equal(settle_move(f->s, 1, BYTES_STR("a"), 2, BYTES_STR("b"), true, moment(f->now), &c,
+                                     &f->over), 0);
+        assert_int_equal(settle_next(f->s, f->now, true, &job), 1);
+        assert_int_equal(job.dir, 2);
+        assert_string_equal(job.name, "b");
+        assert_int_equal(job.change.request, 7);
+        assert_true(job.change.flags & SETTLE_READ);
+        done(f, &job);
+        none(f);
+}
+
 static void a_flight_at_the_new_name_is_stale_too(void **state) {
         Fixture *f = *state;
         SettleChange c;
@@ -638,6 +655,7 @@ int main(void) {
                 TEST(a_new_file_that_leaves_a_recorded_name_says_so),
                 TEST(a_recorded_file_over_a_new_one_counts_both),
                 TEST(a_flight_whose_name_moves_is_stale_and_goes_along),
+                TEST(a_directory_that_is_to_be_listed_is_so_where_it_moves),
                 TEST(a_flight_at_the_new_name_is_stale_too),
                 TEST(two_recorded_names_exchange),
                 TEST(a_new_name_exchanged_with_a_recorded_one_moves_that),
