@@ -168,6 +168,8 @@ static void work_free(Work *w) {
 static void refuse(Intake *i, Work *w, int error) {
         if (w->run == work_backup)
                 intake_backed_up(i, w->ticket, error, 0, 0);
+        else if (w->run == run_mounts)
+                mounts_refused(i, w);
         else
                 intake_finish(i, w->ticket, &(IntakeResult) { .outcome = INTAKE_E_FAILED, .error = error });
 }

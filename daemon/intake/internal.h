@@ -383,6 +383,7 @@ void rehome_end(Intake *i, Dataset *d);         /* its walk has ended */
 
 /* places.c */
 void run_mounts(Intake *i, Work *w);
+void mounts_refused(Intake *i, const Work *w);  /* the same while no store can follow; recover() places */
 void datasets_place(Intake *i);                 /* each on the feed of its file system */
 void dataset_placed(Intake *i, Dataset *d);     /* it is on the right one; notes its mount */
 void dataset_returned(Intake *i, Dataset *d);     /* its root is there (again) */

@@ -157,20 +157,32 @@ void datasets_place(Intake *i) {
                         place_dataset(i, &i->datasets[n]);
 }
 
-void run_mounts(Intake *i, Work *w) {
-        bool first = i->mounts.n == 0;
+/* The table that was before; empty where the new one could not be taken. */
+static Mounts take_mounts(Intake *i, const Work *w) {
         Mounts before = i->mounts, now;
 
         if (mounts_parse(BYTES(w->data, w->size), &now) < 0) {
                 intake_fail(i, -ENOMEM);
-                return;
+                return (Mounts) { 0 };
         }
         i->mounts = now;
+        return before;
+}
+
+void run_mounts(Intake *i, Work *w) {
+        Mounts before = take_mounts(i, w);
+
         datasets_place(i);
-        if (!first) {
-                compare_mounts(i, &now, &before, true);
-                compare_mounts(i, &before, &now, false);
+        if (before.n > 0) {
+                compare_mounts(i, &i->mounts, &before, true);
+                compare_mounts(i, &before, &i->mounts, false);
         }
+        mounts_done(&before);
+}
+
+void mounts_refused(Intake *i, const Work *w) {
+        Mounts before = take_mounts(i, w);
+
         mounts_done(&before);
 }
 

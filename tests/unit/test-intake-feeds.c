@@ -139,6 +139,42 @@ static void what_makes_no_sense_ends_that_feed_alone(void **state) {
         }
 }
 
+static void wait_degraded(Fixture *f, bool degraded) {
+        struct pollfd pfd = { .fd = intake_fd(f->intake), .events = POLLIN };
+
+        while ((intake_degraded(f->intake) != NULL) != degraded) {
+                assert_int_equal(poll(&pfd, 1, 60000), 1);
+                intake_dispatch(f->intake);
+        }
+}
+
+/* The table of mounts is told once for each change. */
+static void what_is_unmounted_while_the_store_refuses_counts_afterwards(void **state) {
+        Fixture *f = *state;
+        char path[128], away[128];
+        FILE *foreign;
+        Asked first;
+
+        with_both(f);
+        snprintf(path, sizeof(path), "%s/scitrace.db", f->dir);
+        snprintf(away, sizeof(away), "%s/away", f->dir);
+        assert_int_equal(rename(path, away), 0);
+        foreign = fopen(path, "we");
+        assert_true(foreign && fprintf(foreign, "no store, of whoever it may be") > 0);
+        fclose(foreign);
+        put_file(f, ROOT_DIR, "a", 10, 'a');
+        feed_frame(f);
+        wait_degraded(f, true);
+        mounts(f, ROOT_LINE);
+        assert_int_equal(rename(away, path), 0);
+        wait_degraded(f, false);
+        sync_queue(f);
+        f->consumed = f->fed;
+        expect_events(f, "gap-open  store-full\ngap-open  store-full\n");
+        first = take_one(f, FEED_WATCH);
+        assert_int_equal(first.feed, take_one(f, FEED_WATCH).feed);     /* on one file system now */
+}
+
 static void barrier_done(Fixture *f, uint64_t barrier) {
         put(f, (FeedMessage) { .type = FEED_BARRIER_DONE, .BARRIER_DONE = { .barrier = barrier, .time = f->now } });
         pass(f);
@@ -345,6 +381,7 @@ int main(void) {
                 TEST(a_feed_that_ends_is_a_gap_of_its_datasets_alone),
                 TEST(what_is_not_a_message_ends_that_feed_alone),
                 TEST(what_makes_no_sense_ends_that_feed_alone),
+                TEST(what_is_unmounted_while_the_store_refuses_counts_afterwards),
                 TEST(a_watcher_answers_its_own_requests_alone),
                 TEST(a_dataset_removed_during_its_first_look_is_looked_at_anew),
                 TEST(a_settle_of_one_asks_its_watcher_and_one_of_all_asks_all),
