@@ -19,7 +19,7 @@ enum {
         WANTED_FEW = 1000,
         WANTED_EVERY_USEC = 500 * 1000,
         FEEDS_MAX = 64,                 /* watchers at once: file systems with a dataset */
-        REQUESTS_SENT_MAX = 512,        /* requests under way to a watcher */
+        REQUESTS_SENT_MAX = 4096,       /* requests under way to a watcher */
         REQUESTS_MAX = 8192,            /* open requests of a watcher, about 150 bytes each: what comes
                                          * beyond is found again, in the store or by another listing */
         OWED_MAX = 65536,               /* names for which operations are owed, 32 bytes each */
