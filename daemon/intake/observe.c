@@ -377,6 +377,7 @@ static bool is_fresh(Intake *i, const Observed *o) {
                fresh_name(i, o->parent, m->name) &&
                (m->flags & FEED_FLAG_LISTED ? !map_get(&i->from->listed, hash_name(m->name), NULL) :
                                               o->type == TYPE_DIRECTORY) &&
+               (o->type != TYPE_DIRECTORY || m->flags & FEED_FLAG_ADOPTED) &&
                store_identity_is_new(i->store, o->dataset->row.filesystem, m->inode, m->btime);
 }
 

@@ -39,8 +39,8 @@ int directory_watch(Watch *w, Directory *parent, Bytes name, int fd, const Ident
                 /* What else happened to the two names in between is on its way as well,
                  * and older than this. */
                 if (d->parent)
-                        state_listed(w, d->parent);
-                state_listed(w, parent);
+                        state_blur(w, d->parent);
+                state_blur(w, parent);
                 r = table_move(w->table, d, parent, name, &d);
         } else {
                 r = table_add(w->table, wd, parent->root, parent, name, state->inode, state->btime, &d);

@@ -49,9 +49,13 @@ static void examine(Walk *k, const Spot *p, Listed *l) {
                 l->error = -identify_stat(l->fd, "", &l->state);
 }
 
-/* In a first look, what was met before, by this walk or as it appeared, has been watched since. */
+/* Once, wherever it moves meanwhile; intake hears with each directory whether its names follow, and asks for
+ * those that it lacks and that do not. A first look need not list what was listed as it appeared: that has
+ * been watched since, and nothing of it was recorded before that might be gone. */
 bool walk_lists(const Walk *k, const Directory *d) {
-        return d && !(d->listed && (k->origin == ORIGIN_SCAN || (k->again && !d->stale)));
+        bool met = d && (k->origin == ORIGIN_SCAN || (k->again ? !d->stale : d->walk == k->id));
+
+        return d && !(d->listed && met);
 }
 
 /* Where nothing was armed, all is to be said, and so it is where this walk could not enter. */
@@ -194,16 +198,13 @@ static void leave_stale(const Walk *k, int wd) {
                 d->stale = true;
 }
 
-/* By this walk already, before it moved; or, at a first look, when it appeared: nothing of it is recorded
- * that might be gone, and its notices tell the rest. */
 bool walk_has_listed(Walk *k, int wd) {
         const Directory *d;
         bool listed;
 
         pthread_mutex_lock(&k->w->lock);
         d = table_find(k->w->table, wd);
-        listed = d && (k->again ? !walk_lists(k, d) :
-                                  d->listed && (d->walk == k->id || k->origin == ORIGIN_SCAN));
+        listed = d && !walk_lists(k, d);
         pthread_mutex_unlock(&k->w->lock);
         return listed;
 }

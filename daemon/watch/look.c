@@ -220,6 +220,14 @@ static void suspect_head(Watch *w, const Spot *p, const Directory *d, const Sett
                 state_touch(w, &n, moment_now());
 }
 
+/* A directory that is watched; one that is to be listed goes back to those who list. */
+static bool is_all(const SettleJob *job, const Directory *child, const IdentifyState *state) {
+        const uint16_t list = SETTLE_DIRECTORY | SETTLE_READ;
+
+        return child && child->inode == state->inode && child->btime == state->btime &&
+               (job->change.flags & list) != list;
+}
+
 static void conclude(Watch *w, const Spot *p, const SettleJob *job, const Sight *sight) {
         Directory *d = table_find(w->table, (int) job->dir), *child;
         bool again = sight->what == SIGHT_AGAIN && job->change.tries < TRIES;
@@ -239,8 +247,7 @@ static void conclude(Watch *w, const Spot *p, const SettleJob *job, const Sight 
                         break;
                 case SIGHT_DIRECTORY:
                         child = table_child(w->table, d, BYTES(job->name, job->name_size));
-                        if (child && child->inode == sight->state.inode &&
-                            child->btime == sight->state.btime) {
+                        if (is_all(job, child, &sight->state)) {
                                 report_state(w, job, sight);
                                 state_announce(w, child);
                         } else {

@@ -277,8 +277,7 @@ bool state_blurred(const Watch *w, const Directory *d) {
         return d->listing || (int32_t) (d->clear_mark - w->mark_seen) > 0;
 }
 
-void state_listed(Watch *w, Directory *d) {
-        d->listing = false;
+void state_blur(Watch *w, Directory *d) {
         d->clear_mark = w->mark_wanted = w->mark_posted + 1;
         state_mark(w);
 }

@@ -201,7 +201,7 @@ void state_mark_lost(Watch *w);
 /* While a directory is listed, and until a mark has passed behind the listing, a notice of a name in it may
  * be older than what the listing found: then it says no more than that the name is to be looked at. */
 bool state_blurred(const Watch *w, const Directory *d);
-void state_listed(Watch *w, Directory *d);      /* its listing has ended */
+void state_blur(Watch *w, Directory *d);        /* the same, of what was found in it by now */
 void state_marked(Watch *w);            /* the mark has come */
 void state_counts(Watch *w);
 /** state_root() - by the id of the feed (> 0); NULL: not watched. */

@@ -252,6 +252,23 @@ static void look_half(Fixture *f, Answer *added, uint64_t file) {
         pass(f);
 }
 
+/* It was listed as it appeared; it is new to the record, which had no place for those names. */
+static void a_directory_that_a_first_look_need_not_list_is_asked_for(void **state) {
+        Fixture *f = *state;
+        Answer added = { 0 };
+        Asked check;
+
+        hello(f);
+        look_half(f, &added, 21);
+        expect_nothing_asked(f);
+        put(f, scanned(f, ROOT_DIR, "met", 30, 0));
+        pass(f);
+        check = take_one(f, FEED_CHECK);
+        assert_string_equal(check.name, "met");
+        assert_true(check.m.CHECK.list);
+        expect_nothing_asked(f);
+}
+
 /* What was new to a look that never ended is not new to the next one. */
 static void a_dataset_removed_during_its_first_look_is_looked_at_anew(void **state) {
         Fixture *f = *state;
@@ -383,6 +400,7 @@ int main(void) {
                 TEST(what_makes_no_sense_ends_that_feed_alone),
                 TEST(what_is_unmounted_while_the_store_refuses_counts_afterwards),
                 TEST(a_watcher_answers_its_own_requests_alone),
+                TEST(a_directory_that_a_first_look_need_not_list_is_asked_for),
                 TEST(a_dataset_removed_during_its_first_look_is_looked_at_anew),
                 TEST(a_settle_of_one_asks_its_watcher_and_one_of_all_asks_all),
                 TEST(what_is_unmounted_is_a_gap_until_it_is_back),
