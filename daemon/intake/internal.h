@@ -148,7 +148,7 @@ struct Request {
         bool digest, list, sent;
         bool relist;                    /* its directory is to be listed again */
         bool large;                     /* a digest that nobody waits for */
-        int64_t parent, node;           /* DIGEST: node; both: the directory's node */
+        int64_t parent, node;           /* the directory's; of what is read, or listed (0: not known) */
         uint64_t inode;
         int64_t btime;
         uint8_t origin;

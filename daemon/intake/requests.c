@@ -124,17 +124,31 @@ static void large_answered(Feed *f) {
 }
 
 /* Beyond its budget the directory is listed again, later: what is missing then is what is still to be
- * checked. */
+ * checked. So is one that was to be listed, by itself. */
 void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin, bool list) {
         uint32_t dir;
         Feed *f = feed_of_node(i, parent, &dir);
+        StoreLink link;
+        bool known = list && store_link_find(i->store, parent, name, &link) == 0;
 
         if (f && f->n_requests >= REQUESTS_MAX) {
-                if (map_put(&f->again, (uint64_t) parent, 1) < 0)
+                if (map_put(&f->again, (uint64_t) (known ? link.node : parent), 1) < 0)
                         intake_fail(i, -ENOMEM);
                 return;
         }
-        add(i, name, &(Request) { .parent = parent, .origin = origin, .list = list });
+        add(i, name, &(Request) { .parent = parent, .node = known ? link.node : 0, .origin = origin,
+                                  .list = list });
+}
+
+/* What was to be listed had moved before the watcher was asked: it is asked for where it is now. */
+static void follow(Intake *i, const Request *r) {
+        StoreLink link;
+
+        if (!r->list || r->node == 0 || store_links_of_node(i->store, r->node, &link, 1) != 1 ||
+            (link.parent == r->parent &&
+             bytes_equal(BYTES(link.name, link.name_size), BYTES(r->name, r->name_size))))
+                return;
+        request_check(i, link.parent, BYTES(link.name, link.name_size), r->origin, true);
 }
 
 /* One directory at a time, once most of what the last one led to is answered. */
@@ -197,6 +211,7 @@ Request *request_answered(Intake *i, uint32_t id) {
                 reading_end(i, r->node);
                 large_answered(r->feed);
         }
+        follow(i, r);
         send_more(i, r->feed);
         return r;
 }

@@ -294,6 +294,36 @@ static void a_digest_that_was_displaced_is_asked_for_again_and_one_that_failed_i
         assert_int_equal(settled.result.digests_pending, 1);
 }
 
+static void a_directory_that_moves_before_it_is_listed_is_asked_for_where_it_is(void **state) {
+        Fixture *f = *state;
+        FeedMessage m;
+        Asked check;
+
+        with_dataset(f);
+        m = state_of(f, ROOT_DIR, "d", 10, 0);
+        m.STATE.mode = 040755;
+        put(f, m);
+        pass(f);
+        check = take_one(f, FEED_CHECK);
+        put_moved(f, FEED_MOVED, ROOT_DIR, "d", ROOT_DIR, "e");
+        put_gone(f, ROOT_DIR, "d", 0, check.m.CHECK.request);
+        pass(f);
+        check = take_one(f, FEED_CHECK);
+        assert_string_equal(check.name, "e");
+        assert_true(check.m.CHECK.list);
+        put_moved(f, FEED_MOVED, ROOT_DIR, "e", ROOT_DIR, "f");
+        put_failed(f, check.m.CHECK.request, ENOENT);
+        pass(f);
+        check = take_one(f, FEED_CHECK);
+        assert_string_equal(check.name, "f");
+        m.STATE.name = BYTES_STR("f");
+        m.STATE.request = check.m.CHECK.request;
+        m.STATE.flags = FEED_FLAG_ADOPTED;
+        put(f, m);
+        pass(f);
+        expect_nothing_asked(f);
+}
+
 static void a_digest_is_asked_for_once_at_a_time(void **state) {
         Fixture *f = *state;
 
@@ -496,6 +526,7 @@ int main(void) {
                 TEST(a_settle_past_its_deadline_says_what_is_pending),
                 TEST(a_settle_of_no_dataset_or_by_nobody_is_over),
                 TEST(a_digest_that_was_displaced_is_asked_for_again_and_one_that_failed_is_not),
+                TEST(a_directory_that_moves_before_it_is_listed_is_asked_for_where_it_is),
                 TEST(a_digest_is_asked_for_once_at_a_time),
                 TEST(a_watcher_that_is_lost_leaves_a_gap_that_the_next_one_closes),
                 TEST(a_root_that_is_a_directory_of_another_file_system_now_is_not_watched),
