@@ -116,8 +116,9 @@ static bool is_commit(Bytes b) {
 }
 
 static bool is_digest(const Feed_STATE *m) {
-        return !m->digest.data ||
-               (m->digest.size == EVENT_DIGEST_SIZE && digest_source_to_word(m->digest_source));
+        if (!m->digest.data)
+                return m->digest_source == DIGEST_SOURCE_NONE;
+        return m->digest.size == EVENT_DIGEST_SIZE && digest_source_to_word(m->digest_source);
 }
 
 /* False: what no watcher of ours sends. The store would refuse such a value, which would be everybody's

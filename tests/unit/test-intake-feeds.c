@@ -119,6 +119,8 @@ static void what_makes_no_sense_ends_that_feed_alone(void **state) {
                 { .type = FEED_STATE, .STATE = { .dir = ROOT_DIR, .name = BYTES_STR("a"), .origin = ORIGIN_LIVE,
                                                  .mode = 0100644, .digest = BYTES(digest, sizeof(digest)),
                                                  .digest_source = DIGEST_SOURCE_READ } },
+                { .type = FEED_STATE, .STATE = { .dir = ROOT_DIR, .name = BYTES_STR("a"), .origin = ORIGIN_SCAN,
+                                                 .mode = 0100644, .digest_source = DIGEST_SOURCE_READ } },
                 { .type = FEED_GONE, .GONE = { .dir = ROOT_DIR, .name = BYTES_STR("a"), .count = 1 } },
                 { .type = FEED_ROOT, .ROOT = { .root = 1, .dir = ROOT_DIR, .inode = 9, .fs_type = BYTES_STR("ext4"),
                                                .names = BYTES_STR("no end") } },
