@@ -63,10 +63,9 @@ static bool is_readonly(Bytes options) {
 
 static int parse_line(Bytes line, MountinfoLine *ret) {
         MountinfoLine m = { 0 };
-        uint64_t parent;
         Bytes word;
 
-        if (!to_number(take_word(&line), &m.id) || !to_number(take_word(&line), &parent))
+        if (!to_number(take_word(&line), &m.id) || !to_number(take_word(&line), &m.parent))
                 return 0;
         m.device = take_word(&line);
         m.root = take_word(&line);

@@ -13,6 +13,7 @@
 /** MountinfoLine: all runs of bytes borrow from the text, and are escaped there (\040 for a space). */
 typedef struct MountinfoLine {
         uint64_t id;                    /* of the mount; never that of another while this one is there */
+        uint64_t parent;                /* of the one that it is mounted on, told or not */
         Bytes device;                   /* "major:minor" of the superblock */
         Bytes root;                     /* what of the file system is mounted */
         Bytes mountpoint, type, source;

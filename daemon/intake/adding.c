@@ -77,6 +77,14 @@ static bool name_valid(const char *name) {
         return name[0] != '\0' && name[n] == '\0' && n <= NAME_MAX_SIZE && name[0] != '.' && name[0] != '-';
 }
 
+/* By a dataset, or by one that is about to be. */
+static bool name_taken(Intake *i, const char *name) {
+        for (const Adding *a = i->addings; a; a = a->next)
+                if (!(a->flags & INTAKE_ADD_MOVE) && strcmp(a->name, name) == 0)
+                        return true;
+        return dataset_named(i, name) != NULL;
+}
+
 /* From the last component of the path: what a name may not hold becomes '-',
  * and a number is added until it is free. */
 static char *make_name(Intake *i, Bytes root) {
@@ -101,7 +109,7 @@ static char *make_name(Intake *i, Bytes root) {
 
                 if (r < 0)
                         return NULL;
-                if (!dataset_named(i, name))
+                if (!name_taken(i, name))
                         return name;
                 free(name);
         }
@@ -148,8 +156,10 @@ static IntakeOutcome check_place(Intake *i, const Work *w, const char **ret_othe
                 return INTAKE_E_PSEUDO;
         if (w->name && !name_valid(w->name))
                 return INTAKE_E_NAME_INVALID;
-        if (w->name && move != (dataset_named(i, w->name) != NULL))
-                return move ? INTAKE_E_NO_DATASET : INTAKE_E_NAME_TAKEN;
+        if (w->name && move && !dataset_named(i, w->name))
+                return INTAKE_E_NO_DATASET;
+        if (w->name && !move && name_taken(i, w->name))
+                return INTAKE_E_NAME_TAKEN;
         for (size_t n = 0; n < i->n_datasets; n++) {
                 const Dataset *d = &i->datasets[n];
 

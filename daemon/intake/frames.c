@@ -102,9 +102,9 @@ static uint32_t answers(const FeedMessage *m) {
         }
 }
 
+/* Of the root itself it is empty. */
 static bool is_name(Bytes b) {
-        return b.size == 0 ||
-               (b.size <= 255 && !memchr(b.data, '/', b.size) && !memchr(b.data, '\0', b.size));
+        return b.data && b.size <= 255 && !memchr(b.data, '/', b.size) && !memchr(b.data, '\0', b.size);
 }
 
 static bool is_commit(Bytes b) {
@@ -116,8 +116,9 @@ static bool is_commit(Bytes b) {
 }
 
 static bool is_digest(const Feed_STATE *m) {
-        return !m->digest.data ||
-               (m->digest.size == EVENT_DIGEST_SIZE && digest_source_to_word(m->digest_source));
+        if (!m->digest.data)
+                return m->digest_source == DIGEST_SOURCE_NONE;
+        return m->digest.size == EVENT_DIGEST_SIZE && digest_source_to_word(m->digest_source);
 }
 
 /* False: what no watcher of ours sends. The store would refuse such a value, which would be everybody's
@@ -127,7 +128,7 @@ static bool is_sound(const FeedMessage *m) {
         case FEED_ROOT:                 /* names: a NUL behind each */
                 return m->ROOT.names.size == 0 || m->ROOT.names.data[m->ROOT.names.size - 1] == '\0';
         case FEED_DIR:
-                return is_name(m->DIR.name);
+                return m->DIR.parent == 0 || is_name(m->DIR.name);
         case FEED_STATE:
                 return is_name(m->STATE.name) && origin_to_word(m->STATE.origin) && is_digest(&m->STATE);
         case FEED_GONE:
@@ -139,7 +140,7 @@ static bool is_sound(const FeedMessage *m) {
         case FEED_PRESENT:
                 return is_name(m->PRESENT.name);
         case FEED_GAP:
-                return is_name(m->GAP.name);
+                return !m->GAP.name.data || is_name(m->GAP.name);
         case FEED_HEAD:
                 return is_commit(m->HEAD.commit);
         default:

@@ -20,7 +20,8 @@ static int add(Mounts *m, const MountinfoLine *line, size_t *allocated) {
                 return -ENOMEM;
         m->items = items;
         mount = &items[m->n];
-        *mount = (Mount) { .id = line->id, .device = (uint64_t) major_ << 32 | minor_,
+        *mount = (Mount) { .id = line->id, .parent = line->parent,
+                           .device = (uint64_t) major_ << 32 | minor_,
                            .path = strdup(path), .path_size = strlen(path),
                            .propagates = line->propagates };
         if (!mount->path)
@@ -54,16 +55,45 @@ void mounts_done(Mounts *m) {
         *m = (Mounts) { 0 };
 }
 
-const Mount *mounts_find(const Mounts *m, Bytes path) {
-        const Mount *best = NULL;
+bool mounts_have(const Mounts *m, uint64_t id) {
+        for (size_t n = 0; n < m->n; n++)
+                if (m->items[n].id == id)
+                        return true;
+        return false;
+}
 
-        assert(m);
+static const Mount *find_root(const Mounts *m) {
         for (size_t n = 0; n < m->n; n++) {
                 const Mount *mount = &m->items[n];
 
-                if (mountinfo_leads_through(path, BYTES(mount->path, mount->path_size)) &&
-                    (!best || mount->path_size >= best->path_size))
-                        best = mount;
+                if (mount->path_size == 1 && (mount->parent == mount->id || !mounts_have(m, mount->parent)))
+                        return mount;
         }
-        return best;
+        return NULL;
+}
+
+/* What is mounted on `on`, and met first on the way to a path. Who has the root does not meet what is
+ * mounted over it. */
+static const Mount *find_next(const Mounts *m, const Mount *on, Bytes path) {
+        const Mount *next = NULL;
+
+        for (size_t n = 0; n < m->n; n++) {
+                const Mount *mount = &m->items[n];
+
+                if (mount->parent == on->id && mount->path_size > 1 &&
+                    mountinfo_leads_through(path, BYTES(mount->path, mount->path_size)) &&
+                    (!next || mount->path_size < next->path_size))
+                        next = mount;
+        }
+        return next;
+}
+
+const Mount *mounts_find(const Mounts *m, Bytes path) {
+        const Mount *at, *next;
+
+        assert(m);
+        at = find_root(m);
+        for (size_t n = 0; at && n < m->n && (next = find_next(m, at, path)); n++)
+                at = next;
+        return at;
 }

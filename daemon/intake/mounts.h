@@ -15,7 +15,7 @@
 enum { MOUNTS_MAX = 65536 };            /* further ones are not seen */
 
 typedef struct Mount {
-        uint64_t id;                    /* of the mount */
+        uint64_t id, parent;            /* of the mount; of the one that it is mounted on */
         uint64_t device;                /* of its superblock */
         char *path;                     /* where it is mounted, bytes */
         size_t path_size;
@@ -24,7 +24,7 @@ typedef struct Mount {
 } Mount;
 
 typedef struct Mounts {
-        Mount *items;                   /* in the order in which they were mounted */
+        Mount *items;                   /* as the kernel tells them: the order says nothing */
         size_t n;
 } Mounts;                               /* all zero: nothing is known */
 
@@ -32,8 +32,12 @@ typedef struct Mounts {
 int mounts_parse(Bytes text, Mounts *ret);
 void mounts_done(Mounts *m);
 
-/** mounts_find() - the mount that an absolute path is on: of those on the way to it the innermost; of
- *  several at one place the last. NULL: nothing is known. */
+/** mounts_have() - whether a mount of that id is there. */
+bool mounts_have(const Mounts *m, uint64_t id);
+
+/** mounts_find() - the mount that an absolute path is on, found as the kernel does: from the root on, the
+ *  first mount on the way that is mounted on the one that was found last. So one that is hidden, at its own
+ *  place or somewhere above, is not met. NULL: nothing is known. */
 const Mount *mounts_find(const Mounts *m, Bytes path);
 
 #endif

@@ -22,13 +22,6 @@ void dataset_returned(Intake *i, Dataset *d) {
         d->mounted = true;
 }
 
-static bool is_mounted(const Mounts *m, uint64_t id) {
-        for (size_t n = 0; n < m->n; n++)
-                if (m->items[n].id == id)
-                        return true;
-        return false;
-}
-
 /* Where a mount does not follow its original, as in a container, a watch keeps the device busy for those who
  * unmount it outside, and nobody here is told. */
 static void warn_pinned(Intake *i, const Dataset *d, const Mount *mount) {
@@ -51,7 +44,7 @@ void dataset_placed(Intake *i, Dataset *d) {
 
 /* Device numbers are used again: what is mounted next may have the one that it had. */
 static void unmounted(Intake *i, Dataset *d, uint64_t mount) {
-        if (!is_mounted(&i->mounts, mount))
+        if (!mounts_have(&i->mounts, mount))
                 append_mount(i, d, KIND_UNMOUNT);
         gap_open(i, d, 0, CAUSE_UNMOUNTED, d->row.covered_until);
         d->mounted = false;
@@ -129,7 +122,7 @@ static void mount_inside(Intake *i, const Mount *mount, bool there) {
 
 static void compare_mounts(Intake *i, const Mounts *a, const Mounts *b, bool there) {
         for (size_t n = 0; n < a->n && i->error == 0; n++)
-                if (!is_mounted(b, a->items[n].id))
+                if (!mounts_have(b, a->items[n].id))
                         mount_inside(i, &a->items[n], there);
 }
 

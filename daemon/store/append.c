@@ -244,6 +244,13 @@ int store_append(Store *s, Event *e, int64_t *ret_seq) {
         return appended(s, e, r, target.is_new, ret_seq);
 }
 
+/* It says nothing that bulk_add() does not write: its leaf is of all that it says. */
+static bool is_plain(const Event *e) {
+        return !e->digest.data && e->digest_source == DIGEST_SOURCE_NONE && e->replaces == 0 &&
+               e->old_parent == 0 && !e->old_name.data && e->process == 0 && e->cause == CAUSE_NONE &&
+               e->gap == 0 && !e->detail.data;
+}
+
 int store_append_new(Store *s, Event *e, int64_t ctime, int64_t *ret_seq) {
         int64_t filesystem, attr;
         int r;
@@ -256,7 +263,7 @@ int store_append_new(Store *s, Event *e, int64_t ctime, int64_t *ret_seq) {
         if (r != 0)
                 return r;
         if (e->kind != KIND_CREATE || !e->introduces || filesystem == 0 || e->parent == 0 || !e->name.data ||
-            e->digest.data || e->replaces != 0 || e->process != 0)
+            !is_plain(e))
                 return -EINVAL;
         if (!s->has_batch)
                 r = add_batch(s, e->seq);

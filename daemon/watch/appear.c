@@ -36,8 +36,8 @@ static void list_appeared(Watch *w, int fd, int wd, const SettleJob *job) {
                                    .origin = job->change.origin, .count = 1, .epoch = job->change.epoch };
                 IdentifyState state;
 
-                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-                        continue;
+                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || n.name.size > 255)
+                        continue;       /* longer ones, of vfat or exfat, the record cannot have */
                 if (entry->d_type == DT_UNKNOWN && identify_stat(dirfd(dir), entry->d_name, &state) == 0 &&
                     S_ISDIR(state.mode))
                         entry->d_type = DT_DIR;

@@ -96,12 +96,12 @@ uint8_t *outbox_take(Outbox *o, size_t *ret_size) {
         return data;
 }
 
-void outbox_return(Outbox *o, uint8_t *frame, size_t size) {
+int outbox_return(Outbox *o, uint8_t *frame, size_t size) {
         Frame *f = calloc(1, sizeof(*f));
 
         if (!f) {
                 free(frame);
-                return;
+                return -ENOMEM;
         }
         f->data = frame;
         f->size = size;
@@ -110,4 +110,5 @@ void outbox_return(Outbox *o, uint8_t *frame, size_t size) {
         if (!o->last)
                 o->last = f;
         o->count++;
+        return 0;
 }

@@ -27,8 +27,8 @@ int outbox_add(Outbox *o, const FeedMessage *m, bool must);
 /** outbox_frames() - frames waiting, the one being filled included. */
 size_t outbox_frames(const Outbox *o);
 /** outbox_take() - hands the oldest frame over (malloc'd); NULL: none.
- *  outbox_return() - puts it back in front. */
+ *  outbox_return() - puts it back in front. 0; -ENOMEM: it is lost. */
 uint8_t *outbox_take(Outbox *o, size_t *ret_size);
-void outbox_return(Outbox *o, uint8_t *frame, size_t size);
+int outbox_return(Outbox *o, uint8_t *frame, size_t size);
 
 #endif

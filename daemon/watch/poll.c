@@ -163,10 +163,10 @@ static void not_there(Watch *w, Directory *d, bool root_failed, int error) {
         if (root && (root_failed || root->wd == d->wd)) {
                 state_root_lost(w, root, error == -EACCES ? CAUSE_PERMISSION : CAUSE_ROOT_MOVED);
         } else if (d->parent && table_attached(d) && !reach_moved(error)) {
-                if (d->away == 0)
+                if (d->away <= AWAY_MAX)        /* else it was said */
                         directory_unwatched(w, (uint32_t) d->parent->wd, BYTES(d->name, d->name_size),
                                             -error);
-                d->away = 1;
+                d->away = AWAY_MAX + 1;
         } else if (!table_attached(d) || ++d->away > AWAY_MAX) {
                 state_unwatch(w, d);
         }

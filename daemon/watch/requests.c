@@ -342,6 +342,7 @@ uint8_t *watch_take(Watch *w, size_t *ret_size) {
 
 void watch_return(Watch *w, uint8_t *frame, size_t size) {
         pthread_mutex_lock(&w->lock);
-        outbox_return(w->outbox, frame, size);
+        if (outbox_return(w->outbox, frame, size) < 0)
+                state_lost(w);
         pthread_mutex_unlock(&w->lock);
 }

@@ -41,6 +41,7 @@ struct Watcher {
         int unanswered;                 /* checks since; no time: it is not its fault if we stood still */
         int silent;                     /* of these, the last ones: nothing came that is not consumed */
         unsigned came, unconsumed;      /* frames since the last check; those that intake still has */
+        bool asked;                     /* a canary went up since the last check */
 
         sd_event_source *feed_source, *child_source, *retry_source, *flush_source;
 };
@@ -97,6 +98,7 @@ void watcher_request(Watcher *w, const FeedMessage *m) {
                 w->last_frame = f;
                 (void) feed_add(f->data, &f->size, m);
         }
+        w->asked |= m->type == FEED_BARRIER;
         (void) sd_event_source_set_enabled(w->flush_source, SD_EVENT_ONESHOT);
 }
 
@@ -155,6 +157,7 @@ void watcher_replace(Watcher *w, Cause why) {
         close(STEAL_FD(w->fd));
         w->pid = 0;
         w->came = w->unconsumed = 0;
+        w->asked = false;
         drop_frames(w);
         if (w->child > 0)
                 (void) kill(w->child, SIGKILL); /* stopped ones too; reaped by on_child() */
@@ -299,14 +302,17 @@ void watcher_consumed(Watcher *w, unsigned frames) {
         watcher_request(w, &(FeedMessage) { .type = FEED_CREDIT, .CREDIT = { .frames = frames } });
 }
 
-/* A canary comes back behind all that was noticed before: one that is busy may take its time. */
+/* A canary comes back behind all that was noticed before: one that is busy may take its time. The store
+ * thread sends it: while that makes a backup, say, nobody is asked, and no check counts. */
 void watcher_check(Watcher *w, int64_t now) {
         int64_t heard = MAX_OF(w->since, intake_answered(w->intake, w->feed));
+        bool asked = w->asked || w->pid == 0;   /* its HELLO is owed unasked */
 
-        w->unanswered = heard == w->heard ? w->unanswered + 1 : 0;
-        w->silent = w->unanswered > 0 && w->came == 0 && w->unconsumed == 0 ? w->silent + 1 : 0;
+        w->unanswered = heard == w->heard ? w->unanswered + asked : 0;
+        w->silent = w->unanswered > 0 && w->came == 0 && w->unconsumed == 0 ? w->silent + asked : 0;
         w->heard = heard;
         w->came = 0;
+        w->asked = false;
         if (w->fd < 0 || (w->silent < STALLED_CHECKS && w->unanswered < BLIND_CHECKS))
                 return;
         log_event(LOG_ERR, MSG_WATCHER_LOST, 0,

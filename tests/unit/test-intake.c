@@ -340,6 +340,25 @@ static void a_directory_that_is_new_to_the_record_alone_is_listed_again(void **s
                 }
 }
 
+/* Before the first of them has been answered. */
+static void two_that_are_added_at_once_have_two_names(void **state) {
+        Fixture *f = *state;
+        Answer first = { 0 }, second = { 0 }, third = { 0 };
+
+        with_dataset(f);
+        assert_int_equal(intake_add(f->intake, BYTES_STR("/a/x"), NULL, 0, on_answer, &first), 0);
+        assert_int_equal(intake_add(f->intake, BYTES_STR("/b/x"), NULL, 0, on_answer, &second), 0);
+        assert_int_equal(intake_add(f->intake, BYTES_STR("/c/x"), "x", 0, on_answer, &third), 0);
+        wait_for(f, &third.times, 1);
+        assert_int_equal(third.result.outcome, INTAKE_E_NAME_TAKEN);
+        put_root(f, await_one(f, FEED_WATCH).m.WATCH.root, ROOT_INODE + 1);
+        put_root(f, await_one(f, FEED_WATCH).m.WATCH.root, ROOT_INODE + 2);
+        pass(f);
+        assert_string_equal(first.dataset, "x");
+        assert_string_equal(second.dataset, "x-2");
+        assert_int_equal(f->resets, 0);
+}
+
 static void what_the_watcher_counts_is_shown(void **state) {
         Fixture *f = *state;
         IntakeStatus status;
@@ -394,6 +413,7 @@ int main(void) {
                 TEST(a_second_name_of_a_file_is_a_link),
                 TEST(a_node_found_under_another_name_has_moved),
                 TEST(a_directory_that_is_new_to_the_record_alone_is_listed_again),
+                TEST(two_that_are_added_at_once_have_two_names),
                 TEST(what_the_watcher_counts_is_shown),
                 TEST(a_commit_of_head_is_an_event_when_it_moves),
         };
