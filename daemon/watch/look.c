@@ -325,14 +325,15 @@ static void park_new(Watch *w, const SettleJob *job, const IdentifyReading *read
 
 static void let_go(Looker *l) {
         __atomic_store_n(&l->reads, false, __ATOMIC_RELAXED);
-        l->since = now_usec(CLOCK_MONOTONIC);
+        l->waits = true;
+        l->waited = 0;
         pthread_mutex_unlock(&l->watch->lock);
 }
 
 /* False: it took so long that the looker was given up, and with it all that it had in hand. */
 static bool take_back(Looker *l) {
         pthread_mutex_lock(&l->watch->lock);
-        l->since = 0;
+        l->waits = false;
         if (l->lost)
                 looker_back(l);
         return !l->lost;

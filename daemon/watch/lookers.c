@@ -74,7 +74,10 @@ int lookers_tick(Watch *w) {
         for (size_t i = 0; i < LOOKERS_MAX + LOOKERS_LOST_MAX && r == 0; i++) {
                 Looker *l = &w->lookers[i];
 
-                if (!l->running || l->lost || l->since == 0 || now - l->since < w->answer_max)
+                if (!l->running || l->lost || !l->waits)
+                        continue;
+                l->waited += TICK_USEC; /* however late this is: a process that is stopped waits for nobody */
+                if (l->waited < w->answer_max)
                         continue;
                 give_up(w, l);
                 r = start(w);
@@ -90,7 +93,7 @@ void looker_back(Looker *l) {
                 return;
         n.dir = job->dir;
         n.name = BYTES(job->name, job->name_size);
-        n.flags = job->change.flags & (SETTLE_CONTENT | SETTLE_READ);
+        n.flags = (uint16_t) (SETTLE_CONTENT | (job->change.flags & SETTLE_READ));
         state_touch(l->watch, &n, moment_now());
 }
 

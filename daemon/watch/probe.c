@@ -42,8 +42,7 @@ static void probe_root(Watch *w, const Root *root) {
                 return;
         tell(w, 0);
         for (size_t i = 0; i < ELEMENTS(w->lookers); i++)       /* whoever waited has a new chance */
-                if (w->lookers[i].since != 0)
-                        w->lookers[i].since = now_usec(CLOCK_MONOTONIC);
+                w->lookers[i].waited = 0;
 }
 
 static void wait_until(Watch *w, int64_t at) {

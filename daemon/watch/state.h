@@ -91,7 +91,8 @@ typedef struct Looker {
         pthread_t thread;
         bool running, ended;            /* started; come to its end */
         bool lost;                      /* given up: it waits for a file system that does not answer */
-        int64_t since;                  /* when that began, µs of CLOCK_MONOTONIC; 0: it does not wait */
+        bool waits;
+        int64_t waited;                 /* µs so far, those in which this process ran */
         const SettleJob *jobs;          /* what it looks at, and then will */
         size_t n_jobs;
         bool reads;                     /* atomic: it reads the content of the first, */
