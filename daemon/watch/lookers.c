@@ -76,7 +76,7 @@ int lookers_tick(Watch *w) {
 
                 if (!l->running || l->lost || !l->waits)
                         continue;
-                l->waited += TICK_USEC; /* however late this is: a process that is stopped waits for nobody */
+                l->waited += TICK_USEC; /* however late this is: who is stopped waits for nobody */
                 if (l->waited < w->answer_max)
                         continue;
                 give_up(w, l);
