@@ -158,6 +158,7 @@ static void other_content_is_a_modify_and_other_rights_are_an_attribute(void **s
         expect_events(f, "modify a\n");
         m.STATE.mode = 0100600;
         m.STATE.digest = BYTES_NONE;
+        m.STATE.digest_source = 0;
         m.STATE.flags = 0;
         m.STATE.ctime++;
         put(f, m);
