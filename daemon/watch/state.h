@@ -99,8 +99,16 @@ typedef struct Looker {
         IdentifyState state;            /* ... which was so */
 } Looker;
 
+/** Pair: two names of which one moved to the other, or which were exchanged. */
+typedef struct Pair {
+        uint32_t dirs[2];
+        uint8_t sizes[2];
+        char names[2][256];
+} Pair;
+
 struct Watch {
         pthread_mutex_t lock;
+        Pair moved;                     /* the last one */
         pthread_cond_t look, walk, room;        /* something to look at; to walk; room to add */
         pthread_cond_t probe;           /* a root to probe */
         pthread_cond_t tend;            /* something was lost, or a list of `again` is done with */

@@ -169,6 +169,33 @@ static bool moved_ignored(Watch *w, Directory *from, const Notice *old, Director
         return true;
 }
 
+static void pair_set(Pair *p, unsigned side, const Directory *d, const Notice *n) {
+        Bytes name = notice_name(n);
+
+        p->dirs[side] = (uint32_t) d->wd;
+        p->sizes[side] = (uint8_t) name.size;
+        memcpy(p->names[side], name.data, name.size);
+}
+
+static bool pair_has(const Pair *p, unsigned side, const Directory *d, const Notice *n) {
+        return p->dirs[side] == (uint32_t) d->wd &&
+               bytes_equal(BYTES(p->names[side], p->sizes[side]), notice_name(n));
+}
+
+/* Where names are exchanged again and again it cannot be told which way is a way back. One that stands alone
+ * between the same names as the last may be half of an exchange: then something is at its old name. */
+static void look_back(Watch *w, Directory *from, const Notice *old, Directory *to, const Notice *new,
+                      Moment now) {
+        bool there = pair_has(&w->moved, 0, from, old) && pair_has(&w->moved, 1, to, new);
+        bool back = pair_has(&w->moved, 1, from, old) && pair_has(&w->moved, 0, to, new);
+        SettleNotice n = { .dir = (uint32_t) from->wd, .name = notice_name(old), .origin = ORIGIN_LIVE };
+
+        pair_set(&w->moved, 0, from, old);
+        pair_set(&w->moved, 1, to, new);
+        if (there || back)
+                state_touch(w, &n, now);
+}
+
 static void on_moved(Watch *w, Directory *from, const Notice *old, Directory *to, const Notice *new,
                      Moment now) {
         SettleChange change = { .first = now.real, .last = now.real };
@@ -191,6 +218,7 @@ static void on_moved(Watch *w, Directory *from, const Notice *old, Directory *to
                 report_moved(w, from, notice_name(old), to, notice_name(new), is_directory(old), &change);
         if (is_directory(old))
                 move_directory(w, from, to, old, new);
+        look_back(w, from, old, to, new, now);
         pthread_cond_signal(&w->look);
         pthread_cond_signal(&w->walk);
 }
@@ -244,6 +272,8 @@ static void on_exchanged(Watch *w, Directory *a, const Notice *name1, Directory 
         /* Of two new names it counts where they appear; the record knows them if a look was faster. */
         m.EXCHANGED.count = r == SETTLE_E_FOLDED && moved == 0 ? 0 : change.count;
         state_emit(w, &m, false);
+        pair_set(&w->moved, 0, a, name1);
+        pair_set(&w->moved, 1, b, name2);
         swap_directories(w, a, name1, b, name2);
         pthread_cond_signal(&w->look);
         pthread_cond_signal(&w->walk);
