@@ -144,4 +144,23 @@ static UNUSED int64_t rename_node(Fixture *f, int64_t node, int64_t from, const 
                                   .old_name = BYTES_STR(old) });
 }
 
+/* For cmocka: each test has a store of its own. fixture_reopen(): as a daemon that starts again. */
+static UNUSED int fixture_setup(void **state) {
+        static Fixture f;
+
+        fixture_open(&f);
+        *state = &f;
+        return 0;
+}
+
+static UNUSED int fixture_teardown(void **state) {
+        fixture_close(*state);
+        return 0;
+}
+
+static UNUSED void fixture_reopen(Fixture *f) {
+        f->store = store_close(f->store);
+        assert_int_equal(store_open(f->dir, &f->store), 0);
+}
+
 #endif

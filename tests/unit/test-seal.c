@@ -9,26 +9,8 @@
 #include "daemon/store/private.h"
 #include "tests/unit/store-fixture.h"
 
-#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 static const int64_t day = 24 * 3600 * (int64_t) USEC_PER_SEC;
-
-static int setup(void **state) {
-        static Fixture f;
-
-        fixture_open(&f);
-        *state = &f;
-        return 0;
-}
-
-static int teardown(void **state) {
-        fixture_close(*state);
-        return 0;
-}
-
-static void reopen(Fixture *f) {
-        f->store = store_close(f->store);
-        assert_int_equal(store_open(f->dir, &f->store), 0);
-}
 
 static void path_in(const Fixture *f, const char *name, char ret[static 128]) {
         snprintf(ret, 128, "%s/%s", f->dir, name);
@@ -138,7 +120,7 @@ static void a_tree_goes_on_after_a_restart_and_after_a_rollback(void **state) {
         Checkpoint c;
 
         make_many(f, 300);
-        reopen(f);
+        fixture_reopen(f);
         make_many(f, 300);
         begin(f);
         make(f, f->root, "lost", TYPE_FILE, 1);
@@ -155,7 +137,7 @@ static void a_tile_that_is_gone_is_made_of_its_rows_at_a_start(void **state) {
 
         make_many(f, 600);
         sql_exec(f->store->sql.db, "DELETE FROM tile WHERE idx = 1");
-        reopen(f);
+        fixture_reopen(f);
         c = seal(f);
         assert_root(f, &c);
 }
@@ -239,7 +221,7 @@ static void each_week_another_key_takes_over_and_the_old_one_is_gone(void **stat
         seal(f);
         assert_int_equal(signed_by(f, 4, &second), 0);
         assert_int_equal(signed_by(f, 4, &first), NOTE_E_UNSIGNED);
-        reopen(f);
+        fixture_reopen(f);
         seal(f);
         assert_int_equal(signed_by(f, 5, &second), 0);
 }
@@ -268,7 +250,7 @@ static void a_takeover_that_was_rolled_back_leaves_the_old_key(void **state) {
         store_seal_done(&s);
         assert_true(there(f, "seal.key.next"));
         store_rollback(f->store);
-        reopen(f);
+        fixture_reopen(f);
         f->now -= 8 * day;
         make_many(f, 1);
         seal(f);
@@ -305,7 +287,7 @@ static void a_takeover_that_was_committed_is_ended_by_the_next_start(void **stat
         seal(f);
         copy_file(f, "seal.key", "seal.key.next");
         copy_file(f, "old", "seal.key");
-        reopen(f);
+        fixture_reopen(f);
         make_many(f, 1);
         seal(f);
         second = key_of_epoch(f, 2);
@@ -339,7 +321,7 @@ static void a_takeover_whose_key_cannot_be_read_waits_for_it(void **state) {
         seal(f);
         copy_file(f, "seal.key", "seal.key.next");
         copy_file(f, "old", "seal.key");
-        reopen(f);
+        fixture_reopen(f);
         make_many(f, 1);
         set_readable(f, "seal.key.next", false);
         begin(f);
@@ -366,7 +348,7 @@ static void a_lost_key_is_said_and_another_begins(void **state) {
         seal(f);
         path_in(f, "seal.key", path);
         assert_int_equal(unlink(path), 0);
-        reopen(f);
+        fixture_reopen(f);
         begin(f);
         assert_int_equal(store_seal(f->store, &s), 0);
         commit(f);

@@ -6,25 +6,7 @@
 #include "daemon/store/private.h"
 #include "tests/unit/store-fixture.h"
 
-#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-
-static int setup(void **state) {
-        static Fixture f;
-
-        fixture_open(&f);
-        *state = &f;
-        return 0;
-}
-
-static int teardown(void **state) {
-        fixture_close(*state);
-        return 0;
-}
-
-static void reopen(Fixture *f) {
-        f->store = store_close(f->store);
-        assert_int_equal(store_open(f->dir, &f->store), 0);
-}
+#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 static void a_new_name_is_a_node_and_an_open_link(void **state) {
         Fixture *f = *state;
@@ -65,7 +47,7 @@ static void what_was_committed_is_there_after_reopening(void **state) {
         store_rollback(f->store);
         assert_int_equal(store_last_seq(f->store), seq);
         assert_int_equal(store_next_node(f->store), next);
-        reopen(f);
+        fixture_reopen(f);
         assert_int_equal(store_last_seq(f->store), seq);
         assert_int_equal(store_next_node(f->store), next);
         assert_int_equal(store_link_find(f->store, f->root, BYTES_STR("a"), &l), 0);
@@ -233,12 +215,12 @@ static void a_run_that_did_not_end_was_not_clean(void **state) {
 
         assert_int_equal(store_run_start(f->store, &clean, &first), 0);
         assert_true(first);
-        reopen(f);
+        fixture_reopen(f);
         assert_int_equal(store_run_start(f->store, &clean, &first), 0);
         assert_false(first);
         assert_false(clean);
         assert_int_equal(store_run_end(f->store), 0);
-        reopen(f);
+        fixture_reopen(f);
         assert_int_equal(store_run_start(f->store, &clean, &first), 0);
         assert_true(clean);
 }
