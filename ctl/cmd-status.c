@@ -66,18 +66,6 @@ static Status take_point(Ctl *c, json_t *point, bool *stop, void *userdata) {
         return STATUS_OK;
 }
 
-static void line(const Ctl *c, const char *key, const char *look, const char *format, ...) PRINTF_LIKE(4, 5);
-
-static void line(const Ctl *c, const char *key, const char *look, const char *format, ...) {
-        va_list arguments;
-
-        printf("%s%10s%s  %s", style(c, STYLE_DIM), key, style(c, STYLE_END), style(c, look));
-        va_start(arguments, format);
-        vprintf(format, arguments);
-        va_end(arguments);
-        printf("%s\n", *look ? style(c, STYLE_END) : "");
-}
-
 static void print_machine(Ctl *c) {
         json_t *parameters = json_pack("{s:[s,s]}", "names", "node_load", "node_memory_Mem");
         Machine m = { .load = { -1, -1, -1 }, .total = -1, .available = -1 };
@@ -92,11 +80,11 @@ static void print_machine(Ctl *c) {
                                    json_integer(now_usec(CLOCK_REALTIME) - PROCESSORS_USEC));
         (void) ask_rows_quietly(c, "org.scitrace.Metrics.Series", parameters, "point", take_processor, &p);
         end_series(&p);
-        line(c, "machine", "", "load %.2f %.2f %.2f, memory %.0f%% used (%s of %s)", m.load[0], m.load[1],
-             m.load[2], 100 * (m.total - m.available) / m.total,
-             human_size((int64_t) (m.total - m.available), used), human_size((int64_t) m.total, total));
+        view_line(c, "machine", "", "load %.2f %.2f %.2f, memory %.0f%% used (%s of %s)", m.load[0],
+                  m.load[1], m.load[2], 100 * (m.total - m.available) / m.total,
+                  human_size((int64_t) (m.total - m.available), used), human_size((int64_t) m.total, total));
         if (p.spent > 0)
-                line(c, "", "", "processors %.0f%% busy", 100 * (p.spent - p.spent_idle) / p.spent);
+                view_line(c, "", "", "processors %.0f%% busy", 100 * (p.spent - p.spent_idle) / p.spent);
 }
 
 static void print_troubles(const Ctl *c, const json_t *d) {
@@ -111,8 +99,8 @@ static void print_troubles(const Ctl *c, const json_t *d) {
                 long long n = (long long) row_number(d, troubles[i].member);
 
                 if (n > 0)
-                        line(c, "since start", STYLE_YELLOW, "%lld %s", n,
-                             n == 1 ? troubles[i].one : troubles[i].many);
+                        view_line(c, "since start", STYLE_YELLOW, "%lld %s", n,
+                                  n == 1 ? troubles[i].one : troubles[i].many);
         }
 }
 
@@ -129,11 +117,12 @@ static void print_coverage(const Ctl *c, const json_t *datasets) {
                 gaps += row_number(dataset, "gapsOpen");
         }
         if (gaps == 0) {
-                line(c, "coverage", "", "no gap is open");
+                view_line(c, "coverage", "", "no gap is open");
                 return;
         }
-        line(c, "coverage", STYLE_RED, "%lld gap%s open: changes may go unseen; 'scitracectl coverage %s'",
-             gaps, gaps == 1 ? " is" : "s are", name);
+        view_line(c, "coverage", STYLE_RED,
+                  "%lld gap%s open: changes may go unseen; 'scitracectl coverage %s'",
+                  gaps, gaps == 1 ? " is" : "s are", name);
 }
 
 static void print_daemon(Ctl *c, const json_t *d, const json_t *datasets) {
@@ -147,13 +136,13 @@ static void print_daemon(Ctl *c, const json_t *d, const json_t *datasets) {
                row_text(d, "state"), style(c, STYLE_END), row_text(d, "mode"),
                (long long) row_number(d, "pid"), time_format_span(row_number(d, "uptimeUsec"), span));
         if (reason)
-                line(c, "reason", STYLE_RED, "%s", reason);
-        line(c, "store", "", "%s, %lld events, %s", human_size(row_number(d, "storeBytes"), size),
-             (long long) row_number(d, "events"), store ? store : "?");
-        line(c, "memory", "", "%s", human_size(row_number(d, "memoryBytes"), size));
-        line(c, "watching", "", "%lld director%s, %lld change%s pending",
-             (long long) row_number(d, "watches"), row_number(d, "watches") == 1 ? "y" : "ies", pending,
-             pending == 1 ? "" : "s");
+                view_line(c, "reason", STYLE_RED, "%s", reason);
+        view_line(c, "store", "", "%s, %lld events, %s", human_size(row_number(d, "storeBytes"), size),
+                  (long long) row_number(d, "events"), store ? store : "?");
+        view_line(c, "memory", "", "%s", human_size(row_number(d, "memoryBytes"), size));
+        view_line(c, "watching", "", "%lld director%s, %lld change%s pending",
+                  (long long) row_number(d, "watches"), row_number(d, "watches") == 1 ? "y" : "ies", pending,
+                  pending == 1 ? "" : "s");
         print_coverage(c, datasets);
         view_limit(c, d, "            ");
         print_troubles(c, d);

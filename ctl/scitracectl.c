@@ -46,6 +46,8 @@ const Cmd commands[] = {
           0, 1, 1, cmd_prove },
         { "store backup", "FILE", "Copy the record's database into a new FILE",
           0, 1, 1, cmd_store_backup },
+        { "store describe", "", "What is in the record's database, and its care",
+          TAKES_TIMEOUT, 0, 0, cmd_store_describe },
         { "store keys", "", "The public keys that sealed the record, for others",
           0, 0, 0, cmd_store_keys },
         { "help", "[COMMAND]", "This, or help on a command",

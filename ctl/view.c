@@ -99,3 +99,13 @@ Status view_rows(Ctl *c, const View *view, json_t *parameters, void *userdata) {
 
         return viewer_close(c, &v, ask_rows(c, view->method, parameters, view->key, viewer_row, &v));
 }
+
+void view_line(const Ctl *c, const char *key, const char *look, const char *format, ...) {
+        va_list arguments;
+
+        printf("%s%10s%s  %s", style(c, STYLE_DIM), key, style(c, STYLE_END), style(c, look));
+        va_start(arguments, format);
+        vprintf(format, arguments);
+        va_end(arguments);
+        printf("%s\n", *look ? style(c, STYLE_END) : "");
+}

@@ -11,6 +11,10 @@
 /** view_json() - the object as `-o` says. */
 void view_json(const Ctl *c, const json_t *row);
 
+/** view_line() - a line of a screen: what it is about, at the right of ten columns, and a sentence. look: a
+ *  STYLE_, or "". */
+void view_line(const Ctl *c, const char *key, const char *look, const char *format, ...) PRINTF_LIKE(4, 5);
+
 /** View: a list. */
 typedef struct View {
         const char *method, *key;       /* for view_rows() */

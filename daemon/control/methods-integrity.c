@@ -125,8 +125,10 @@ static int verify_run_with(Verifying *v, Query *q) {
         if (!read_points(v, points, &verify.n_against) || !read_keys(v, keys, &verify.n_keys))
                 return 0;
         r = query_verify(q, &verify, &result);
-        if (r == 0)
+        if (r == 0) {
                 give_result(v, &result);
+                v->call->state = (void *) (uintptr_t) outcome_word(result.outcome);
+        }
         return v->stopped ? 0 : r;
 }
 
@@ -142,6 +144,10 @@ static int verify_call(Call *c, Query *q) {
         free(v.against);
         free(v.keys);
         return r;
+}
+
+static int verify_finish(Call *c) {
+        return c->state ? intake_care(c->service->config->intake, STORE_CARE_VERIFY, c->state) : 0;
 }
 
 static int prove_run(Call *c, Query *q) {
@@ -177,7 +183,7 @@ static int keys_run(Call *c, Query *q) {
 }
 
 const Method methods_integrity[] = {
-        { "org.scitrace.Integrity.Verify", .more = true, .run = verify_call },
+        { "org.scitrace.Integrity.Verify", .more = true, .run = verify_call, .finish = verify_finish },
         { "org.scitrace.Integrity.Prove", .run = prove_run },
         { "org.scitrace.Integrity.Keys", .run = keys_run },
         { 0 },

@@ -6,15 +6,54 @@
 #include "daemon/control/args.h"
 #include "daemon/control/methods.h"
 
+enum { TREES_USEC = 5 * 1000 * 1000 }; /* to count pages, unless the caller says otherwise */
+
+static int add_care(void *userdata, const QueryCare *care) {
+        json_t *row = json_pack("{ss ss sI sI}", "what", care->what, "result", care->result, "timeUsec",
+                                (json_int_t) care->time, "seq", (json_int_t) care->seq);
+
+        return json_array_append_new(userdata, row);
+}
+
+static int add_tree(void *userdata, const QueryTree *t) {
+        json_t *row = json_pack("{ss ss sb sI sI sI sb}", "name", t->name, "table", t->table, "index",
+                                t->index, "bytes", (json_int_t) t->bytes, "unusedBytes",
+                                (json_int_t) t->unused, "rows", (json_int_t) t->rows, "whole", t->whole);
+
+        return json_array_append_new(userdata, row);
+}
+
+/* The lists stop where memory does: the reply would fail as well. */
+static int describe_lists(Query *q, int64_t usec, json_t *cares, json_t *trees) {
+        int r;
+
+        query_deadline(q, CALL_DEADLINE_USEC);
+        r = query_cares(q, add_care, cares);
+        if (r != 0 || usec == 0)
+                return r;
+        query_deadline(q, usec + CALL_DEADLINE_USEC);
+        return query_trees(q, usec, add_tree, trees);
+}
+
 static int describe_run(Call *c, Query *q) {
+        CLEANUP(json_decrefp) json_t *cares = json_array(), *trees = json_array();
+        json_t *limit = json_object_get(c->parameters, "limitUsec");
         QueryTotals t;
+        QueryStore s;
         int r = query_totals(q, &t);
 
+        if (r == 0)
+                r = query_store(q, &s);
+        if (r == 0)
+                r = describe_lists(q, json_is_integer(limit) ? MAX_OF(json_integer_value(limit), 0)
+                                                             : TREES_USEC, cares, trees);
         if (r != 0)
                 return r;
-        call_reply(c, json_pack("{ss sI sI sI si}", "path", c->service->config->store_path, "bytes",
-                                (json_int_t) t.store_bytes, "walBytes", (json_int_t) t.wal_bytes, "events",
-                                (json_int_t) t.events, "schema", t.schema));
+        call_reply(c, json_pack("{ss sI sI sI si sI sI sb sO sO}", "path", c->service->config->store_path,
+                                "bytes", (json_int_t) t.store_bytes, "walBytes", (json_int_t) t.wal_bytes,
+                                "events", (json_int_t) t.events, "schema", t.schema, "pageBytes",
+                                (json_int_t) s.page_size, "freeBytes", (json_int_t) s.free_bytes, "shrinks",
+                                s.shrinks, "care", cares, "trees", trees));
         return 0;
 }
 

@@ -127,6 +127,8 @@ void work_backup(Intake *i, Work *w) {
                 r = store_backup(i->store, w->fd, &bytes, &seq);
         if (i->error == 0 && intake_begin(i) != 0)
                 intake_fail(i, STORE_E_FAILED);
+        if (i->error == 0 && r == 0)
+                care_note(i, STORE_CARE_BACKUP, "done");
         intake_backed_up(i, w->ticket, r > 0 ? -EIO : r, bytes, seq);
 }
 

@@ -34,6 +34,9 @@ void intake_on_commit(Intake *i, IntakeCommitFn fn, void *userdata);
 typedef void (*IntakeBackupFn)(void *userdata, int result, int64_t bytes, int64_t seq);
 int intake_backup(Intake *i, int fd, IntakeBackupFn fn, void *userdata);
 
+/** intake_care() - store_care(). */
+int intake_care(Intake *i, const char *what, const char *result);
+
 /** intake_chunks() - metrics chunks for the store; all is copied. */
 typedef struct IntakeChunk {
         const char *name, *labels, *unit;

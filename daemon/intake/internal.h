@@ -278,6 +278,9 @@ void answers_free(Intake *i);
 /* asks.c */
 void work_backup(Intake *i, Work *w);
 
+/* care.c */
+void care_note(Intake *i, const char *what, const char *result);        /* store_care() */
+
 /* frames.c */
 void observe_frame(Intake *i, Work *w);
 

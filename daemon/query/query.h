@@ -134,6 +134,32 @@ typedef struct QueryTotals {
 /** query_totals() - sums over all datasets, and how large the store is. */
 int query_totals(Query *q, QueryTotals *ret);
 
+typedef struct QueryCare {              /* what was last done for the store itself */
+        const char *what, *result;
+        int64_t time, seq;
+} QueryCare;
+typedef int (*QueryCareFn)(void *userdata, const QueryCare *c);
+
+typedef struct QueryTree {              /* a table, or an index of one */
+        const char *name, *table;
+        bool index;
+        int64_t bytes, unused;
+        int64_t rows;
+        bool whole;                     /* false: time ran out, there is more of it than that */
+} QueryTree;
+typedef int (*QueryTreeFn)(void *userdata, const QueryTree *t);
+
+typedef struct QueryStore {
+        int64_t page_size, free_bytes;
+        bool shrinks;                   /* free pages can be given back (incremental vacuum) */
+} QueryStore;
+/** query_store() - of the database file. query_cares() - in the order of their names.
+ *  query_trees() - walks the pages of every table and index, for usec at most; the largest come last. A
+ *  snapshot lasts as long as one of them takes. */
+int query_store(Query *q, QueryStore *ret);
+int query_cares(Query *q, QueryCareFn fn, void *userdata);
+int query_trees(Query *q, int64_t usec, QueryTreeFn fn, void *userdata);
+
 typedef struct QueryChunk {
         const char *name, *labels, *unit;
         int64_t from, until;

@@ -6,7 +6,7 @@
  * attr rows; append.c: event rows; bulk.c: those of a first look, in one go; identities.c: whether a node
  * may be known; project.c: their projections; roots.c: where a dataset begins; rows.c: what intake asks;
  * place.c: datasets, file systems, gaps, series; backup.c; leaves.c: the events as leaves of a tree; seal.c:
- * its checkpoints and keys; migrate.c: from an older form.
+ * its checkpoints and keys; migrate.c: from an older form; care.c: what keeps the database in shape.
  * May use: lib.  May not use: anything else in daemon/. */
 
 #include "daemon/store/note.h"
@@ -107,6 +107,8 @@
         X(TILE_GET, "SELECT data FROM tile WHERE level = ?1 AND idx = ?2")                                  \
         X(CHECKPOINT_ADD, "INSERT INTO checkpoint VALUES (?1, ?2, ?3, ?4)")                                 \
         X(CHECKPOINT_LAST, "SELECT number, size, time, note FROM checkpoint ORDER BY number DESC LIMIT 1")  \
+        X(CARE_PUT, "INSERT INTO care(what, time, result, seq) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO"      \
+                    " UPDATE SET time = ?2, result = ?3, seq = ?4")                                         \
         X(KEY_LAST, "SELECT seq, detail, (SELECT time FROM batch WHERE first_seq <= seq ORDER BY first_seq" \
                     " DESC LIMIT 1) FROM event WHERE kind = 21 ORDER BY seq DESC LIMIT 1")
 

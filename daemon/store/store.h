@@ -250,6 +250,16 @@ void store_seal_done(StoreSeal *seal);
 int store_seal(Store *s, StoreSeal *ret);
 bool store_seal_due(const Store *s, int64_t realtime);
 
+/* Care. */
+
+#define STORE_CARE_BACKUP "backup"
+#define STORE_CARE_MAINTAIN "maintain"
+#define STORE_CARE_VERIFY "verify"
+
+/** store_care() - notes beside the record that one of these was done now, and with what result (a word). In
+ *  a transaction. */
+int store_care(Store *s, const char *what, const char *result);
+
 /** store_backup() - copies a snapshot into fd (a regular file, writable): made from the writer's connection
  *  into a private file beside the store, verified (integrity_check), then copied.
  *  Not within a transaction. */

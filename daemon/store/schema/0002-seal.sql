@@ -18,3 +18,12 @@ CREATE TABLE checkpoint (
 
 -- Which keys sealed it, the log itself says.
 CREATE INDEX event_key ON event(kind) WHERE kind = 21;
+
+-- When the store itself was last taken care of, and how that went: a word of daemon/store/store.h each.
+CREATE TABLE care (
+        what TEXT PRIMARY KEY,
+        time INTEGER NOT NULL,                  -- µs
+        result TEXT NOT NULL,
+        seq INTEGER NOT NULL,                   -- the newest event then
+        upto INTEGER NOT NULL DEFAULT 0         -- of "prune": events up to this one may be gone
+) STRICT, WITHOUT ROWID;
