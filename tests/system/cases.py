@@ -13,7 +13,7 @@ class Stage:
     daemon is started by (a command that takes another one)."""
 
     def __init__(self, settings=None, tree=True, run=()):
-        self.daemon = harness.Daemon(settings=settings, run=run)
+        self.daemon = harness.Daemon(settings=harness.CALM + (settings or ''), run=run)
         self.tree = os.path.join(self.daemon.top, 'tree')
         self.outside = os.path.join(self.daemon.top, 'outside')
         os.mkdir(self.outside)

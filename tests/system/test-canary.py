@@ -7,7 +7,7 @@ import signal
 import time
 
 import harness
-from harness import alive, check, equal, wait_for, write
+from harness import alive, check, equal, fast, measured, wait_for, write
 from operations import populate
 
 INTERVAL = 1                            # seconds; three of them without an answer, and the watcher is replaced
@@ -27,6 +27,7 @@ class Stage:
         return self.daemon.__exit__(*error)
 
 
+@measured
 def a_watcher_that_hangs_is_replaced():
     with Stage() as stage:
         watcher = stage.daemon.watcher()
@@ -34,18 +35,19 @@ def a_watcher_that_hangs_is_replaced():
         stopped = time.time() * 1e6
         before = stage.daemon.newest()
         write(os.path.join(stage.tree, 'unseen'), b'x')
-        wait_for(lambda: stage.daemon.status()['watcherRestarts'] == 1, 'it is replaced')
+        wait_for(lambda: stage.daemon.status()['watcherRestarts'] >= 1, 'it is replaced')
         wait_for(lambda: not alive(watcher), 'the one that hung is ended')
         stage.daemon.settle('t')
         gaps = stage.daemon.closed('t')
         equal([gap['cause'] for gap in gaps], ['stalled'], 'causes of the gaps')
         check(gaps[0]['fromUsec'] <= stopped < gaps[0]['untilUsec'], f'the gap {gaps[0]} is not about {stopped:.0f}')
-        check(gaps[0]['fromUsec'] >= stopped - 3e6 * INTERVAL, f'the gap {gaps[0]} begins long before {stopped:.0f}')
+        fast(gaps[0]['fromUsec'] >= stopped - 3e6 * INTERVAL, f'the gap {gaps[0]} begins long before {stopped:.0f}')
         found = [(row['kind'], row['origin']) for row in stage.daemon.events(before) if row.get('path') == 'unseen']
         equal(found[0], ('create', 'reconcile'), 'what happened meanwhile')
         stage.daemon.at_rest('t', stage.tree)
 
 
+@measured
 def a_daemon_that_stood_still_does_not_blame_its_watcher():
     with Stage() as stage:
         write(os.path.join(stage.tree, 'before'), b'x')
@@ -55,7 +57,7 @@ def a_daemon_that_stood_still_does_not_blame_its_watcher():
         os.kill(stage.daemon.process.pid, signal.SIGCONT)
         stage.daemon.at_rest('t', stage.tree)
         time.sleep(2 * INTERVAL)        # for the checks that are due
-        equal(stage.daemon.status()['watcherRestarts'], 0, 'watcherRestarts')
+        fast(stage.daemon.status()['watcherRestarts'] == 0, 'its watcher was replaced')
         equal(stage.daemon.gaps('t'), [], 'gaps')
 
 

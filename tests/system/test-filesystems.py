@@ -5,12 +5,13 @@ another; and those that others change. As root, in a mount namespace of its own.
 import contextlib
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
 
 import harness
-from harness import alive, check, diag, equal, need, need_root, skip, wait_for, write
+from harness import alive, check, diag, equal, fast, measured, need, need_root, skip, wait_for, write
 
 MIB = 1 << 20
 FAST = '[Watcher]\nCheckInterval=1s\n'
@@ -33,7 +34,7 @@ def umount(path, within):
     done = run('umount', path)
     took = time.monotonic() - began
     equal(done.returncode, 0, f'umount says {done.stderr.decode().strip()}')
-    check(took < within, f'umount took {took:.2f} s')
+    fast(took < within, f'umount took {took:.2f} s')
 
 
 class Stage:
@@ -79,24 +80,36 @@ class Stage:
     def state(self, name):
         return [row['state'] for row in self.daemon.ctl('datasets') if row['name'] == name][0]
 
-    def latency(self, tree, name):
-        """Seconds from a write to its record, the slowest of some."""
-        worst = 0
+    def latencies(self, tree, name, whilst=lambda: True):
+        """Seconds from a write to its record, of some that are begun and ended whilst that is so."""
+        took = []
         for turn in range(TURNS):
-            write(os.path.join(tree, f'latency-{turn}'), os.urandom(8))
             began = time.monotonic()
+            write(os.path.join(tree, f'latency-{turn}'), os.urandom(8))
             self.daemon.settle(name)
-            worst = max(worst, time.monotonic() - began)
-        return worst
+            if not whilst():
+                break
+            took.append(time.monotonic() - began)
+        return took
 
     def open_gaps(self, name):
         return sorted(gap['cause'] for gap in self.daemon.gaps(name) if 'closedBy' not in gap)
+
+
+def as_before(before, during, beside):
+    """Whoever waits for the one that hangs gets nothing done in that time."""
+    fast(len(during) >= 3, f'{len(during)} of {TURNS} are recorded beside {beside}')
+    usual, then = statistics.median(before), statistics.median(during)
+    diag(f'the median of {len(before)}: {usual * 1000:.0f} ms; of {len(during)} beside {beside}: {then * 1000:.0f} ms, '
+         f'the slowest {max(during) * 1000:.0f} ms')
+    fast(then <= 2 * usual + 0.02, f'beside {beside} the others take {then:.2f} s instead of {usual:.2f} s')
 
 
 def lost(rows):
     return [row for row in rows if row['kind'] in ('unlink', 'transient')]
 
 
+@measured
 def each_file_system_has_a_watcher_of_its_own():
     with Stage() as stage:
         stage.tmpfs()
@@ -132,17 +145,18 @@ def a_watcher_that_dies_is_the_matter_of_its_datasets_alone():
               {'live'}, 'how the other was seen')
 
 
+@measured
 def a_watcher_that_hangs_is_the_matter_of_its_datasets_alone():
-    with Stage() as stage:
+    with Stage('[Watcher]\nCheckInterval=2s\n') as stage:
         stage.tmpfs()
         pid = stage.add_other()
-        before = stage.latency(stage.tree, 't')
+        before = stage.latencies(stage.tree, 't')
         os.kill(pid, signal.SIGSTOP)
         write(os.path.join(stage.other, 'meanwhile'))
-        during = stage.latency(stage.tree, 't')
-        diag(f'slowest of {TURNS}: {before * 1000:.0f} ms, beside a stopped watcher {during * 1000:.0f} ms')
-        check(during <= 2 * before + 0.2, 'the others wait for it')
+        during = stage.latencies(stage.tree, 't', whilst=lambda: alive(pid))
+        as_before(before, during, 'a watcher that is stopped')
         wait_for(lambda: not alive(pid), 'it is replaced')
+        wait_for(lambda: stage.daemon.gaps('o'), 'the gap')     # its end is recorded a moment after it
         equal([gap['cause'] for gap in stage.daemon.closed('o')], ['stalled'], 'its gaps')
         stage.daemon.at_rest('o', stage.other)
         equal(stage.daemon.gaps('t'), [], 'gaps of the other')
@@ -173,17 +187,16 @@ def bound(stage, *options):
             server.kill()
 
 
+@measured
 def a_file_system_that_hangs_holds_up_nobody():
     with Stage() as stage, bound(stage, '-o', 'attr_timeout=0,entry_timeout=0') as (server, back):
         write(os.path.join(back, 'old'), b'old')
         pid = stage.add_other()
-        before = stage.latency(stage.tree, 't')
+        before = stage.latencies(stage.tree, 't')
         server.send_signal(signal.SIGSTOP)
         wait_for(lambda: stage.state('o') == 'stalled', 'it is shown as stalled')
         equal(stage.open_gaps('o'), ['remote', 'stalled'], 'its gaps')
-        during = stage.latency(stage.tree, 't')
-        diag(f'slowest of {TURNS}: {before * 1000:.0f} ms, beside a file system that hangs {during * 1000:.0f} ms')
-        check(during <= 2 * before + 0.2, 'the others wait for it')
+        as_before(before, stage.latencies(stage.tree, 't'), 'a file system that hangs')
         equal(stage.daemon.gaps('t'), [], 'gaps of the other')
         equal(stage.state('t'), 'watched', 'state of the other')
         write(os.path.join(back, 'meanwhile'), b'new')
@@ -194,6 +207,7 @@ def a_file_system_that_hangs_holds_up_nobody():
         stage.daemon.at_rest('o', stage.other)
 
 
+@measured
 def a_stop_does_not_wait_for_a_file_system_that_hangs():
     with Stage() as stage, bound(stage, '-o', 'attr_timeout=0,entry_timeout=0') as (server, _):
         stage.add_other()
@@ -203,7 +217,7 @@ def a_stop_does_not_wait_for_a_file_system_that_hangs():
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         equal(process.wait(harness.LIMIT), 0, 'the exit code')
-        check(time.monotonic() - began < 2, f'the stop took {time.monotonic() - began:.1f} s')
+        fast(time.monotonic() - began < 2, f'the stop took {time.monotonic() - began:.1f} s')
 
 
 def what_others_change_is_said_to_be_unseen_and_found_by_and_by():
@@ -245,6 +259,7 @@ def disk(stage, megabytes=64):
     yield image
 
 
+@measured
 def what_is_unmounted_is_a_gap_and_not_gone():
     with Stage() as stage, disk(stage) as image:
         elsewhere = os.path.join(stage.daemon.top, 'elsewhere')
@@ -274,6 +289,7 @@ def what_is_unmounted_is_a_gap_and_not_gone():
         stage.daemon.at_rest('t', stage.tree)
 
 
+@measured
 def a_daemon_that_starts_while_a_disk_is_away_waits_for_it():
     with Stage() as stage, disk(stage) as image:
         write(os.path.join(stage.other, 'file'), b'content')
@@ -288,6 +304,7 @@ def a_daemon_that_starts_while_a_disk_is_away_waits_for_it():
         check(not lost(row for row in stage.daemon.events() if row.get('dataset') == 'o'), 'something went')
 
 
+@measured
 def a_mount_inside_a_dataset_is_a_gap_until_it_is_gone():
     with Stage() as stage:
         inner = os.path.join(stage.tree, 'a', 'inner')
@@ -309,6 +326,7 @@ def a_mount_inside_a_dataset_is_a_gap_until_it_is_gone():
         equal(lost(stage.daemon.events(before)), [], 'what went')
 
 
+@measured
 def a_bind_mount_inside_a_dataset_is_no_rename():
     with Stage() as stage:
         for name in 'source', 'target':
@@ -344,6 +362,7 @@ def a_file_that_is_copied_up_in_an_overlay_stays_the_file_that_it_was():
         equal(stage.daemon.gaps('o'), [], 'gaps')
 
 
+@measured
 def where_it_was_started_can_be_unmounted():
     with Stage() as stage:
         stage.tmpfs()

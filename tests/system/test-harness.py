@@ -91,4 +91,26 @@ def the_same_seed_does_the_same_work():
     some_tree(work)
 
 
-harness.run([a_true_record_passes, one_wrong_thing_is_found_out, the_same_seed_does_the_same_work])
+def what_is_measured_is_measured_thrice_at_most():
+    def outcome(errors):
+        left = iter(errors)
+
+        @harness.measured
+        def test():
+            error = next(left, None)
+            if error:
+                raise error('slow')
+        try:
+            test()
+        except Failure as error:
+            return type(error), len(list(left))
+        return None, len(list(left))
+    slow = harness.Slow
+    equal(outcome([]), (None, 0), 'a fast one')
+    equal(outcome([slow, slow]), (None, 0), 'one that is fast at last')
+    equal(outcome([slow] * 4), (slow, 1), 'a slow one')
+    equal(outcome([slow, Failure, slow]), (Failure, 1), 'a wrong one')
+
+
+harness.run([a_true_record_passes, one_wrong_thing_is_found_out, the_same_seed_does_the_same_work,
+             what_is_measured_is_measured_thrice_at_most])

@@ -11,13 +11,12 @@ import subprocess
 import time
 
 import harness
-from harness import check, equal, need_root, skip, wait_for, write
+from harness import check, equal, fast, measured, need_root, skip, wait_for, write
 
 GIB = 1 << 30
 HUGE = 100 * GIB                # sparse: a digest of it takes a minute at least
 BEGAN_AT = 8 + 1 + 42           # of a row of the file "readings": node, size, 42 bytes, when it began, how far it is
 ROW = 8 + 1 + 128
-SLACK = 2                       # of times that are promised: the machines that run tests are busy
 
 
 # The machines that run tests are under pressure all the time.
@@ -83,6 +82,7 @@ def opened_beneath(pid, folder):
     return [path for path in found if path.startswith(folder)]
 
 
+@measured
 def other_work_goes_on_and_a_stop_is_prompt_while_100_gib_are_digested():
     with stage() as (daemon, tree):
         sparse(os.path.join(tree, 'huge'), HUGE, 0, 50 * GIB)
@@ -96,10 +96,10 @@ def other_work_goes_on_and_a_stop_is_prompt_while_100_gib_are_digested():
             write(os.path.join(tree, f'small{number}'), b'%d' % number)
             daemon.settle('t')
             check(row_of(daemon, f'small{number}').get('digest'), 'a small file has no digest after a settle')
-            check(time.monotonic() - began < 3, f'a small file took {time.monotonic() - began:.1f} s')
+            fast(time.monotonic() - began < 3, f'a small file took {time.monotonic() - began:.1f} s')
         began = time.monotonic()
         daemon.stop()
-        check(time.monotonic() - began < 2 * SLACK, f'the stop took {time.monotonic() - began:.1f} s')
+        fast(time.monotonic() - began < 2, f'the stop took {time.monotonic() - began:.1f} s')
 
 
 def a_digest_goes_on_where_the_former_watcher_was():
@@ -160,6 +160,7 @@ def mount(target, kind='tmpfs'):
         subprocess.run(['umount', '-l', target], check=False, stderr=subprocess.DEVNULL)
 
 
+@measured
 def a_file_system_can_be_unmounted_within_two_seconds_while_a_large_file_is_digested():
     libc = ctypes.CDLL(None, use_errno=True)
     top = harness.tempfile.mkdtemp(prefix='scitrace-test-')
@@ -173,8 +174,8 @@ def a_file_system_can_be_unmounted_within_two_seconds_while_a_large_file_is_dige
             began = time.monotonic()
             while libc.umount2(os.fsencode(tree), 0) != 0:
                 equal(ctypes.get_errno(), errno.EBUSY, 'why it cannot be unmounted')
-                check(time.monotonic() - began < 2 * SLACK, 'it is busy: ' +
-                      ', '.join(opened_beneath(pid, tree)))
+                fast(time.monotonic() - began < 2, 'it is busy: ' +
+                     ', '.join(opened_beneath(pid, tree)))
                 time.sleep(0.002)
             harness.diag(f'unmounted after {time.monotonic() - began:.2f} s')
             equal(opened_beneath(pid, tree), [], 'what is open on it')

@@ -362,7 +362,7 @@ def in_order(rows):
 
 class Play:
     def __init__(self):
-        self.daemon = harness.Daemon()
+        self.daemon = harness.Daemon(settings=harness.CALM)
         self.at = At(self.daemon)
         self.held, self.seq, self.broken = Held(), 0, None
 
