@@ -5,7 +5,9 @@
 /* util: the few words that every file uses: ownership, byte order, clocks.
  * May use: libc.  May not use: anything of ours. */
 
+#include <assert.h>
 #include <endian.h>
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -36,14 +38,18 @@ static inline void freep(void *p) {
         free(*(void **) p);
 }
 
+/** closep(), fclosep() - close what is open, and leave nothing behind. A descriptor that was closed before is
+ *  by now perhaps another thread's, which then reads or looks into something else: that is no way to go on. */
 static inline void closep(int *fd) {
-        if (*fd >= 0)
-                close(*fd);
+        if (*fd >= 0 && close(*fd) < 0)
+                assert(errno != EBADF);
+        *fd = -1;
 }
 
 static inline void fclosep(FILE **f) {
         if (*f)
                 fclose(*f);
+        *f = NULL;
 }
 
 /** array_room() - an array of n members with room for one more: when all *max are taken it is made twice as
