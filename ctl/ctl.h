@@ -117,6 +117,7 @@ Status cmd_status(Ctl *c, char **arguments);
 Status cmd_store_backup(Ctl *c, char **arguments);
 Status cmd_store_describe(Ctl *c, char **arguments);
 Status cmd_store_keys(Ctl *c, char **arguments);
+Status cmd_store_maintain(Ctl *c, char **arguments);
 Status cmd_verify(Ctl *c, char **arguments);
 
 #endif

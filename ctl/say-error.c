@@ -211,6 +211,10 @@ static const Sentence errors[] = {
           "event {seq} is not sealed yet; try again in two minutes", NULL },
         { "org.scitrace.Integrity.NotSound", STATUS_FAILED,
           "the record does not fit its own seals; 'scitracectl verify' says what is wrong", NULL },
+        { "org.scitrace.Store.Busy", STATUS_FAILED,
+          "other care of the store ({what}) is under way; try again when it is done: 'scitracectl store "
+          "describe' says when that was",
+          NULL },
         { "org.scitrace.Store.NoDescriptor", STATUS_FAILED, "the daemon cannot write into that file", NULL },
         { "org.varlink.service.InvalidParameter", STATUS_FAILED,
           "the daemon does not take the value of \"{parameter}\"; is it of another version? See "

@@ -50,6 +50,8 @@ const Cmd commands[] = {
           TAKES_TIMEOUT, 0, 0, cmd_store_describe },
         { "store keys", "", "The public keys that sealed the record, for others",
           0, 0, 0, cmd_store_keys },
+        { "store maintain", "", "Keep the record's database in shape",
+          0, 0, 0, cmd_store_maintain },
         { "help", "[COMMAND]", "This, or help on a command",
           0, 0, 2, cmd_help },
         { 0 },

@@ -57,6 +57,14 @@ void call_complete(Call *c) {
         c->answered = true;
 }
 
+void call_show(Call *c) {
+        assert(!c->running);
+        if (c->row_open)
+                go_on(&c->out);
+        c->row_open = false;
+        deliver_out(c);
+}
+
 static void finish(Call *c) {
         call_complete(c);
         deliver_out(c);

@@ -4,7 +4,7 @@
 
 /* call: one call of a client, from the request to the last reply: what a method has in its hands. It belongs
  * to the main thread, but to a query thread while `run` runs there.
- * May use: lib daemon/query, and the daemon/control files above it: connection, emit, memory, peer, pool. */
+ * May use: lib daemon/query, and of daemon/control: connection, emit, memory, peer, pool, tend. */
 
 #include "daemon/control/connection.h"
 #include "daemon/control/control.h"
@@ -12,6 +12,7 @@
 #include "daemon/control/memory.h"
 #include "daemon/control/peer.h"
 #include "daemon/control/pool.h"
+#include "daemon/control/tend.h"
 #include "lib/varlink.h"
 
 typedef struct Call Call;
@@ -34,6 +35,7 @@ typedef struct MethodCount {
 typedef struct Service {
         const ControlConfig *config;
         Pool *pool;
+        Tend *tend;
         int64_t started;                /* µs, CLOCK_MONOTONIC */
         int64_t seq;                    /* the newest event that is committed; 0: none seen yet */
         MethodCount counts[METHODS_MAX]; /* in the order of methods_at() */
@@ -110,6 +112,8 @@ void call_free_orphans(Service *service);
 
 /** call_answer() - main thread, from a callback: the answer that was given meanwhile goes out; frees c. */
 void call_answer(Call *c);
+/** call_show() - main thread: the rows that were given so far go out; more may follow. */
+void call_show(Call *c);
 /** call_run() - main thread, from a callback: now run follows. */
 void call_run(Call *c);
 /** call_reply() - the last reply; steals parameters (NULL: memory ran out). */

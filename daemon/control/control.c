@@ -254,6 +254,8 @@ int control_new(sd_event *event, int listen_fd, const ControlConfig *config, Con
         r = k->store_path && k->mode ? interfaces_new(&k->interfaces) : -ENOMEM;
         if (r >= 0)
                 r = pool_new(event, config->store_path, &k->service.pool);
+        if (r >= 0)
+                r = tend_new(event, config->intake, &k->service.tend);
         k->listen_fd = listen_fd;
         if (r >= 0)
                 r = control_listen(k);
@@ -286,6 +288,7 @@ Control *control_free(Control *k) {
                 client_free(k->clients);
         pool_free(k->service.pool);
         call_free_orphans(&k->service);
+        tend_free(k->service.tend);
         intake_on_commit(k->config.intake, NULL, NULL);
         interfaces_free(k->interfaces);
         closep(&k->listen_fd);

@@ -97,8 +97,56 @@ static void backup_free(Call *c) {
         intake_forget(c->service->config->intake, c);
 }
 
+/* Rows of a job as it goes on. */
+
+static void on_news(void *userdata, const char *phase, int64_t done, int64_t left, int result) {
+        Call *c = userdata;
+        Emit *e;
+
+        if (phase) {
+                e = call_row(c, "row");
+                emit_word(e, "phase", phase);
+                emit_int(e, "done", done);
+                emit_int(e, "left", left);
+                (void) call_row_end(c, NULL);
+                call_show(c);
+                return;
+        }
+        if (result < 0)
+                call_failed(c, "It failed: %s. Nothing is lost; the journal says more.", strerror(-result));
+        call_answer(c);
+}
+
+static int tend(Call *c, const TendJob *job, int64_t argument) {
+        Tend *t = c->service->tend;
+        int r = tend_start(t, job, argument, on_news, c);
+
+        if (r != -EBUSY)
+                return r < 0 ? r : CALL_LATER;
+        call_error(c, "org.scitrace.Store.Busy", json_pack("{ss}", "what", tend_current(t)));
+        return 0;
+}
+
+static void tend_free_call(Call *c) {
+        tend_forget(c->service->tend, c);
+}
+
+static int maintain_start(Call *c) {
+        static const TendJob job = {
+                STORE_CARE_MAINTAIN,
+                {
+                        { "analyze", STORE_STEP_ANALYZE },
+                        { "vacuum", STORE_STEP_VACUUM },
+                        { "checkpoint", STORE_STEP_CHECKPOINT },
+                },
+        };
+
+        return tend(c, &job, 0);
+}
+
 const Method methods_store[] = {
         { "org.scitrace.Store.Describe", .run = describe_run },
         { "org.scitrace.Store.Backup", .start = backup_start, .free = backup_free },
+        { "org.scitrace.Store.Maintain", .more = true, .start = maintain_start, .free = tend_free_call },
         { 0 },
 };

@@ -146,22 +146,22 @@ void intake_request(Intake *i, const Feed *f, const FeedMessage *m) {
         }
 }
 
-static void run_backup_done(Intake *i, const Done *d) {
+static void run_counted(Intake *i, const Done *d) {
         CLEANUP(freep) Callback *c = take_callback(i, d->ticket);
 
         if (c)
-                ((IntakeBackupFn) c->fn)(c->userdata, d->error, d->number, d->number2);
+                ((IntakeCountedFn) c->fn)(c->userdata, d->error, d->number, d->number2);
 }
 
-void intake_backed_up(Intake *i, uint64_t ticket, int error, int64_t bytes, int64_t seq) {
-        Done *d = hold(i, run_backup_done);
+void intake_counted(Intake *i, uint64_t ticket, int error, int64_t number, int64_t number2) {
+        Done *d = hold(i, run_counted);
 
         if (!d)
                 return;
         d->ticket = ticket;
         d->error = error;
-        d->number = bytes;
-        d->number2 = seq;
+        d->number = number;
+        d->number2 = number2;
 }
 
 static void hold_for(Intake *i, const Feed *f, void (*run)(Intake *i, const Done *d), int64_t number) {
@@ -215,7 +215,7 @@ void answers_drop(Intake *i, int error) {
         for (Done *d = i->held, *next; d; d = next) {
                 next = d->next;
                 d->next = NULL;
-                if (d->run != run_result && d->run != run_backup_done) {
+                if (d->run != run_result && d->run != run_counted) {
                         done_free(d);
                         continue;
                 }

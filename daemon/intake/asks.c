@@ -112,37 +112,6 @@ int intake_feed_end(Intake *i, uint32_t feed, Cause why) {
         return queue_number(i, w, why);
 }
 
-/* A snapshot is not made within a transaction: what came before is committed first, and sealed: a backup
- * can be verified to its end. */
-void work_backup(Intake *i, Work *w) {
-        int64_t bytes = 0, seq = 0;
-        int r;
-
-        sealing_seal(i);
-        r = store_commit(i->store);
-        sealing_committed(i, r == 0);
-        if (r != 0)
-                intake_fail(i, r);
-        else
-                r = store_backup(i->store, w->fd, &bytes, &seq);
-        if (i->error == 0 && intake_begin(i) != 0)
-                intake_fail(i, STORE_E_FAILED);
-        if (i->error == 0 && r == 0)
-                care_note(i, STORE_CARE_BACKUP, "done");
-        intake_backed_up(i, w->ticket, r > 0 ? -EIO : r, bytes, seq);
-}
-
-int intake_backup(Intake *i, int fd, IntakeBackupFn fn, void *userdata) {
-        Work *w = calloc(1, sizeof(*w));
-
-        if (!w)
-                return -ENOMEM;
-        w->run = work_backup;
-        w->fd = fd;
-        w->ticket = intake_ticket(i, (void (*)(void)) fn, userdata);
-        return intake_queue(i, w);
-}
-
 static void run_chunks(Intake *i, Work *w) {
         const IntakeChunk *chunks = (const IntakeChunk *) w->data;
 

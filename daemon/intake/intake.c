@@ -166,8 +166,8 @@ static void work_free(Work *w) {
 }
 
 static void refuse(Intake *i, Work *w, int error) {
-        if (w->run == work_backup)
-                intake_backed_up(i, w->ticket, error, 0, 0);
+        if (w->run == work_backup || w->run == work_step)
+                intake_counted(i, w->ticket, error, 0, 0);
         else if (w->run == run_mounts)
                 mounts_refused(i, w);
         else

@@ -34,6 +34,9 @@ void intake_on_commit(Intake *i, IntakeCommitFn fn, void *userdata);
 typedef void (*IntakeBackupFn)(void *userdata, int result, int64_t bytes, int64_t seq);
 int intake_backup(Intake *i, int fd, IntakeBackupFn fn, void *userdata);
 
+/** intake_step() - store_step(). result: 0 or negative errno. */
+typedef void (*IntakeStepFn)(void *userdata, int result, int64_t done, int64_t left);
+int intake_step(Intake *i, StoreStep step, int64_t argument, IntakeStepFn fn, void *userdata);
 /** intake_care() - store_care(). */
 int intake_care(Intake *i, const char *what, const char *result);
 

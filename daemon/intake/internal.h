@@ -42,7 +42,7 @@ typedef struct Work {
         size_t size;
         char *name;
         uint32_t feed;                  /* whose frame it is */
-        int64_t number;
+        int64_t number, argument;
         int fd;
 } Work;
 
@@ -264,7 +264,8 @@ void intake_fail(Intake *i, int error);         /* it cannot be committed; the f
 /* answers.c: all but the ticket is held until answers_release() */
 uint64_t intake_ticket(Intake *i, void (*fn)(void), void *userdata);    /* main thread; 0: out of memory */
 void intake_finish(Intake *i, uint64_t ticket, const IntakeResult *result);
-void intake_backed_up(Intake *i, uint64_t ticket, int error, int64_t bytes, int64_t seq);
+typedef void (*IntakeCountedFn)(void *userdata, int result, int64_t number, int64_t number2);
+void intake_counted(Intake *i, uint64_t ticket, int error, int64_t number, int64_t number2);
 void intake_request(Intake *i, const Feed *f, const FeedMessage *m);    /* m's bytes are copied */
 void answers_feed_open(Intake *i, const Feed *f);
 void answers_feed_close(Intake *i, const Feed *f);
@@ -275,10 +276,9 @@ void answers_drop(Intake *i, int error);        /* what a transaction promised f
 void answers_release(Intake *i);                /* under the lock: what is held is the main thread's now */
 void answers_free(Intake *i);
 
-/* asks.c */
-void work_backup(Intake *i, Work *w);
-
 /* care.c */
+void work_backup(Intake *i, Work *w);
+void work_step(Intake *i, Work *w);
 void care_note(Intake *i, const char *what, const char *result);        /* store_care() */
 
 /* frames.c */

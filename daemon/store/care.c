@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <assert.h>
+#include <errno.h>
 
 #include "daemon/store/private.h"
 
@@ -18,6 +19,75 @@ int store_care(Store *s, const char *what, const char *result) {
         sql_bind(stmt, 4, s->last_seq);
         r = store_run(s, stmt);
         if (r < 0)
+                s->broken = r;
+        return r;
+}
+
+enum {
+        ANALYZE_ROWS = 1000,            /* of each index that ANALYZE reads at most */
+        VACUUM_PAGES = 64,              /* a step */
+};
+
+static int analyze(Store *s) {
+        char text[64];
+
+        snprintf(text, sizeof(text), "PRAGMA analysis_limit = %d; ANALYZE", ANALYZE_ROWS);
+        return sql_exec(s->sql.db, text);
+}
+
+/* Free pages become those at the end of the file, which is cut by the commit. In a database that was made
+ * without it (auto_vacuum) it does nothing. */
+static int vacuum(Store *s, int64_t *ret_done, int64_t *ret_left) {
+        int64_t before, after, size;
+        char text[64];
+        int r = sql_number(s->sql.db, "PRAGMA freelist_count", &before);
+
+        snprintf(text, sizeof(text), "PRAGMA incremental_vacuum(%d)", VACUUM_PAGES);
+        if (r == 0)
+                r = sql_exec(s->sql.db, text);
+        if (r == 0)
+                r = sql_number(s->sql.db, "PRAGMA freelist_count", &after);
+        if (r == 0)
+                r = sql_number(s->sql.db, "PRAGMA page_size", &size);
+        if (r < 0)
+                return r;
+        *ret_done = MAX_OF(before - after, 0) * size;
+        *ret_left = before > after ? after * size : 0;
+        return 0;
+}
+
+/* Readers may be in the way: then the next one has more to do. */
+static int checkpoint(Store *s, int64_t *ret_done) {
+        int pages = 0, done = 0, rc;
+        int64_t size;
+        int r = sql_number(s->sql.db, "PRAGMA page_size", &size);
+
+        if (r < 0)
+                return r;
+        rc = sqlite3_wal_checkpoint_v2(s->sql.db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &done);
+        if (rc == SQLITE_OK)
+                rc = sqlite3_wal_checkpoint_v2(s->sql.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        *ret_done = (int64_t) done * size;
+        return (rc & 0xff) == SQLITE_BUSY ? 0 : sql_errno(s->sql.db, rc);
+}
+
+int store_step(Store *s, StoreStep step, int64_t argument, int64_t *ret_done, int64_t *ret_left) {
+        int r;
+
+        assert(s && ret_done && ret_left);
+        assert(s->in_transaction == (step != STORE_STEP_CHECKPOINT));
+        (void) argument;
+        *ret_done = *ret_left = 0;
+        if (s->broken < 0)
+                return s->broken;
+        r = s->in_transaction ? bulk_flush(s) : 0;
+        if (r == 0 && step == STORE_STEP_ANALYZE)
+                r = analyze(s);
+        else if (r == 0 && step == STORE_STEP_VACUUM)
+                r = vacuum(s, ret_done, ret_left);
+        else if (r == 0)
+                r = checkpoint(s, ret_done);
+        if (r < 0 && s->in_transaction)
                 s->broken = r;
         return r;
 }

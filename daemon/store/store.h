@@ -260,6 +260,18 @@ bool store_seal_due(const Store *s, int64_t realtime);
  *  a transaction. */
 int store_care(Store *s, const char *what, const char *result);
 
+/** StoreStep: long care goes in steps, between which what happens is recorded. */
+typedef enum StoreStep {
+        STORE_STEP_ANALYZE,             /* statistics for SQLite's planner; one step */
+        STORE_STEP_VACUUM,              /* gives free pages back to the file system; bytes */
+        STORE_STEP_CHECKPOINT,          /* empties the log of changes (-wal); bytes; one step, not in a
+                                         * transaction */
+} StoreStep;
+
+/** store_step() - one step, of some milliseconds, in a transaction unless StoreStep says otherwise.
+ *  *ret_done: what it did, *ret_left: what is left to do, in the same unit; 0: that was the last one. */
+int store_step(Store *s, StoreStep step, int64_t argument, int64_t *ret_done, int64_t *ret_left);
+
 /** store_backup() - copies a snapshot into fd (a regular file, writable): made from the writer's connection
  *  into a private file beside the store, verified (integrity_check), then copied.
  *  Not within a transaction. */

@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Care of the record's database, by a real daemon: what is said of it."""
 
+import json
 import os
 import sqlite3
+import subprocess
+import time
 
 import harness
 from harness import check, equal, run, write
@@ -104,6 +107,78 @@ def what_was_done_last_is_remembered():
         equal(stage.daemon.ctl_run('verify', stage.backup()).returncode, 0, 'what stands beside the record')
 
 
+def with_free_pages(stage, megabytes):
+    """A store with so much free space within it; what made it is gone."""
+    stage.daemon.stop()
+    db = sqlite3.connect(os.path.join(stage.daemon.state, 'scitrace.db'), isolation_level=None)
+    db.execute('CREATE TABLE junk (data BLOB)')
+    db.executemany('INSERT INTO junk VALUES (zeroblob(1000000))', [()] * megabytes)
+    db.execute('DROP TABLE junk')
+    db.close()
+    stage.daemon.start()
+    stage.daemon.settle()
+
+
+def maintenance_gives_free_space_back_while_recording_goes_on():
+    with Stage() as stage:
+        with_free_pages(stage, 40)
+        before = stage.describe('--timeout', '0.001')
+        check(before['freeBytes'] > 39e6, f'free space: {before["freeBytes"]}')
+        job = subprocess.Popen([harness.program('scitracectl'), '--state', stage.daemon.state, 'store', 'maintain',
+                                '-o', 'json'], env=stage.daemon.env, stdout=subprocess.PIPE)
+        took = []
+        while job.poll() is None or len(took) < 20:
+            began = time.monotonic()
+            write(os.path.join(stage.tree, f'new-{len(took)}'), b'x')
+            stage.daemon.settle('lab')
+            took.append(time.monotonic() - began)
+        rows = [json.loads(line) for line in job.stdout]
+        equal(job.wait(), 0, 'exit code of maintain')
+        equal([row['phase'] for row in rows if row['left'] == 0], ['analyze', 'vacuum', 'checkpoint'], 'the phases')
+        check(sum(row['phase'] == 'vacuum' for row in rows) > 20, 'free space is given back in slices')
+        check(sorted(took)[-1] < 5, f'recording and settling took up to {max(took):.2f} s meanwhile')
+        after = stage.describe()
+        check(after['freeBytes'] < 1e6 and after['bytes'] < before['bytes'] - 38e6, f'afterwards: {after}')
+        equal(stage.care('maintain')['result'], 'done', 'what is remembered')
+        stage.daemon.at_rest('lab', stage.tree)
+        equal(stage.daemon.ctl_run('verify', stage.backup()).returncode, 0, 'the record is as it was')
+
+
+def maintenance_is_one_at_a_time_and_goes_on_alone():
+    with Stage() as stage:
+        with_free_pages(stage, 30)
+        job = subprocess.Popen([harness.program('scitracectl'), '--state', stage.daemon.state, 'store', 'maintain',
+                                '-o', 'json'], env=stage.daemon.env, stdout=subprocess.PIPE)
+        job.stdout.readline()           # it has begun
+        done = stage.daemon.ctl_run('store', 'maintain')
+        equal(done.returncode, 1, 'a second one')
+        check(b'under way' in done.stderr, f'it says why: {done.stderr}')
+        job.kill()
+        job.wait()
+        job.stdout.close()
+        equal(harness.wait_for(lambda: stage.care('maintain'), 'the work goes on without the client')['result'],
+              'done', 'its end')
+
+
+def a_store_that_cannot_shrink_says_so():
+    with Stage() as stage:
+        stage.daemon.stop()
+        db = sqlite3.connect(os.path.join(stage.daemon.state, 'scitrace.db'), isolation_level=None)
+        db.execute('PRAGMA journal_mode = DELETE')
+        db.execute('PRAGMA auto_vacuum = NONE')
+        db.execute('VACUUM')
+        db.execute('PRAGMA journal_mode = WAL')
+        db.close()
+        stage.daemon.start()
+        with_free_pages(stage, 2)
+        equal(stage.describe()['shrinks'], False, 'it was made without it')
+        equal(stage.daemon.ctl_run('store', 'maintain').returncode, 0, 'the rest is done')
+        said = stage.describe()
+        check(said['freeBytes'] > 1e6, 'nothing is given back')
+        check(b'which stay' in stage.daemon.ctl_run('store', 'describe').stdout, 'and that is said')
+
+
 if __name__ == '__main__':
     run([every_table_and_index_is_counted, a_short_time_is_kept_and_said, the_screen_fits_eighty_columns,
-         what_was_done_last_is_remembered])
+         what_was_done_last_is_remembered, maintenance_gives_free_space_back_while_recording_goes_on,
+         maintenance_is_one_at_a_time_and_goes_on_alone, a_store_that_cannot_shrink_says_so])

@@ -432,8 +432,25 @@ static void the_present_tree_and_a_history_are_index_ranges(void **state) {
         expect_plan("EVENTS_DOWN", "USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)");
 }
 
+/* Statistics of a store that is still small must not lead to plans that are bad once it is large. */
+static void plans_stay_after_maintenance(void **state) {
+        int64_t done, left;
+        char name[32];
+
+        begin(&f);
+        for (int i = 0; i < 300; i++) {
+                snprintf(name, sizeof(name), "n%d", i);
+                make(&f, f.root, name, i % 10 ? TYPE_FILE : TYPE_DIRECTORY, 5);
+        }
+        assert_int_equal(store_step(f.store, STORE_STEP_ANALYZE, 0, &done, &left), 0);
+        commit(&f);
+        no_question_reads_a_whole_table(state);
+        the_present_tree_and_a_history_are_index_ranges(state);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                WITH_STORE(plans_stay_after_maintenance),
                 WITH_STORE(files_come_depth_first_in_the_order_of_their_bytes),
                 WITH_STORE(show_answers_one_row),
                 WITH_STORE(pages_leave_nothing_out),

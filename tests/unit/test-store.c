@@ -469,6 +469,24 @@ static void no_statement_reads_a_whole_table(void **state) {
         }
 }
 
+/* Statistics of a store that is still small must not lead to plans that are bad once it is large. */
+static void no_statement_does_after_maintenance_either(void **state) {
+        Fixture *f = *state;
+        int64_t done, left;
+        char name[32];
+
+        begin(f);
+        for (int i = 0; i < 300; i++) {
+                snprintf(name, sizeof(name), "n%d", i);
+                make(f, f->root, name, i % 10 ? TYPE_FILE : TYPE_DIRECTORY, 5);
+        }
+        assert_int_equal(store_step(f->store, STORE_STEP_ANALYZE, 0, &done, &left), 0);
+        assert_int_equal(left, 0);
+        commit(f);
+        fixture_reopen(f);
+        no_statement_reads_a_whole_table(state);
+}
+
 /* docs/FORMATS.md, "Schema": | `table` | column, column | ... | for every table, with all its columns in order. */
 static void the_document_has_the_same_schema(void **state) {
         const char *source = getenv("SCITRACE_SOURCE");
@@ -519,6 +537,7 @@ int main(void) {
                 WITH_STORE(the_database_is_set_up_for_what_is_promised),
                 WITH_STORE(the_log_stays_when_the_store_is_closed),
                 WITH_STORE(no_statement_reads_a_whole_table),
+                WITH_STORE(no_statement_does_after_maintenance_either),
                 WITH_STORE(the_document_has_the_same_schema),
         };
 
