@@ -38,8 +38,8 @@ static inline void freep(void *p) {
         free(*(void **) p);
 }
 
-/** closep(), fclosep() - close what is open, and leave nothing behind. A descriptor that was closed before is
- *  by now perhaps another thread's, which then reads or looks into something else: that is no way to go on. */
+/** closep(), fclosep() - close what is open, and leave nothing behind. A descriptor closed before may be
+ *  another thread's by now, which then reads or looks into something else: that is no way to go on. */
 static inline void closep(int *fd) {
         if (*fd >= 0 && close(*fd) < 0)
                 assert(errno != EBADF);

@@ -171,16 +171,21 @@ class Ours:
             time.sleep(0.005)
         return time.monotonic()
 
+    def recorded(self):
+        """The paths that are recorded, files with their digests."""
+        rows = (row['file'] for row in self.link.call('Record.Files', {'dataset': 'bench'}, more=True) if row)
+        return {os.fsencode(row['path']) for row in rows if row['type'] != 'file' or row.get('digest')}
+
     def seen(self, names):
-        now = self.settle()
-        rows = [row['file'] for row in self.link.call('Record.Files', {'dataset': 'bench'}, more=True) if row]
-        found = {os.fsencode(row['path']) for row in rows if row['type'] != 'file' or row.get('digest')}
-        while not names <= found and self.has_open_gap():       # what was missed is being compared
-            if time.monotonic() > now + LIMIT:
-                break
+        """What was missed is being compared as long as a gap is open, and found when it is closed."""
+        end = time.monotonic() + LIMIT
+        while True:
+            unsure = self.has_open_gap()
+            now = self.settle()
+            found = self.recorded()
+            if names <= found or not unsure or time.monotonic() > end:
+                return found, now
             time.sleep(0.01)
-            return self.seen(names)
-        return found, now
 
     def has_open_gap(self):
         return any(row['state'] == 'gap' and 'closedBy' not in row for row in self.daemon.ctl('coverage', 'bench'))
