@@ -432,6 +432,38 @@ static void observe_foreign(Intake *i, Observed *o) {
         meet_new(i, o);
 }
 
+/* The digest that was asked for, of a file that is recorded as it was then, and is so still. */
+static bool is_as_asked(const Intake *i, Observed *o, const Request *request) {
+        const Feed_STATE *m = o->m;
+
+        return request && request->digest && m->digest.size == EVENT_DIGEST_SIZE && !m->target.data &&
+               !(m->flags & (FEED_FLAG_FOREIGN | FEED_FLAG_LISTED | FEED_FLAG_ARRIVED)) &&
+               o->type == TYPE_FILE && request->parent == o->parent &&
+               bytes_equal(m->name, BYTES(request->name, request->name_size)) &&
+               store_node_known(i->store, request->node, &o->node) == 0 && o->node.inode == m->inode &&
+               o->node.btime == m->btime && o->node.filesystem == o->dataset->row.filesystem &&
+               !state_differs(&o->node, o);
+}
+
+static void meet_as_asked(Intake *i, const Observed *o) {
+        Event e = event_of_state(o, KIND_IDENTIFY);
+        int r;
+
+        if (i->n_gaps > 0)
+                gaps_resolve(i, o->node.id);
+        if (store_node_known(i->store, o->node.id, &(StoreNode) { 0 }) != 0) {
+                append_for(i, o, KIND_IDENTIFY, o->node.id);    /* that a gap is closed has changed it */
+                return;
+        }
+        e.node = o->node.id;
+        e.has_state = false;
+        r = store_append_digest(i->store, &e, o->m->ctime, NULL);
+        if (r != 0)
+                intake_fail(i, r);
+        else
+                i->appended++;
+}
+
 void observe_state(Intake *i, const Feed_STATE *m) {
         CLEANUP(freep) Request *request = request_answered(i, m->request);
         Observed o = { .m = m, .dataset = dataset_of_dir(i, m->dir), .parent = node_of_dir(i, m->dir),
@@ -453,6 +485,12 @@ void observe_state(Intake *i, const Feed_STATE *m) {
                 intake_fail(i, -ENOMEM);
         if (fresh && !(m->flags & FEED_FLAG_FOREIGN)) {
                 meet_fresh(i, &o);
+                return;
+        }
+        if (is_as_asked(i, &o, request)) {
+                meet_as_asked(i, &o);
+                if (i->error == 0 && m->origin == ORIGIN_LIVE)
+                        elsewhere_note(i, o.node.id, m->nlink);
                 return;
         }
         r = store_link_find(i->store, o.parent, m->name, &o.link);

@@ -100,14 +100,14 @@ void request_digest(Intake *i, int64_t parent, Bytes name, int64_t node, uint64_
                                   .btime = btime, .origin = origin });
 }
 
-static void request_large(Intake *i, Feed *f, const StoreLink *link, const StoreNode *node, uint8_t origin) {
+static void request_large(Intake *i, Feed *f, const StoreWanted *w, uint8_t origin) {
         if (f->n_large >= LARGE_MAX) {
                 f->large_left = true;   /* it stays wanted: asked for when there is room */
                 return;
         }
-        add(i, BYTES(link->name, link->name_size),
-            &(Request) { .digest = true, .large = true, .parent = link->parent, .node = node->id,
-                         .inode = node->inode, .btime = node->btime, .origin = origin });
+        add(i, BYTES(w->link.name, w->link.name_size),
+            &(Request) { .digest = true, .large = true, .parent = w->link.parent, .node = w->link.node,
+                         .inode = w->inode, .btime = w->btime, .origin = origin });
 }
 
 void wanted(Feed *f, int64_t node) {
@@ -261,41 +261,38 @@ static uint8_t digest_origin(Intake *i, int64_t dataset) {
                                                                                          ORIGIN_LIVE;
 }
 
-static void ask_digest(Intake *i, Feed *f, const StoreLink *link) {
-        StoreNode node = { 0 };
+static void ask_digest(Intake *i, Feed *f, const StoreWanted *w) {
+        const StoreLink *link = &w->link;
         uint32_t dir;
 
         if (map_get(&i->asked, (uint64_t) link->node, NULL))
                 return;                 /* the cursor went back past it */
         if (feed_of_node(i, link->parent, &dir) != f)
                 return;                 /* another watcher's, or nobody's */
-        if (store_node_get(i->store, link->node, &node) != 0)
-                return;
-        if (node.size > i->digest_max)
-                request_large(i, f, link, &node, digest_origin(i, link->dataset));
+        if (w->size > i->digest_max)
+                request_large(i, f, w, digest_origin(i, link->dataset));
         else
-                request_digest(i, link->parent, BYTES(link->name, link->name_size), link->node, node.inode,
-                               node.btime, digest_origin(i, link->dataset));
-        store_node_done(&node);
+                request_digest(i, link->parent, BYTES(link->name, link->name_size), link->node, w->inode,
+                               w->btime, digest_origin(i, link->dataset));
 }
 
 /* Names come first: while a tree is walked, no digest is asked for. */
 static void pump(Intake *i, Feed *f) {
-        StoreLink links[PUMP_PAGE];
+        StoreWanted page[PUMP_PAGE];
 
         if (!f->there || walking(i, f))
                 return;
         while (!f->wanted_done && !f->unsent && f->n_sent < REQUESTS_SENT_MAX / 2) {
-                int n = store_wanted(i->store, 0, f->wanted_cursor, links, PUMP_PAGE);
+                int n = store_wanted(i->store, 0, f->wanted_cursor, page, PUMP_PAGE);
 
                 if (n < 0) {
                         intake_fail(i, n);
                         return;
                 }
                 for (int l = 0; l < n; l++)
-                        ask_digest(i, f, &links[l]);
+                        ask_digest(i, f, &page[l]);
                 if (n > 0)
-                        f->wanted_cursor = links[n - 1].node;
+                        f->wanted_cursor = page[n - 1].link.node;
                 f->wanted_done = n < PUMP_PAGE;
         }
         list_again(i, f);

@@ -244,11 +244,11 @@ int store_append(Store *s, Event *e, int64_t *ret_seq) {
         return appended(s, e, r, target.is_new, ret_seq);
 }
 
-/* It says nothing that bulk_add() does not write: its leaf is of all that it says. */
+/* It says nothing that bulk.c does not write: its leaf is of all that it says. */
 static bool is_plain(const Event *e) {
-        return !e->digest.data && e->digest_source == DIGEST_SOURCE_NONE && e->replaces == 0 &&
-               e->old_parent == 0 && !e->old_name.data && e->process == 0 && e->cause == CAUSE_NONE &&
-               e->gap == 0 && !e->detail.data;
+        return e->replaces == 0 && e->old_parent == 0 && !e->old_name.data && e->process == 0 &&
+               e->cause == CAUSE_NONE && e->gap == 0 && !e->detail.data && e->parent != 0 && e->name.data &&
+               !e->digest.data == (e->digest_source == DIGEST_SOURCE_NONE);
 }
 
 int store_append_new(Store *s, Event *e, int64_t ctime, int64_t *ret_seq) {
@@ -262,8 +262,7 @@ int store_append_new(Store *s, Event *e, int64_t ctime, int64_t *ret_seq) {
         r = number(s, e, &filesystem);
         if (r != 0)
                 return r;
-        if (e->kind != KIND_CREATE || !e->introduces || filesystem == 0 || e->parent == 0 || !e->name.data ||
-            !is_plain(e))
+        if (e->kind != KIND_CREATE || !e->introduces || filesystem == 0 || !is_plain(e))
                 return -EINVAL;
         if (!s->has_batch)
                 r = add_batch(s, e->seq);
@@ -276,4 +275,29 @@ int store_append_new(Store *s, Event *e, int64_t ctime, int64_t *ret_seq) {
         if (r == 0)
                 identities_add(s, filesystem, e->inode, e->btime);
         return appended(s, e, r, true, ret_seq);
+}
+
+int store_append_digest(Store *s, Event *e, int64_t ctime, int64_t *ret_seq) {
+        int64_t filesystem, size;
+        const StoreKnown *k;
+        int r;
+
+        assert(s);
+        assert(s->in_transaction);
+        assert(e);
+
+        r = number(s, e, &filesystem);
+        if (r != 0)
+                return r;
+        k = known_get(s, e->node);
+        if (e->kind != KIND_IDENTIFY || !k || !e->digest.data || e->introduces || e->has_state ||
+            e->target.data || filesystem == 0 || !is_plain(e))
+                return -EINVAL;
+        size = k->size;
+        known_forget(s, e->node);
+        if (!s->has_batch)
+                r = add_batch(s, e->seq);
+        if (r == 0)
+                r = bulk_add_digest(s, e, size, ctime);
+        return appended(s, e, r, false, ret_seq);
 }

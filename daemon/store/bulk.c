@@ -2,18 +2,21 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "daemon/store/array.h"
 #include "daemon/store/private.h"
 
-/* bulk: what a first look finds, one event, node and link a name, gathered and written by three statements
- * for up to a thousand of them: that takes a third of the time of three statements each. The statements
- * read the rows from a virtual table over the array. Before any other statement is run the rows are written
- * (store_stmt()), so nobody sees the database without them. */
+/* bulk: what comes in thousands, gathered and written by a few statements for up to ROWS_MAX events: that
+ * takes a third of the time of some statements for each. Creates of nodes at names that were never held (an
+ * event, a node and a link each), and digests of nodes that are as they were told (an event, and the node's
+ * state). The statements read the rows from virtual tables over the arrays. Before any other statement is
+ * run the rows are written (store_stmt()), so nobody sees the database without them. */
 
 enum { ROWS_MAX = 1024, TEXT_MAX = 65536 };
 
 #define COLUMNS(X)                                                                                          \
-        X(seq) X(ago) X(span) X(dataset) X(origin) X(count) X(node) X(parent) X(inode) X(btime) X(attr)     \
-        X(size) X(age) X(filesystem) X(mtime) X(ctime) X(wanted)
+        X(seq) X(ago) X(span) X(dataset) X(kind) X(origin) X(count) X(node) X(parent) X(digest_source)      \
+        X(ctime) X(made) X(inode) X(btime) X(attr) X(size) X(age) X(filesystem) X(mtime)         \
+        X(wanted)
 
 enum {
 #define COLUMN_ITEM(name) COLUMN_##name,
@@ -21,129 +24,95 @@ enum {
         NUMBERS,
         COLUMN_name = NUMBERS,
         COLUMN_target,
+        COLUMN_content,
+        COLUMN_MADE_FIRST = COLUMN_inode,       /* from here: of creates only */
 };
+
+/* A digest of the rows, once, with its row in table content. */
+typedef struct Content {
+        const uint8_t *digest;
+        int64_t id, size;
+        bool fresh;
+} Content;
 
 typedef struct Row {
         int64_t numbers[NUMBERS];
         Bytes name, target;             /* in the text */
+        const Content *content;
+        bool has_digest;
+        uint8_t digest[EVENT_DIGEST_SIZE];
+        int64_t digest_size;            /* of what it is the digest of */
 } Row;
 
 struct StoreBulk {
-        size_t n, used;
+        size_t n, n_made, n_digests, n_contents, used;
         Row rows[ROWS_MAX];
+        Row *by_digest[ROWS_MAX];       /* those with one */
+        Content contents[ROWS_MAX];     /* in the order of their digests */
         uint8_t text[TEXT_MAX];
 };
 
-typedef struct Vtab {
-        sqlite3_vtab base;
-        const StoreBulk *bulk;
-} Vtab;
-
-typedef struct Cursor {
-        sqlite3_vtab_cursor base;
-        const StoreBulk *bulk;
-        size_t at;
-} Cursor;
-
-static int connect(sqlite3 *db, void *bulk, int argc, const char *const *argv, sqlite3_vtab **ret,
-                   char **error) {
-        Vtab *v;
-        int rc;
-
-        (void) argc, (void) argv, (void) error;
-#define COLUMN_NAME(name) #name " INTEGER, "
-        rc = sqlite3_declare_vtab(db, "CREATE TABLE x(" COLUMNS(COLUMN_NAME) "name BLOB, target BLOB)");
-        if (rc != SQLITE_OK)
-                return rc;
-        v = sqlite3_malloc(sizeof(*v));
-        if (!v)
-                return SQLITE_NOMEM;
-        *v = (Vtab) { .bulk = bulk };
-        *ret = &v->base;
-        return SQLITE_OK;
+static size_t count_rows(const void *bulk) {
+        return ((const StoreBulk *) bulk)->n;
 }
 
-static int disconnect(sqlite3_vtab *v) {
-        sqlite3_free(v);
-        return SQLITE_OK;
+static bool is_null(const Row *r, int column) {
+        if (column == COLUMN_digest_source)
+                return !r->has_digest;
+        return column >= COLUMN_MADE_FIRST &&
+               (!r->numbers[COLUMN_made] || (column == COLUMN_age && r->numbers[COLUMN_mtime] == 0));
 }
 
-static int best_index(sqlite3_vtab *v, sqlite3_index_info *info) {
-        (void) v;
-        info->estimatedCost = ROWS_MAX;
-        info->estimatedRows = ROWS_MAX;
-        return SQLITE_OK;
-}
+static void row_column(const void *bulk, size_t at, int column, sqlite3_context *ctx) {
+        const Row *r = &((const StoreBulk *) bulk)->rows[at];
 
-static int cursor_open(sqlite3_vtab *v, sqlite3_vtab_cursor **ret) {
-        Cursor *c = sqlite3_malloc(sizeof(*c));
-
-        if (!c)
-                return SQLITE_NOMEM;
-        *c = (Cursor) { .bulk = ((Vtab *) v)->bulk };
-        *ret = &c->base;
-        return SQLITE_OK;
-}
-
-static int cursor_close(sqlite3_vtab_cursor *c) {
-        sqlite3_free(c);
-        return SQLITE_OK;
-}
-
-static int cursor_filter(sqlite3_vtab_cursor *c, int number, const char *text, int argc,
-                         sqlite3_value **argv) {
-        (void) number, (void) text, (void) argc, (void) argv;
-        ((Cursor *) c)->at = 0;
-        return SQLITE_OK;
-}
-
-static int cursor_next(sqlite3_vtab_cursor *c) {
-        ((Cursor *) c)->at++;
-        return SQLITE_OK;
-}
-
-static int cursor_eof(sqlite3_vtab_cursor *c) {
-        return ((Cursor *) c)->at >= ((Cursor *) c)->bulk->n;
-}
-
-static int cursor_column(sqlite3_vtab_cursor *c, sqlite3_context *ctx, int column) {
-        const Row *r = &((Cursor *) c)->bulk->rows[((Cursor *) c)->at];
-
-        if (column == COLUMN_age && r->numbers[COLUMN_mtime] == 0)
-                sqlite3_result_null(ctx);
-        else if (column < NUMBERS)
+        if (column < NUMBERS && !is_null(r, column))
                 sqlite3_result_int64(ctx, r->numbers[column]);
         else if (column == COLUMN_name)
                 sqlite3_result_blob(ctx, r->name.data, (int) r->name.size, SQLITE_STATIC);
-        else if (r->target.data)
+        else if (column == COLUMN_target && r->target.data)
                 sqlite3_result_blob(ctx, r->target.data, (int) r->target.size, SQLITE_STATIC);
-        return SQLITE_OK;               /* else NULL */
+        else if (column == COLUMN_content && r->content)
+                sqlite3_result_int64(ctx, r->content->id);
 }
 
-static int cursor_rowid(sqlite3_vtab_cursor *c, sqlite3_int64 *ret) {
-        *ret = (sqlite3_int64) ((Cursor *) c)->at;
-        return SQLITE_OK;
+static size_t count_contents(const void *bulk) {
+        return ((const StoreBulk *) bulk)->n_contents;
 }
 
-static const sqlite3_module module = {  /* no xCreate: it is there by its name alone */
-        .xConnect = connect,
-        .xBestIndex = best_index,
-        .xDisconnect = disconnect,
-        .xOpen = cursor_open,
-        .xClose = cursor_close,
-        .xFilter = cursor_filter,
-        .xNext = cursor_next,
-        .xEof = cursor_eof,
-        .xColumn = cursor_column,
-        .xRowid = cursor_rowid,
+static void content_column(const void *bulk, size_t at, int column, sqlite3_context *ctx) {
+        const Content *c = &((const StoreBulk *) bulk)->contents[at];
+        const int64_t numbers[] = { (int64_t) at, c->id, c->size, c->fresh };
+
+        if (column < (int) ELEMENTS(numbers))
+                sqlite3_result_int64(ctx, numbers[column]);
+        else
+                sqlite3_result_blob(ctx, c->digest, EVENT_DIGEST_SIZE, SQLITE_STATIC);
+}
+
+#define COLUMN_NAME(name) #name " INTEGER, "
+static const ArrayTable rows_table = {
+        .columns = COLUMNS(COLUMN_NAME) "name BLOB, target BLOB, content INTEGER",
+        .rows_max = ROWS_MAX,
+        .count = count_rows,
+        .column = row_column,
+};
+
+static const ArrayTable contents_table = {
+        .columns = "at INTEGER, id INTEGER, size INTEGER, fresh INTEGER, digest BLOB",
+        .rows_max = ROWS_MAX,
+        .count = count_contents,
+        .column = content_column,
 };
 
 int bulk_init(Store *s, sqlite3 *db) {
-        s->bulk = malloc(sizeof(*s->bulk));
+        int r;
+
+        s->bulk = calloc(1, sizeof(*s->bulk));
         if (!s->bulk)
                 return -ENOMEM;
-        s->bulk->n = s->bulk->used = 0;
-        return sql_errno(db, sqlite3_create_module_v2(db, "bulk", &module, s->bulk, NULL));
+        r = array_add(db, "bulk", &rows_table, s->bulk);
+        return r < 0 ? r : array_add(db, "bulk_content", &contents_table, s->bulk);
 }
 
 void bulk_done(Store *s) {
@@ -152,20 +121,97 @@ void bulk_done(Store *s) {
 }
 
 void bulk_forget(Store *s) {
-        s->bulk->n = s->bulk->used = 0;
+        s->bulk->n = s->bulk->n_made = s->bulk->n_digests = s->bulk->used = 0;
 }
 
-int bulk_flush(Store *s) {
-        static const StoreStatement statements[] = { SQL_BULK_EVENTS, SQL_BULK_NODES, SQL_BULK_LINKS };
+static int compare_digests(const void *a, const void *b) {
+        return memcmp((*(Row *const *) a)->digest, (*(Row *const *) b)->digest, EVENT_DIGEST_SIZE);
+}
+
+/* In the order of their digests: then each page of their index is read and written once for all. */
+static void gather_contents(StoreBulk *f) {
+        qsort(f->by_digest, f->n_digests, sizeof(f->by_digest[0]), compare_digests);
+        f->n_contents = 0;
+        for (size_t i = 0; i < f->n_digests; i++) {
+                Row *row = f->by_digest[i];
+
+                if (i == 0 || compare_digests(&f->by_digest[i - 1], &f->by_digest[i]) != 0)
+                        f->contents[f->n_contents++] = (Content) { .digest = row->digest,
+                                                                   .size = row->digest_size };
+                row->content = &f->contents[f->n_contents - 1];
+        }
+}
+
+static int find_contents(Store *s) {
+        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+        int r = sql_get(&s->sql, SQL_BULK_CONTENTS_KNOWN, &stmt);
+
+        while (r >= 0 && (r = sql_step(&s->sql, stmt)) > 0)
+                s->bulk->contents[sql_column(stmt, 0)].id = sql_column(stmt, 1);
+        return r;
+}
+
+static int next_content(Store *s, int64_t *ret) {
+        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+        int r = sql_get(&s->sql, SQL_CONTENT_NEXT, &stmt);
+
+        if (r == 0)
+                r = sql_step(&s->sql, stmt);
+        if (r > 0)
+                *ret = sql_column(stmt, 0);
+        return r < 0 ? r : 0;
+}
+
+/* Each row's content is known by its id then, and in the table once the statement BULK_CONTENTS has run. */
+static int resolve_contents(Store *s) {
+        StoreBulk *f = s->bulk;
+        int64_t next = 0;
+        int r;
+
+        gather_contents(f);
+        r = find_contents(s);
+        if (r == 0)
+                r = next_content(s, &next);
+        for (size_t i = 0; r == 0 && i < f->n_contents; i++)
+                if (f->contents[i].id == 0) {
+                        f->contents[i].id = next++;
+                        f->contents[i].fresh = true;
+                }
+        return r;
+}
+
+static int write_rows(Store *s, const StoreStatement *statements, size_t n) {
+        sqlite3_stmt *stmt;
         int r = 0;
 
-        for (size_t i = 0; s->bulk->n > 0 && r == 0 && i < ELEMENTS(statements); i++) {
-                sqlite3_stmt *stmt;
-
+        for (size_t i = 0; r == 0 && i < n; i++) {
                 r = sql_get(&s->sql, statements[i], &stmt);
                 if (r == 0)
                         r = store_run(s, stmt);
         }
+        return r;
+}
+
+int bulk_flush(Store *s) {
+        static const StoreStatement made[] = { SQL_BULK_NODES, SQL_BULK_LINKS },
+                                    events[] = { SQL_BULK_EVENTS }, contents[] = { SQL_BULK_CONTENTS },
+                                    states[] = { SQL_BULK_STATES };
+        StoreBulk *f = s->bulk;
+        int r = 0;
+
+        if (f->n == 0)
+                return 0;
+        if (f->n_digests > 0) {
+                r = resolve_contents(s);
+                if (r == 0)
+                        r = write_rows(s, contents, ELEMENTS(contents));
+        }
+        if (r == 0)
+                r = write_rows(s, events, ELEMENTS(events));
+        if (r == 0 && f->n_made > 0)
+                r = write_rows(s, made, ELEMENTS(made));
+        if (r == 0 && f->n_made < f->n)
+                r = write_rows(s, states, ELEMENTS(states));
         if (r < 0 && s->broken == 0)
                 s->broken = r;          /* some of them are in the transaction */
         bulk_forget(s);
@@ -186,7 +232,8 @@ static bool has_room(const StoreBulk *f, const Event *e) {
         return f->n < ROWS_MAX && e->name.size + e->target.size <= TEXT_MAX - f->used;
 }
 
-int bulk_add(Store *s, const Event *e, int64_t attr, int64_t filesystem, int64_t ctime) {
+/* What events of both sorts have. */
+static int add(Store *s, const Event *e, int64_t ctime, int64_t size, Row **ret) {
         StoreBulk *f = s->bulk;
         Row *row;
 
@@ -205,22 +252,48 @@ int bulk_add(Store *s, const Event *e, int64_t attr, int64_t filesystem, int64_t
                         [COLUMN_ago] = s->realtime - e->last,
                         [COLUMN_span] = e->last - e->first,
                         [COLUMN_dataset] = e->dataset,
+                        [COLUMN_kind] = e->kind,
                         [COLUMN_origin] = e->origin,
                         [COLUMN_count] = e->count,
                         [COLUMN_node] = e->node,
                         [COLUMN_parent] = e->parent,
-                        [COLUMN_inode] = (int64_t) e->inode,
-                        [COLUMN_btime] = e->btime,
-                        [COLUMN_attr] = attr,
-                        [COLUMN_size] = e->size,
-                        [COLUMN_age] = event_age(e),
-                        [COLUMN_filesystem] = filesystem,
-                        [COLUMN_mtime] = e->mtime,
+                        [COLUMN_digest_source] = e->digest_source,
                         [COLUMN_ctime] = ctime,
-                        [COLUMN_wanted] = e->type == TYPE_FILE,
                 },
                 .name = keep(f, e->name),
                 .target = keep(f, e->target),
         };
+        if (e->digest.data) {
+                row->has_digest = true;
+                row->digest_size = size;
+                memcpy(row->digest, e->digest.data, EVENT_DIGEST_SIZE);
+                f->by_digest[f->n_digests++] = row;
+        }
+        *ret = row;
         return 0;
+}
+
+int bulk_add(Store *s, const Event *e, int64_t attr, int64_t filesystem, int64_t ctime) {
+        Row *row;
+        int r = add(s, e, ctime, e->size, &row);
+
+        if (r < 0)
+                return r;
+        s->bulk->n_made++;
+        row->numbers[COLUMN_made] = 1;
+        row->numbers[COLUMN_inode] = (int64_t) e->inode;
+        row->numbers[COLUMN_btime] = e->btime;
+        row->numbers[COLUMN_attr] = attr;
+        row->numbers[COLUMN_size] = e->size;
+        row->numbers[COLUMN_age] = event_age(e);
+        row->numbers[COLUMN_filesystem] = filesystem;
+        row->numbers[COLUMN_mtime] = e->mtime;
+        row->numbers[COLUMN_wanted] = e->type == TYPE_FILE && !e->digest.data;
+        return 0;
+}
+
+int bulk_add_digest(Store *s, const Event *e, int64_t size, int64_t ctime) {
+        Row *row;
+
+        return add(s, e, ctime, size, &row);
 }

@@ -3,8 +3,9 @@
 #define SCITRACE_DAEMON_STORE_PRIVATE_H
 
 /* private: what the .c files of daemon/store share. store.c: open, transactions; attr.c: the dictionary of
- * attr rows; append.c: event rows; bulk.c: those of a first look, in one go; identities.c: whether a node
- * may be known; project.c: their projections; roots.c: where a dataset begins; rows.c: what intake asks;
+ * attr rows; append.c: event rows; bulk.c: those that come in thousands, in one go; array.c: arrays that a
+ * statement reads; identities.c: whether a node may be known; known.c: nodes that are as they were told;
+ * project.c: their projections; roots.c: where a dataset begins; rows.c: what intake asks;
  * place.c: datasets, file systems, gaps, series; backup.c; leaves.c: the events as leaves of a tree; seal.c:
  * its checkpoints and keys; migrate.c: from an older form; care.c: what keeps the database in shape.
  * May use: lib.  May not use: anything else in daemon/. */
@@ -23,6 +24,7 @@
         X(ATTR_ADD, "INSERT INTO attr VALUES (?1, ?2, ?3, ?4, ?5)")                                         \
         X(CONTENT_FIND, "SELECT id FROM content WHERE digest = ?1")                                         \
         X(CONTENT_ADD, "INSERT INTO content(digest, size) VALUES (?1, ?2)")                                 \
+        X(CONTENT_NEXT, "SELECT ifnull(max(id), 0) + 1 FROM content")                                       \
         X(EVENT_ADD, "INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"    \
                      " ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)")                        \
         X(NODE_ADD, "INSERT INTO node(id, filesystem, inode, btime, born, seq, attr, size, mtime,"          \
@@ -44,14 +46,25 @@
         X(NODE_FIND, "SELECT " NODE_COLUMNS " WHERE filesystem = ?1 AND inode = ?2 AND btime = ?3 ORDER"    \
                      " BY node.id DESC LIMIT 1")                                                            \
         X(NODE_IDENTITIES, "SELECT filesystem, inode, btime FROM node")                                     \
-        X(BULK_EVENTS, "INSERT OR FAIL INTO event(seq, ago, span, dataset, kind, origin, count, node,"     \
-                        " parent, name, inode, btime, attr, size, age, target) SELECT seq, ago, span,"      \
-                        " dataset, 1, origin, count, node, parent, name, inode, btime, attr, size, age,"    \
-                        " target FROM bulk")                                                               \
-        X(BULK_NODES, "INSERT OR FAIL INTO node(id, filesystem, inode, btime, born, seq, attr, size,"      \
-                       " mtime, links, wanted, ctime, target) SELECT node, filesystem, inode, btime, seq,"  \
-                       " seq, attr, size, mtime, 1, wanted, ctime, target FROM bulk")                      \
-        X(BULK_LINKS, "INSERT OR FAIL INTO link SELECT parent, 0, name, node, seq, dataset FROM bulk")    \
+        X(BULK_CONTENTS_KNOWN, "SELECT b.at, c.id FROM bulk_content AS b CROSS JOIN content AS c ON"        \
+                               " c.digest = b.digest")                                                      \
+        X(BULK_CONTENTS, "INSERT OR FAIL INTO content(id, digest, size) SELECT id, digest, size FROM"       \
+                         " bulk_content WHERE fresh")                                                       \
+        X(BULK_EVENTS, "INSERT OR FAIL INTO event(seq, ago, span, dataset, kind, origin, count, node,"      \
+                       " parent, name, inode, btime, attr, size, age, content, digest_source, target)"      \
+                       " SELECT seq, ago, span, dataset, kind, origin, count, node, parent, name, inode,"   \
+                       " btime, attr, size, age, content, digest_source, target FROM bulk")                 \
+        X(BULK_NODES, "INSERT OR FAIL INTO node(id, filesystem, inode, btime, born, seq, attr, size,"       \
+                      " mtime, content, digest_source, links, wanted, ctime, target) SELECT node,"          \
+                      " filesystem, inode, btime, seq, seq, attr, size, mtime, content, digest_source, 1,"  \
+                      " wanted, ctime, target FROM bulk WHERE made")                                        \
+        X(BULK_LINKS, "INSERT OR FAIL INTO link SELECT parent, 0, name, node, seq, dataset FROM bulk WHERE" \
+                      " made")                                                                              \
+        X(BULK_STATES, "INSERT OR FAIL INTO node(id, filesystem, inode, btime, attr, size, mtime, links,"   \
+                       " wanted, seq, content, digest_source, ctime) SELECT node, 0, 0, 0, 0, 0, 0, 0, 0,"  \
+                       " seq, content, digest_source, ctime FROM bulk WHERE NOT made ON CONFLICT(id) DO"    \
+                       " UPDATE SET seq = excluded.seq, content = excluded.content, digest_source ="        \
+                       " excluded.digest_source, wanted = 0, ctime = excluded.ctime")                       \
         X(NODE_OF_INODE, "SELECT " NODE_COLUMNS " WHERE filesystem = ?1 AND inode = ?2 ORDER BY btime DESC" \
                          " LIMIT 1")                                                                        \
         X(LINK_ADD, "INSERT INTO link VALUES (?1, 0, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")               \
@@ -69,9 +82,11 @@
         X(LINK_LIST, "SELECT " LINK_COLUMNS " FROM link WHERE parent = ?1 AND until = 0 AND name > ?2"      \
                      " ORDER BY name LIMIT ?3")                                                             \
         X(LINK_OF_NODE, "SELECT " LINK_COLUMNS " FROM link WHERE node = ?1 AND until = 0 LIMIT ?2")         \
-        X(WANTED, "SELECT " LINK_COLUMNS " FROM node CROSS JOIN link ON link.node = node.id AND"            \
-                  " link.until = 0 WHERE node.wanted = 1 AND node.links > 0 AND node.id > ?1 AND (?2 = 0"   \
-                  " OR link.dataset = ?2) ORDER BY node.id")                                                \
+        X(WANTED, "SELECT link.dataset, link.parent, link.name, link.node, link.since, link.until,"         \
+                  " node.attr, filesystem, inode, btime, size, mtime, content IS NULL AND target IS NULL"   \
+                  " FROM node CROSS JOIN link ON link.node = node.id AND link.until = 0 WHERE node.wanted"  \
+                  " = 1 AND node.links > 0 AND node.id > ?1 AND (?2 = 0 OR link.dataset = ?2) ORDER BY"     \
+                  " node.id")                                                                               \
         X(WANTED_COUNT, "SELECT count(*) FROM node WHERE wanted = 1 AND links > 0 AND id <= ?1")            \
         X(COUNTER_ADD, "INSERT INTO counter VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET files = files"    \
                        " + ?2, bytes = bytes + ?3")                                                         \
@@ -161,6 +176,12 @@ typedef struct StoreIdentities {
 
 typedef struct StoreBulk StoreBulk;
 
+/* A node whose digest is wanted, as it was told (known.c). */
+typedef struct StoreKnown {
+        int64_t node, filesystem, attr, size, mtime, btime;
+        uint64_t inode;
+} StoreKnown;
+
 /* What signs. Loaded when it is first needed. */
 typedef struct StoreSigner {
         bool loaded;
@@ -182,6 +203,8 @@ struct Store {
         StoreRoots roots;
         StoreBulk *bulk;
         StoreIdentities identities;
+        StoreKnown *known;
+        size_t n_known;
         int64_t n_silent;               /* names closed that no event names */
 
         bool in_transaction;
@@ -220,11 +243,19 @@ static inline int64_t event_age(const Event *e) {
 int bulk_init(Store *s, sqlite3 *db);
 void bulk_done(Store *s);
 int bulk_add(Store *s, const Event *e, int64_t attr, int64_t filesystem, int64_t ctime);
+int bulk_add_digest(Store *s, const Event *e, int64_t size, int64_t ctime);
 int bulk_flush(Store *s);
 void bulk_forget(Store *s);
 
 /* identities.c: a node joined the table. */
 void identities_add(Store *s, int64_t filesystem, uint64_t inode, int64_t btime);
+
+/* known.c: known_forget() before any write of a node's row, or of a link to it; known_get() is valid until
+ * then. */
+void known_add(Store *s, const StoreKnown *k);
+const StoreKnown *known_get(const Store *s, int64_t node);      /* NULL: not known */
+void known_forget(Store *s, int64_t node);
+void known_clear(Store *s);
 
 /* roots.c: whether a node is the root of a watched dataset; roots_forget(): they may have changed. */
 int roots_have(Store *s, int64_t node, bool *ret);

@@ -56,6 +56,7 @@ static int count_link(Apply *a, int64_t node, int64_t attr, int64_t size, int64_
                 a->t->links += sign;
                 return 0;
         }
+        known_forget(a->s, node);
         r = store_stmt(a->s, SQL_NODE_LINKS, &stmt);
         if (r < 0)
                 return r;
@@ -631,6 +632,7 @@ static int save_node(Apply *a) {
                 return 0;
         if (t->is_new)
                 return insert_node(a);
+        known_forget(a->s, t->id);
         r = store_stmt(a->s, SQL_NODE_SET, &stmt);
         if (r < 0)
                 return r;

@@ -123,10 +123,12 @@ static int set_number(Store *s, StoreStatement which, int64_t id, int64_t n) {
 }
 
 int store_node_seen(Store *s, int64_t node, int64_t ctime) {
+        known_forget(s, node);
         return set_number(s, SQL_NODE_SEEN, node, ctime);
 }
 
 int store_node_want(Store *s, int64_t node, bool wanted) {
+        known_forget(s, node);
         return set_number(s, SQL_NODE_WANT, node, wanted);
 }
 
@@ -167,6 +169,7 @@ int store_node_identity(Store *s, int64_t node, int64_t filesystem, uint64_t ino
         assert(s);
         assert(s->in_transaction);
 
+        known_clear(s);
         r = retire_identity(s, node, filesystem, inode, btime);
         if (r == 0)
                 r = store_stmt(s, SQL_NODE_IDENTITY, &stmt);
@@ -279,7 +282,26 @@ int store_links_of_node(Store *s, int64_t node, StoreLink *ret, int max) {
         return fill_links(s, stmt, ret, max);
 }
 
-int store_wanted(Store *s, int64_t dataset, int64_t after, StoreLink *ret, int max) {
+static void wanted_row(Store *s, sqlite3_stmt *stmt, StoreWanted *ret) {
+        StoreKnown k = {
+                .node = sql_column(stmt, 3),
+                .attr = sql_column(stmt, 6),
+                .filesystem = sql_column(stmt, 7),
+                .inode = (uint64_t) sql_column(stmt, 8),
+                .btime = sql_column(stmt, 9),
+                .size = sql_column(stmt, 10),
+                .mtime = sql_column(stmt, 11),
+        };
+
+        link_row(s, stmt, &ret->link);
+        ret->inode = k.inode;
+        ret->btime = k.btime;
+        ret->size = k.size;
+        if (sql_column(stmt, 12) != 0)
+                known_add(s, &k);
+}
+
+int store_wanted(Store *s, int64_t dataset, int64_t after, StoreWanted *ret, int max) {
         CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
         int n = 0, r;
 
@@ -292,8 +314,8 @@ int store_wanted(Store *s, int64_t dataset, int64_t after, StoreLink *ret, int m
         sql_bind(stmt, 1, after);
         sql_bind(stmt, 2, dataset);
         while (n < max && (r = sql_step(&s->sql, stmt)) > 0)
-                if (n == 0 || ret[n - 1].node != sql_column(stmt, 3))
-                        link_row(s, stmt, &ret[n++]);
+                if (n == 0 || ret[n - 1].link.node != sql_column(stmt, 3))
+                        wanted_row(s, stmt, &ret[n++]);
         return r < 0 ? r : n;
 }
 

@@ -263,6 +263,7 @@ Store *store_close(Store *s) {
         sql_done(&s->sql);
         bulk_done(s);
         store_identities_forget(s);
+        known_clear(s);
         free(s->path);
         free(s->dir);
         free(s);
@@ -364,6 +365,7 @@ void store_rollback(Store *s) {
                 return;
         s->in_transaction = false;
         bulk_forget(s);
+        known_clear(s);
         if (!sqlite3_get_autocommit(s->sql.db))
                 (void) sql_exec(s->sql.db, "ROLLBACK");
         signer_forget(s);

@@ -89,11 +89,12 @@ void store_rollback(Store *s);
  *  negative errno. After STORE_E_FULL or another errno than -EINVAL the transaction cannot
  *  be committed any more. */
 int store_append(Store *s, Event *e, int64_t *ret_seq);
-/** store_append_new() - the same for a create without a digest that introduces a node, where the caller
- *  knows that no node had that name in parent before, and none has that identity; ctime: as
- *  store_node_seen() takes it. Such events may be written together, with the next of another kind or
- *  the commit. */
+/** store_append_new() - the same for a create that introduces a node, where the caller knows that no node
+ *  had that name in parent before, and none has that identity; ctime: as store_node_seen() takes it.
+ *  store_append_digest() - the same for an identify of a node that store_node_known() tells of.
+ *  Such events may be written together, with the next of another kind or the commit. */
 int store_append_new(Store *s, Event *e, int64_t ctime, int64_t *ret_seq);
+int store_append_digest(Store *s, Event *e, int64_t ctime, int64_t *ret_seq);
 /** store_silent() - grows whenever an event closed names beyond those that it tells of. */
 int64_t store_silent(const Store *s);
 
@@ -167,9 +168,18 @@ int store_links(Store *s, int64_t parent, Bytes after, StoreLink *ret, int max);
 /** store_links_of_node() - open links to a node, at most max. Returns their number or negative errno. */
 int store_links_of_node(Store *s, int64_t node, StoreLink *ret, int max);
 
+typedef struct StoreWanted {
+        StoreLink link;                 /* one of its open links */
+        uint64_t inode;
+        int64_t btime, size;
+} StoreWanted;
 /** store_wanted() - nodes with id > after whose digest is wanted and that have an open link in `dataset`
- *  (0: in any), in the order of their ids, with one of their open links each. Number or negative errno. */
-int store_wanted(Store *s, int64_t dataset, int64_t after, StoreLink *ret, int max);
+ *  (0: in any), in the order of their ids. Number or negative errno. */
+int store_wanted(Store *s, int64_t dataset, int64_t after, StoreWanted *ret, int max);
+/** store_node_known() - such a node, without content and target, as store_wanted() told it, if surely
+ *  neither it nor any name of it has changed since; STORE_E_NONE: look for yourself. All but ctime, seq and links;
+ *  nothing to free. */
+int store_node_known(const Store *s, int64_t node, StoreNode *ret);
 /** store_wanted_count() - how many there are, in any dataset, with id <= upto; or negative errno. */
 int64_t store_wanted_count(Store *s, int64_t upto);
 

@@ -29,6 +29,11 @@ typedef struct ModelNode {
         bool digest, wanted;
 } ModelNode;
 
+typedef struct Told {                   /* a name that store_wanted() told of a node */
+        int64_t parent;
+        int name;
+} Told;
+
 typedef struct Stored {
         uint8_t *bytes;
         size_t size;
@@ -43,6 +48,8 @@ static uint8_t nested_uuid[EVENT_ID_SIZE];
 static int n_nested;
 static ModelLink links[LINKS_MAX];
 static ModelNode nodes[NODES_MAX];
+static Told told[NODES_MAX];
+static int n_known;                     /* digests of nodes that were as they were told */
 static Stored stored[EVENTS + 16];
 static size_t n_links, n_stored;
 static uint64_t seed, random_state;
@@ -214,13 +221,35 @@ static void keep_paths(const Event *e, Stored *s) {
                 model_path(e->old_parent, e->old_name, s->old_path, sizeof(s->old_path));
 }
 
-/* Whether a first look could say so: a node without a digest at a name that nobody ever had. */
+/* Whether a first look could say so: a node at a name that nobody ever had. */
 static bool is_fresh(const Event *e) {
-        if (e->kind != KIND_CREATE || !e->introduces || e->digest.data || e->replaces || e->process)
+        if (e->kind != KIND_CREATE || !e->introduces || e->replaces || e->process)
                 return false;
         for (size_t i = 0; i < n_links; i++)
                 if (links[i].parent == e->parent && bytes_equal(name_of(links[i].name), e->name))
                         return false;
+        return true;
+}
+
+/* What is known of a node that was wanted is what it is, at the name that was told with it. */
+static bool is_known(int64_t node) {
+        const ModelNode *n = &nodes[node];
+        const Told *t = &told[node];
+        ModelLink *l;
+        StoreNode k;
+
+        if (store_node_known(f.store, node, &k) != 0)
+                return false;
+        assert_int_equal(k.type, TYPE_FILE);
+        assert_int_equal(k.size, n->size);
+        assert_int_equal(k.mtime, n->mtime);
+        assert_int_equal(k.mode, n->mode);
+        assert_int_equal(k.inode, n->inode);
+        assert_int_equal(k.btime, n->btime);
+        assert_true(n->wanted && !n->digest && !k.has_digest);
+        l = held(t->parent, t->name);
+        assert_non_null(l);
+        assert_int_equal(l->node, node);
         return true;
 }
 
@@ -237,6 +266,8 @@ static int64_t give(Event e) {
         e.process = pick(3) == 0 ? pick(1000) + 1 : 0;
         if (is_fresh(&e) && pick(2))
                 assert_int_equal(store_append_new(f.store, &e, pick(2), &seq), 0);
+        else if (e.kind == KIND_IDENTIFY && e.process == 0 && is_known(e.node) && ++n_known)
+                assert_int_equal(store_append_digest(f.store, &e, pick(2), &seq), 0);
         else
                 assert_int_equal(store_append(f.store, &e, &seq), 0);
         assert_int_equal(seq, n_stored + 1);
@@ -341,6 +372,28 @@ static void op_change(void) {
                 n->wanted = true;
         }
         model_state(l->node, &e);
+}
+
+static int index_of(Bytes name) {
+        int i = 0;
+
+        while (!bytes_equal(name_of(i), name))
+                i++;
+        return i;
+}
+
+static void op_want(void) {
+        StoreWanted page[16];
+        int n = store_wanted(f.store, 0, (int64_t) pick((unsigned) store_next_node(f.store)), page, 16);
+
+        assert_true(n >= 0);
+        for (int i = 0; i < n; i++) {
+                const StoreLink *l = &page[i].link;
+
+                assert_true(nodes[l->node].wanted);
+                assert_int_equal(page[i].size, nodes[l->node].size);
+                told[l->node] = (Told) { l->parent, index_of(BYTES(l->name, l->name_size)) };
+        }
 }
 
 static void op_identify(void) {
@@ -505,7 +558,7 @@ static void op_nest(void) {
 }
 
 static void (*const ops[])(void) = {
-        op_create, op_create, op_create, op_change, op_change, op_identify,
+        op_create, op_create, op_create, op_change, op_change, op_identify, op_identify, op_want,
         op_rename, op_rename, op_exchange, op_link, op_unlink, op_other, op_found, op_nest,
 };
 
@@ -818,7 +871,9 @@ static void the_projections_follow_from_the_events(void **state) {
         for (seed = first; seed <= last; seed++) {
                 printf("# seed %llu\n", (unsigned long long) seed);
                 random_state = seed;
+                n_known = 0;
                 run_sequence();
+                assert_true(n_known > 0);
         }
 }
 

@@ -158,7 +158,7 @@ static void the_last_link_of_a_name_is_the_open_or_the_newest_closed_one(void **
 static void wanted_nodes_have_a_name_and_no_digest(void **state) {
         Fixture *f = *state;
         int64_t a, b, c;
-        StoreLink l[8];
+        StoreWanted l[8];
 
         begin(f);
         a = make(f, f->root, "a", TYPE_FILE, 1);
@@ -172,7 +172,7 @@ static void wanted_nodes_have_a_name_and_no_digest(void **state) {
         unlink_name(f, b, f->root, "b");
         assert_int_equal(store_node_want(f->store, c, false), 0);
         assert_int_equal(store_wanted(f->store, f->dataset, 0, l, 8), 1);
-        assert_int_equal(l[0].node, a);
+        assert_int_equal(l[0].link.node, a);
         assert_int_equal(store_wanted(f->store, 0, a, l, 8), 0);
         assert_int_equal(store_wanted_count(f->store, INT64_MAX), 1);
         commit(f);
