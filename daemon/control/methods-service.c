@@ -33,6 +33,8 @@ static int describe_start(Call *c) {
         if (!d)
                 return -ENOMEM;
         c->state = d;
+        if (!degraded)
+                degraded = intake_unsealed(config->intake);
         if (degraded) {
                 d->degraded = strdup(degraded);
                 if (!d->degraded)

@@ -485,6 +485,10 @@ const char *intake_degraded(const Intake *i) {
         return __atomic_load_n(&i->degraded, __ATOMIC_ACQUIRE);
 }
 
+const char *intake_unsealed(const Intake *i) {
+        return __atomic_load_n(&i->unsealed, __ATOMIC_ACQUIRE);
+}
+
 void intake_status(Intake *i, int64_t dataset, IntakeStatus *ret) {
         uint64_t flags = 0;
 

@@ -57,6 +57,8 @@ bool intake_waiting(const Intake *i);
 
 /** intake_degraded() - NULL while all is well, else the sentence that says what is wrong with the store. */
 const char *intake_degraded(const Intake *i);
+/** intake_unsealed() - the same of the seals: events are recorded all the same. */
+const char *intake_unsealed(const Intake *i);
 
 /* What daemon/watchers uses is in daemon/intake/observe.h. */
 

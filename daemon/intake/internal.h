@@ -200,6 +200,7 @@ struct Intake {
         int event_fd;                   /* ... to here */
 
         const char *degraded;           /* a literal; atomic */
+        const char *unsealed;           /* the same: why the log is not sealed, which was said */
 
         /* The main thread's. Callbacks stay with it: the store thread knows them by tickets only, so that
          * one whose caller is gone can be forgotten at once. */
@@ -218,7 +219,6 @@ struct Intake {
 
         StoreSeal seal;                 /* made in this transaction; note NULL: none */
         int64_t seal_at;                /* µs, CLOCK_MONOTONIC: not before */
-        bool unsealed;                  /* it failed, and that was said */
 
         Feed *feeds;
         uint32_t next_feed;

@@ -9,11 +9,17 @@
 
 enum { SEAL_USEC = 60 * 1000 * 1000 };  /* between two checkpoints while events come */
 
+static void set_unsealed(Intake *i, const char *why) {
+        __atomic_store_n(&i->unsealed, why, __ATOMIC_RELEASE);
+}
+
 /* What cannot be sealed is recorded all the same. */
 static void complain(Intake *i, int error) {
         if (i->unsealed)
                 return;
-        i->unsealed = true;
+        set_unsealed(i, error == -EBADMSG ? "nothing is sealed, since the newest events are damaged: see "
+                                            "'scitracectl verify'" :
+                                            "the log cannot be sealed: see the journal");
         if (error == -EBADMSG)
                 log_event(LOG_CRIT, MSG_UNSEALED, 0,
                           "What the store has of the newest events is not what was recorded: nothing is "
@@ -43,7 +49,7 @@ void sealing_committed(Intake *i, bool durable) {
         StoreSeal *s = &i->seal;
 
         if (s->note && durable) {
-                i->unsealed = false;
+                set_unsealed(i, NULL);
                 if (s->key_lost)
                         log_event(LOG_WARNING, MSG_KEY_LOST, 0,
                                   "The key that sealed the log so far is gone from the state folder; "

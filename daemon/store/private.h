@@ -216,6 +216,7 @@ struct Store {
         Hasher *hasher;
         Reader *reader;
         Tree tree;                      /* of the events up to last_seq */
+        bool tree_lost;                 /* but for its size: some leaf of them cannot be had */
         uint8_t *leaf;                  /* a buffer for one */
         size_t leaf_max;
         StoreSigner signer;
@@ -277,7 +278,8 @@ int project_apply(Store *s, const Event *e, StoreTarget *t, int64_t attr, int64_
 
 /* leaves.c */
 
-/** leaves_load() - the tree, from committed rows. leaves_add() - the newest event's leaf.
+/** leaves_load() - the tree, from committed rows; damage is no error: see tree_lost.
+ *  leaves_add() - the newest event's leaf.
  *  leaves_rebuild() - of all events, tiles too: where they have none yet.
  *  leaves_save_edge() - the leaves of the tile that is not full yet, as a tile of their number. */
 int leaves_load(Store *s);

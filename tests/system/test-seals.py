@@ -335,5 +335,29 @@ def a_copy_that_was_changed_says_so():
         daemon.abandon()
 
 
+def a_damaged_row_among_the_newest_holds_up_the_seals_and_nothing_else():
+    """It was not sealed yet, so that its leaf is known from nowhere."""
+    with harness.Daemon() as daemon:
+        tree = os.path.join(daemon.top, 'tree')
+        os.mkdir(tree)
+        daemon.add(tree, 't')
+        fill(tree, 10)
+        daemon.at_rest('t', tree)
+        daemon.kill('both')
+        db = sqlite3.connect(os.path.join(daemon.state, 'scitrace.db'))
+        db.execute('UPDATE event SET attr = 9999 WHERE seq = 9')
+        db.commit()
+        db.close()
+        daemon.start()
+        fill(tree, 300)
+        daemon.at_rest('t', tree)
+        status = daemon.status()
+        check(status['state'] == 'degraded' and 'nothing is sealed' in status['reason'], status)
+        with open(daemon.err, encoding='utf-8') as file:
+            equal(file.read().count('nothing is sealed from here on'), 1, 'what the journal says of it')
+        done = daemon.ctl_run('verify', '-o', 'json')
+        check(done.returncode == 2 and b'"from":9,"to":9' in done.stdout, (done.returncode, done.stdout))
+
+
 run([what_the_document_says_is_what_is_sealed, others_can_check_a_proof, a_store_taken_back_is_found_by_the_journal,
-     a_copy_that_was_changed_says_so])
+     a_copy_that_was_changed_says_so, a_damaged_row_among_the_newest_holds_up_the_seals_and_nothing_else])

@@ -25,6 +25,7 @@ static struct Asked {
         void *forgotten;
         int fd;
         const char *degraded;
+        const char *unsealed;
         char what[64], dataset[64], path[64];
         int64_t timeout;
         WatchersStatus status;
@@ -62,6 +63,10 @@ void intake_forget(Intake *i, void *userdata) {
 
 const char *intake_degraded(const Intake *i) {
         return asked.degraded;
+}
+
+const char *intake_unsealed(const Intake *i) {
+        return asked.unsealed;
 }
 
 static int note(const char *what, const char *dataset, IntakeDoneFn done, void *userdata) {

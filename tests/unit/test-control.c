@@ -177,6 +177,14 @@ static void describe_tells_what_the_stages_say(void **state) {
         varlink_reply_done(&r);
 
         asked.degraded = NULL;
+        asked.unsealed = "nothing is sealed";
+        call(&t, "org.scitrace.Service.Describe", 0, NULL);
+        r = reply(&t);
+        assert_string_equal(json_string_value(json_object_get(r.parameters, "state")), "degraded");
+        assert_string_equal(json_string_value(json_object_get(r.parameters, "reason")), "nothing is sealed");
+        varlink_reply_done(&r);
+
+        asked.unsealed = NULL;
         call(&t, "org.scitrace.Service.Describe", 0, NULL);
         r = reply(&t);
         assert_string_equal(json_string_value(json_object_get(r.parameters, "state")), "running");

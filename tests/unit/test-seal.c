@@ -374,6 +374,54 @@ static void what_was_changed_beneath_it_is_not_sealed(void **state) {
         assert_int_equal(number(f, "SELECT count(*) FROM checkpoint"), 1);
 }
 
+static void assert_seals(Fixture *f, int r) {
+        StoreSeal s;
+
+        begin(f);
+        assert_int_equal(store_seal(f->store, &s), r);
+        commit(f);
+        store_seal_done(&s);
+}
+
+/* The leaf of a row that cannot be read is known as long as a checkpoint covers it. */
+static void a_damaged_row_under_a_seal_holds_up_the_seals_of_its_tile(void **state) {
+        Fixture *f = *state;
+        Checkpoint c, then;
+
+        make_many(f, 10);
+        then = seal(f);
+        make_many(f, 5);
+        assert_int_equal(sql_exec(f->store->sql.db, "PRAGMA foreign_keys = OFF;"
+                                                    "UPDATE event SET attr = 99 WHERE seq = 7"), 0);
+        fixture_reopen(f);
+        assert_seals(f, -EBADMSG);
+        make_many(f, 300);
+        c = seal(f);
+        assert_int_equal(c.number, then.number + 1);
+        fixture_reopen(f);
+        make_many(f, 1);
+        seal(f);
+}
+
+/* That of another is not: what is recorded from then on is not sealed, however much that is. */
+static void a_damaged_row_without_a_seal_is_the_end_of_them(void **state) {
+        Fixture *f = *state;
+        int64_t before;
+
+        seal(f);
+        make_many(f, 10);
+        assert_int_equal(sql_exec(f->store->sql.db, "PRAGMA foreign_keys = OFF;"
+                                                    "UPDATE event SET attr = 99 WHERE seq = 7"), 0);
+        for (int round = 0; round < 3; round++) {
+                fixture_reopen(f);
+                assert_seals(f, -EBADMSG);
+                before = store_last_seq(f->store);
+                make_many(f, 300);
+                assert_int_equal(store_last_seq(f->store), before + 300);
+        }
+        assert_int_equal(number(f, "SELECT count(*) FROM checkpoint"), 1);
+}
+
 static void the_key_is_nobody_elses(void **state) {
         Fixture *f = *state;
         struct stat st;
@@ -398,6 +446,8 @@ int main(void) {
                 WITH_STORE(a_takeover_whose_key_cannot_be_read_waits_for_it),
                 WITH_STORE(a_lost_key_is_said_and_another_begins),
                 WITH_STORE(what_was_changed_beneath_it_is_not_sealed),
+                WITH_STORE(a_damaged_row_under_a_seal_holds_up_the_seals_of_its_tile),
+                WITH_STORE(a_damaged_row_without_a_seal_is_the_end_of_them),
                 WITH_STORE(the_key_is_nobody_elses),
         };
 
