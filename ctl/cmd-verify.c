@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "ctl/ask.h"
@@ -307,6 +308,24 @@ static Status cannot_open(const char *shown, int r) {
         }
 }
 
+static StoreCopy copy;          /* where the handler of signals finds it */
+
+static void on_signal(int number) {
+        copy_remove(&copy);
+        raise(number);          /* by what is in force again: the end, once we are out of here */
+}
+
+/* Whoever gives up waiting leaves no copy behind. */
+static void remove_copy_when_ended(void) {
+        static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+        struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int) SA_RESETHAND }, before;
+
+        sigfillset(&action.sa_mask);
+        for (size_t i = 0; i < ELEMENTS(signals); i++)
+                if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+                        (void) sigaction(signals[i], &action, NULL);
+}
+
 static Status verify_copy(Asked *a, const char *source, const char *shown) {
         const char *within = getenv("TMPDIR");
         Verify v = {
@@ -320,12 +339,11 @@ static Status verify_copy(Asked *a, const char *source, const char *shown) {
                 .userdata = a,
         };
         VerifyResult result = { 0 };
-        StoreCopy copy;
         int r;
 
         a->copied = true;
+        remove_copy_when_ended();
         r = copy_open(source, within && *within ? within : "/var/tmp", &copy);
-
         if (r != 0)
                 return cannot_open(shown, r);
         if (copy.form < STORE_FORM) {

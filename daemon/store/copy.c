@@ -128,65 +128,80 @@ static int open_copy(StoreCopy *c) {
         return form > STORE_FORM ? STORE_E_NEWER : form < STORE_FORM_FIRST ? STORE_E_OLDER : 0;
 }
 
+/* ret has all names before there is anything of them. */
+static int make_folder(const char *within, StoreCopy *ret) {
+        char *dir, *scratch;
+        int n;
+
+        n = asprintf(&dir, "%s/scitrace-copy-XXXXXX", within);
+        if (n < 0)
+                return -ENOMEM;
+        if (asprintf(&scratch, "%s/anew", dir) < 0) {
+                free(dir);
+                return -ENOMEM;
+        }
+        ret->dir = dir;
+        ret->scratch = scratch;
+        if (!mkdtemp(dir)) {
+                int r = -errno;
+
+                copy_close(ret);
+                return r;
+        }
+        memcpy(scratch, dir, (size_t) n);
+        return 0;
+}
+
 int copy_open(const char *source, const char *within, StoreCopy *ret) {
         CLEANUP(freep) char *path = NULL;
-        StoreCopy c = { 0 };
         struct stat st;
-        int r = 0;
+        int r;
 
         assert(source && within && ret);
+        *ret = (StoreCopy) { 0 };
         if (stat(source, &st) < 0)
                 return -errno;
         if (asprintf(&path, "%s%s", source, S_ISDIR(st.st_mode) ? "/" NAME : "") < 0) {
                 path = NULL;
                 return -ENOMEM;
         }
-        if (asprintf(&c.dir, "%s/scitrace-copy-XXXXXX", within) < 0) {
-                c.dir = NULL;
-                return -ENOMEM;
-        }
-        if (!mkdtemp(c.dir)) {
-                r = -errno;
-                free(STEAL(c.dir));
-        }
-        if (r == 0 && asprintf(&c.scratch, "%s/anew", c.dir) < 0) {
-                c.scratch = NULL;
-                r = -ENOMEM;
-        }
-        if (r == 0)
-                r = copy_files(path, &c);
-        if (r == 0)
-                r = open_copy(&c);
-        if (r != 0) {
-                copy_close(&c);
+        r = make_folder(within, ret);
+        if (r < 0)
                 return r;
-        }
-        *ret = c;
-        return 0;
+        r = copy_files(path, ret);
+        if (r == 0)
+                r = open_copy(ret);
+        if (r != 0)
+                copy_close(ret);
+        return r;
 }
 
 /* What a database in dir has left, and dir. */
 static void remove_store(const char *dir) {
-        static const char *const suffixes[] = { "", "-wal", "-journal", "-shm" };
+        static const char *const names[] = { NAME, NAME "-wal", NAME "-journal", NAME "-shm" };
+        int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-        for (size_t i = 0; i < ELEMENTS(suffixes); i++) {
-                CLEANUP(freep) char *path = NULL;
-
-                if (asprintf(&path, "%s/" NAME "%s", dir, suffixes[i]) < 0)
-                        path = NULL;
-                else
-                        (void) unlink(path);
-        }
+        if (fd < 0)
+                return;
+        for (size_t i = 0; i < ELEMENTS(names); i++)
+                (void) unlinkat(fd, names[i], 0);
+        (void) close(fd);
         (void) rmdir(dir);
 }
 
-void copy_close(StoreCopy *c) {
-        sqlite3_close(c->db);
+void copy_remove(const StoreCopy *c) {
         if (c->scratch)
                 remove_store(c->scratch);
         if (c->dir)
                 remove_store(c->dir);
-        free(c->scratch);
-        free(c->dir);
+}
+
+void copy_close(StoreCopy *c) {
+        char *dir = c->dir, *scratch = c->scratch;
+
+        sqlite3_close(c->db);
+        copy_remove(c);
         *c = (StoreCopy) { 0 };
+        free(dir);
+        free(scratch);
 }

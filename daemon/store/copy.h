@@ -20,8 +20,11 @@ typedef struct StoreCopy {
 /** copy_open() - source: a state folder, or a database file such as `store backup` makes; copied (with its
  *  -wal) into a new folder in `within`. Nobody can start to write it meanwhile. 0; STORE_E_LOCKED: a
  *  scitraced has it; STORE_E_NEWER, STORE_E_OLDER, STORE_E_FOREIGN; negative errno (-EBADMSG: it is a store,
- *  so damaged that it cannot be opened). copy_close() - removes the copy; an all-zero struct is fine. */
+ *  so damaged that it cannot be opened). copy_close() - removes the copy; an all-zero struct is fine.
+ *  copy_remove() - what of it is there just now, from whichever moment of the three calls: for a handler of
+ *  signals, after which the process ends. */
 int copy_open(const char *source, const char *within, StoreCopy *ret);
+void copy_remove(const StoreCopy *c);
 void copy_close(StoreCopy *c);
 
 #endif

@@ -3,9 +3,12 @@
 """The seals of a real record, made again from docs/FORMATS.md alone: leaves, tiles, roots, notes, keys, proofs."""
 
 import base64
+import fcntl
 import hashlib
 import os
 import re
+import select
+import signal
 import sqlite3
 import struct
 import subprocess
@@ -359,5 +362,35 @@ def a_damaged_row_among_the_newest_holds_up_the_seals_and_nothing_else():
         check(done.returncode == 2 and b'"from":9,"to":9' in done.stdout, (done.returncode, done.stdout))
 
 
+def who_gives_up_verifying_leaves_no_copy_behind():
+    """It waits for who reads what it found, a copy of the store beneath TMPDIR; and then a signal ends it."""
+    with tempfile.TemporaryDirectory() as top, harness.Daemon() as daemon:
+        tree = os.path.join(daemon.top, 'tree')
+        os.mkdir(tree)
+        daemon.add(tree, 't')
+        fill(tree, 300)
+        daemon.settle('t')
+        copied, within = os.path.join(top, 'copied.db'), os.path.join(top, 'within')
+        os.mkdir(within)
+        equal(daemon.ctl_run('store', 'backup', copied).returncode, 0, 'backup')
+        db = sqlite3.connect(copied)
+        db.execute('UPDATE event SET attr = 9999 WHERE seq % 2 AND seq > 9')
+        db.commit()
+        db.close()
+        for number in signal.SIGHUP, signal.SIGINT, signal.SIGTERM:
+            reader, writer = os.pipe()
+            fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+            with subprocess.Popen([harness.program('scitracectl'), 'verify', copied, '-o', 'json'], stdout=writer,
+                                  stderr=subprocess.DEVNULL, env=dict(daemon.env, TMPDIR=within)) as process:
+                os.close(writer)
+                harness.wait_for(lambda fd=reader: select.select([fd], [], [], 0)[0], 'it has found something')
+                equal(len(os.listdir(within)), 1, 'copies meanwhile')
+                process.send_signal(number)
+                equal(process.wait(harness.LIMIT), -number, 'how it ended')
+            os.close(reader)
+            equal(os.listdir(within), [], f'what {number.name} leaves')
+
+
 run([what_the_document_says_is_what_is_sealed, others_can_check_a_proof, a_store_taken_back_is_found_by_the_journal,
-     a_copy_that_was_changed_says_so, a_damaged_row_among_the_newest_holds_up_the_seals_and_nothing_else])
+     a_copy_that_was_changed_says_so, a_damaged_row_among_the_newest_holds_up_the_seals_and_nothing_else,
+     who_gives_up_verifying_leaves_no_copy_behind])
