@@ -377,7 +377,9 @@ static Status verify_daemon(Asked *a) {
                 json_array_append_new(keys, json_string(text));
         }
         status = ask_rows(a->c, "org.scitrace.Integrity.Verify",
-                          json_pack("{so so}", "against", against, "keys", keys), "row", show_row, a);
+                          json_pack("{so so sb}", "against", against, "keys", keys, "gently",
+                                    a->c->options.gently),
+                          "row", show_row, a);
         if (status != STATUS_OK)
                 return CANNOT; /* what it says by its code would be taken for what was found */
         return a->finished ? (Status) a->outcome
@@ -461,6 +463,9 @@ static Status verify(Asked *a, const char *store) {
         if (o->proof && (store || o->against || o->until))
                 return complain(STATUS_USAGE,
                                 "--proof needs no store; it is 'verify --proof FILE [--key FILE]'");
+        if (o->gently && (store || o->proof))
+                return complain(STATUS_USAGE,
+                                "--gently is for the daemon's own store; a copy disturbs nobody");
         if (o->since || (o->until && !store))
                 return complain(
                         STATUS_USAGE,

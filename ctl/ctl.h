@@ -48,6 +48,7 @@ enum {
         TAKES_KEY = 1 << 11,
         TAKES_PROOF = 1 << 12,
         TAKES_NEW = 1 << 13,            /* --new and --move */
+        TAKES_GENTLY = 1 << 14,
 };
 
 /** Options: strings are argv's. */
@@ -62,6 +63,7 @@ typedef struct Options {
         const char *name, *dataset, *against, *key, *proof;
         bool null, all, follow, reverse;
         bool fresh, move;               /* --new, --move */
+        bool gently;
         int64_t lines;                  /* 0: all */
         int64_t since, until;           /* µs; 0: open */
         int64_t timeout;                /* µs; 0: as the daemon likes */

@@ -41,7 +41,7 @@ const Cmd commands[] = {
         { "settle", "[DATASET]", "Wait until all changes made so far are recorded",
           TAKES_TIMEOUT, 0, 1, cmd_settle },
         { "verify", "[STORE]", "Whether the record still is what was recorded",
-          TAKES_AGAINST | TAKES_KEY | TAKES_PROOF | TAKES_TIMES, 0, 1, cmd_verify },
+          TAKES_AGAINST | TAKES_KEY | TAKES_PROOF | TAKES_TIMES | TAKES_GENTLY, 0, 1, cmd_verify },
         { "prove", "EVENT", "A proof that this event was recorded, for others",
           0, 1, 1, cmd_prove },
         { "store backup", "FILE", "Copy the record's database into a new FILE",

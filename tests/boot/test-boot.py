@@ -164,8 +164,10 @@ def the_system_boots_with_our_units():
     m.run('systemd-sysusers')
     m.run('systemd-tmpfiles', '--create', '--prefix=/run/scitrace')
     m.run('journalctl', '--update-catalog')
-    m.run('systemctl', 'preset', 'scitraced.service', 'scitraced.socket', 'scitrace-watch.socket')
-    equal(m.run('systemctl', 'is-enabled', 'scitraced.service').strip(), 'enabled', 'after preset')
+    m.run('systemctl', 'preset', 'scitraced.service', 'scitraced.socket', 'scitrace-watch.socket',
+          'scitrace-verify.timer', 'scitrace-maintain.timer')
+    for unit in 'scitraced.service', 'scitrace-verify.timer', 'scitrace-maintain.timer':
+        equal(m.run('systemctl', 'is-enabled', unit).strip(), 'enabled', f'{unit} after preset')
     users = m.run('getent', 'passwd', 'scitrace', 'scitrace-watch').splitlines()
     equal(len(users), 2, 'users made by sysusers')
     admins = m.run('getent', 'group', 'scitrace-admin').strip()
@@ -278,6 +280,15 @@ def a_backup_goes_where_only_the_client_may_write():
     equal(m.run('stat', '-c', '%U', '/root/backup.db'), 'root\n', 'its owner')
 
 
+def what_the_timers_start_does_its_work():
+    m = up()
+    m.run('systemctl', 'start', 'scitrace-verify.timer', 'scitrace-maintain.timer')
+    m.run('systemctl', 'start', 'scitrace-verify.service')
+    m.run('systemctl', 'start', 'scitrace-maintain.service')
+    cared = {row['what']: row['result'] for row in m.ctl('store', 'describe')[0]['care']}
+    equal((cared.get('verify'), cared.get('maintain')), ('sound', 'done'), 'care of the store')
+
+
 def a_user_has_a_record_of_her_own_by_the_user_unit():
     m = up()
     m.run('loginctl', 'enable-linger', 'alice')
@@ -350,6 +361,7 @@ with machine.undo:
         a_restart_is_a_gap_that_says_stopped,
         a_kill_is_survived_and_is_a_gap_that_says_crashed,
         a_repository_in_the_home_of_another_user_is_known_as_one,
+        what_the_timers_start_does_its_work,
         a_user_has_a_record_of_her_own_by_the_user_unit,
         a_client_starts_a_stopped_daemon,
         nothing_was_forbidden_that_is_needed,

@@ -27,21 +27,26 @@ check() {               # check NAME COMMAND...: passes if the command succeeds 
 
 # The programs need not be installed: their places are taken by a program that is there.
 mkdir "$work/system" "$work/user"
-for unit in "$build"/units/*.service "$build"/units/*.socket; do
+for unit in "$build"/units/*.service "$build"/units/*.socket "$build"/units/*.timer; do
         sed 's|^ExecStart=[^ ]*|ExecStart=/bin/true|' "$unit" > "$work/system/${unit##*/}"
 done
-sed 's|^ExecStart=[^ ]*|ExecStart=/bin/true|' "$build/units/user/scitraced.service" > "$work/user/scitraced.service"
+for unit in "$build"/units/user/*; do
+        sed 's|^ExecStart=[^ ]*|ExecStart=/bin/true|' "$unit" > "$work/user/${unit##*/}"
+done
 
 quiet=yes
-for unit in scitraced.service scitraced.socket scitrace-watch.socket scitrace-watch@.service; do
+for unit in scitraced.service scitraced.socket scitrace-watch.socket scitrace-watch@.service \
+        scitrace-maintain.service scitrace-maintain.timer scitrace-verify.service scitrace-verify.timer; do
         check "systemd-analyze verify $unit" systemd-analyze verify --man=no "$work/system/$unit"
 done
 export XDG_RUNTIME_DIR="$work"
-check "systemd-analyze --user verify scitraced.service" \
-        systemd-analyze --user verify --man=no "$work/user/scitraced.service"
+for unit in scitraced.service scitrace-maintain.service scitrace-maintain.timer scitrace-verify.service \
+        scitrace-verify.timer; do
+        check "systemd-analyze --user verify $unit" systemd-analyze --user verify --man=no "$work/user/$unit"
+done
 
 quiet=no
-for unit in scitraced.service scitrace-watch@.service; do
+for unit in scitraced.service scitrace-watch@.service scitrace-maintain.service scitrace-verify.service; do
         check "exposure of $unit is at most $limit tenths" \
                 systemd-analyze security --offline=true --threshold=$limit "$work/system/$unit"
 done

@@ -107,6 +107,20 @@ def what_was_done_last_is_remembered():
         equal(stage.daemon.ctl_run('verify', stage.backup()).returncode, 0, 'what stands beside the record')
 
 
+def a_record_that_is_not_sound_is_said_loudly():
+    with Stage() as stage:
+        equal(stage.daemon.ctl_run('verify', '--gently').returncode, 0, 'a sound one')
+        stage.daemon.stop()
+        db = sqlite3.connect(os.path.join(stage.daemon.state, 'scitrace.db'), isolation_level=None)
+        db.execute('UPDATE event SET size = size + 1 WHERE seq = 100')
+        db.close()
+        stage.daemon.start()
+        equal(stage.daemon.ctl_run('verify', '--gently').returncode, 3, 'exit code')
+        equal(stage.care('verify')['result'], 'altered', 'what is remembered')
+        with open(stage.daemon.err, 'rb') as file:
+            check(b'is not sound: altered' in file.read(), 'the daemon said so')
+
+
 def with_free_pages(stage, megabytes):
     """A store with so much free space within it; what made it is gone."""
     stage.daemon.stop()
@@ -179,6 +193,13 @@ def a_store_that_cannot_shrink_says_so():
 
 
 if __name__ == '__main__':
-    run([every_table_and_index_is_counted, a_short_time_is_kept_and_said, the_screen_fits_eighty_columns,
-         what_was_done_last_is_remembered, maintenance_gives_free_space_back_while_recording_goes_on,
-         maintenance_is_one_at_a_time_and_goes_on_alone, a_store_that_cannot_shrink_says_so])
+    run([
+        every_table_and_index_is_counted,
+        a_short_time_is_kept_and_said,
+        the_screen_fits_eighty_columns,
+        what_was_done_last_is_remembered,
+        a_record_that_is_not_sound_is_said_loudly,
+        maintenance_gives_free_space_back_while_recording_goes_on,
+        maintenance_is_one_at_a_time_and_goes_on_alone,
+        a_store_that_cannot_shrink_says_so,
+    ])
