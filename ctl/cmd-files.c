@@ -6,6 +6,7 @@
 #include "ctl/event.h"
 #include "ctl/path.h"
 #include "ctl/say.h"
+#include "ctl/then.h"
 #include "ctl/view.h"
 #include "lib/time.h"
 
@@ -25,6 +26,7 @@ typedef struct Files {
         bool one, fold;
         Fold git;
         json_t *git_row;                /* of the .git directory itself, waiting for what is beneath it */
+        Unseen unseen;
 } Files;
 
 /* path: what stands in the last column. */
@@ -61,6 +63,7 @@ static void cells(Ctl *c, Table *t, json_t *row, void *userdata) {
         bool directory = strcmp(row_text(row, "type"), "directory") == 0;
         Files *f = userdata;
 
+        unseen_add(&f->unseen, row);
         if (!path || asprintf(&text, "%s%s%s%s", path, directory ? "/" : "",
                               !target ? "" : c->screen.utf8 ? " → " : " -> ", target ? target : "") < 0)
                 return;
@@ -134,23 +137,23 @@ static bool is_directory(Ctl *c, const char *word) {
 }
 
 static int make_filter(Ctl *c, const char *word, json_t *filter, bool *ret_in_git) {
-        CLEANUP(freep) char *path = NULL;
         json_t *directory;
         int r;
 
         if (c->options.lines)
                 json_object_set_new(filter, "limit", json_integer(c->options.lines));
+        if (c->options.as_of)
+                json_object_set_new(filter, "asOfUsec", json_integer(c->options.as_of));
         if (!word)
                 return 0;
         if (!is_directory(c, word))
                 return json_object_set_new(filter, "dataset", word_value(word)) < 0 ? -ENOMEM : 0;
-        r = path_absolute(word, PATH_FOLLOWED, &path);
-        if (r < 0)
-                return r;
-        *ret_in_git = strstr(path, "/.git") != NULL;
         directory = json_object();
-        json_object_set_new(filter, "directory", directory);
-        return directory ? varlink_set_bytes(directory, "path", BYTES_STR(path)) : -ENOMEM;
+        if (!directory || json_object_set_new(filter, "directory", directory) < 0)
+                return -ENOMEM;
+        r = then_parameter(c, directory, word, PATH_FOLLOWED);
+        *ret_in_git = strstr(row_text(directory, "path"), "/.git") != NULL;
+        return r;
 }
 
 Status cmd_files(Ctl *c, char **arguments) {
@@ -178,6 +181,9 @@ Status cmd_files(Ctl *c, char **arguments) {
                 status = ask_files(c, filter, files.one, print_raw, NULL);
         else
                 status = viewer_close(c, &viewer, ask_files(c, filter, files.one, viewer_row, &viewer));
+        unseen_note(c, &files.unseen);
+        if (status == STATUS_OK && viewer.rows == 0 && json_object_get(filter, "dataset"))
+                unseen_dataset(c, row_text(filter, "dataset"));
         json_decref(filter);
         return status;
 }

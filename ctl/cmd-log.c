@@ -6,6 +6,7 @@
 #include "ctl/event.h"
 #include "ctl/path.h"
 #include "ctl/say.h"
+#include "ctl/then.h"
 #include "ctl/view.h"
 #include "lib/time.h"
 
@@ -183,7 +184,7 @@ static int name_of_path(Ctl *c, const char *argument, json_t *name) {
         if (!strchr(argument, '/') && lstat(argument, &st) < 0)
                 (void) ask_rows_quietly(c, "org.scitrace.Datasets.List", named(argument), "dataset",
                                         take_root, name);
-        return json_object_size(name) > 0 ? 0 : path_parameter(name, argument, PATH_ITSELF);
+        return json_object_size(name) > 0 ? 0 : then_parameter(c, name, argument, PATH_ITSELF);
 }
 
 static int add_paths(Ctl *c, json_t *filter, char **arguments, bool *ret_in_git) {
@@ -213,6 +214,8 @@ static int make_filter(Ctl *c, char **arguments, json_t *filter, bool *ret_in_gi
                 json_object_set(filter, "kinds", o->kinds);
         if (o->since)
                 json_object_set_new(filter, "sinceUsec", json_integer(o->since));
+        if (o->as_of)
+                json_object_set_new(filter, "asOfUsec", json_integer(o->as_of));
         if (o->until)
                 json_object_set_new(filter, "untilUsec", json_integer(o->until));
         return *arguments ? add_paths(c, filter, arguments, ret_in_git) : 0;
@@ -240,6 +243,24 @@ static Status ask_log(Ctl *c, Log *log, json_t *filter) {
         return ask_rows(c, method, json_incref(filter), key, show, log);
 }
 
+static Status take_name(Ctl *c, json_t *row, bool *stop, void *userdata) {
+        return json_array_append(userdata, json_object_get(row, "name")) < 0 ? complain_memory() : STATUS_OK;
+}
+
+/* Whether the log of then lacks what happened in a gap. */
+static void unseen_then(Ctl *c) {
+        json_t *names = json_array(), *name;
+        size_t i;
+
+        if (c->options.dataset)
+                json_array_append_new(names, word_value(c->options.dataset));
+        else
+                (void) ask_rows_quietly(c, "org.scitrace.Datasets.List", NULL, "dataset", take_name, names);
+        json_array_foreach(names, i, name)
+                unseen_dataset(c, json_string_value(name));
+        json_decref(names);
+}
+
 Status cmd_log(Ctl *c, char **arguments) {
         Log log = { .one = c->options.dataset != NULL };
         bool in_git = false;
@@ -247,9 +268,10 @@ Status cmd_log(Ctl *c, char **arguments) {
         Status status;
         int r;
 
-        if (c->options.follow && c->options.reverse)
+        if (c->options.follow && (c->options.reverse || c->options.as_of))
                 return complain(STATUS_USAGE,
-                                "--follow shows what comes, newest last; --reverse cannot go with it");
+                                "--follow shows what comes, newest last; --%s cannot go with it",
+                                c->options.as_of ? "as-of" : "reverse");
         filter = json_object();
         r = make_filter(c, arguments, filter, &in_git);
         if (r < 0) {
@@ -260,6 +282,8 @@ Status cmd_log(Ctl *c, char **arguments) {
         log.viewer = (Viewer) { .view = log.one ? &view_of_one : &view, .userdata = &log };
         status = ask_log(c, &log, filter);
         status = viewer_close(c, &log.viewer, status);
+        if (status == STATUS_OK && c->options.as_of && c->options.format == FORMAT_TABLE)
+                unseen_then(c);
         fold_done(&log.run);
         fold_done(&log.counted);
         json_decref(filter);

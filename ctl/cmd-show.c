@@ -6,6 +6,7 @@
 #include "ctl/ask.h"
 #include "ctl/path.h"
 #include "ctl/say.h"
+#include "ctl/then.h"
 #include "ctl/view.h"
 #include "lib/text.h"
 #include "lib/time.h"
@@ -75,13 +76,16 @@ static void print_file(const Ctl *c, const json_t *file) {
 
 Status cmd_show(Ctl *c, char **arguments) {
         json_t *parameters = json_object(), *answer = NULL, *file;
-        int r = path_parameter(parameters, arguments[0], PATH_ITSELF);
+        Unseen unseen = { 0 };
+        int r = then_parameter(c, parameters, arguments[0], PATH_ITSELF);
         Status status;
 
         if (r < 0) {
                 json_decref(parameters);
                 return complain_errno(r, "cannot ask about that file");
         }
+        if (c->options.as_of)
+                json_object_set_new(parameters, "asOfUsec", json_integer(c->options.as_of));
         status = ask(c, "org.scitrace.Record.Show", parameters, &answer);
         if (status != STATUS_OK)
                 return status;
@@ -90,6 +94,9 @@ Status cmd_show(Ctl *c, char **arguments) {
                 view_json(c, file);
         else
                 print_file(c, file);
+        unseen_add(&unseen, file);
+        if (c->options.format == FORMAT_TABLE)
+                unseen_note(c, &unseen);
         json_decref(answer);
         return STATUS_OK;
 }

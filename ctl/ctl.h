@@ -49,6 +49,7 @@ enum {
         TAKES_PROOF = 1 << 12,
         TAKES_NEW = 1 << 13,            /* --new and --move */
         TAKES_GENTLY = 1 << 14,
+        TAKES_AS_OF = 1 << 15,
 };
 
 /** Options: strings are argv's. */
@@ -66,6 +67,7 @@ typedef struct Options {
         bool gently;
         int64_t lines;                  /* 0: all */
         int64_t since, until;           /* µs; 0: open */
+        int64_t as_of;                  /* µs; 0: now */
         int64_t timeout;                /* µs; 0: as the daemon likes */
         json_t *kinds;                  /* array of words, or NULL */
 } Options;

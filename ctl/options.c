@@ -67,6 +67,10 @@ static Status set_until(Options *o, const char *argument) {
         return set_time("until", argument, &o->until);
 }
 
+static Status set_as_of(Options *o, const char *argument) {
+        return set_time("as-of", argument, &o->as_of);
+}
+
 static Status add_kind(Options *o, const char *word) {
         Nearest nearest;
 
@@ -122,6 +126,7 @@ const Option option_table[] = {
         { 'r', "reverse",   NULL,      TAKES_REVERSE, "newest first", FLAG(reverse) },
         { 'S', "since",     "TIME",    TAKES_TIMES,   "from then on: yesterday, -2h, ...", BY(set_since) },
         { 'U', "until",     "TIME",    TAKES_TIMES,   "up to then", BY(set_until) },
+        { 0,   "as-of",     "TIME",    TAKES_AS_OF,   "as it was then", BY(set_as_of) },
         { 0,   "kind",      "KIND",    TAKES_KIND,    "only these kinds: create,modify,...", BY(set_kind) },
         { 0,   "dataset",   "DATASET", TAKES_DATASET, "only this dataset", TEXT(dataset) },
         { 0,   "timeout",   "SECONDS", TAKES_TIMEOUT, "give up after so long", BY(set_timeout) },

@@ -183,6 +183,23 @@ static Status say_cannot_watch(Ctl *c, const json_t *parameters) {
         return say(s, parameters);
 }
 
+static Status say_no_file(Ctl *c, const json_t *parameters) {
+        static const Sentence now = {
+                NULL, STATUS_NOT_FOUND,
+                "dataset {dataset} has no {path}; what it has: 'scitracectl files {dataset}', what it had: "
+                "'scitracectl log --kind unlink'",
+                NULL,
+        };
+        static const Sentence then = {
+                NULL, STATUS_NOT_FOUND,
+                "dataset {dataset} had no {path} at that time, as far as is recorded; what became of it: "
+                "'scitracectl history {path}'",
+                NULL,
+        };
+
+        return say(c->options.as_of ? &then : &now, parameters);
+}
+
 static const Sentence errors[] = {
         { "org.scitrace.Datasets.NameTaken", STATUS_FAILED,
           "a dataset is called {name} already; choose another name: 'scitracectl add DIR --name NAME'",
@@ -195,8 +212,10 @@ static const Sentence errors[] = {
           "{path} is in no dataset; 'scitracectl datasets' lists them, 'scitracectl add DIR' starts one",
           NULL },
         { "org.scitrace.Record.NoSuchFile", STATUS_NOT_FOUND,
-          "dataset {dataset} has no {path}; what it has: 'scitracectl files {dataset}', what it had: "
-          "'scitracectl log --kind unlink'",
+          NULL, say_no_file },
+        { "org.scitrace.Record.TooEarly", STATUS_NOT_FOUND,
+          "the record of dataset {dataset} begins later than that; 'scitracectl coverage {dataset}' says "
+          "when",
           NULL },
         { "org.scitrace.Service.RateLimited", STATUS_FAILED,
           "too many requests; try again in {retryAfterUsec~}", NULL },

@@ -64,14 +64,17 @@ static int events_start(Call *c) {
         f->dataset = args_string(c->parameters, "dataset");
         f->reverse = args_bool(c->parameters, "reverse");
         if (!args_number(c, "sinceUsec", 0, &f->since) || !args_number(c, "untilUsec", 0, &f->until) ||
-            !args_number(c, "after", 0, &f->after) || !args_number(c, "before", 1, &f->before) ||
-            !args_number(c, "limit", 1, &f->limit) || !args_words(c, "kinds", kind_from_word, &f->kinds) ||
+            !args_number(c, "asOfUsec", 1, &f->as_of) || !args_number(c, "after", 0, &f->after) ||
+            !args_number(c, "before", 1, &f->before) || !args_number(c, "limit", 1, &f->limit) ||
+            !args_words(c, "kinds", kind_from_word, &f->kinds) ||
             !args_words(c, "origins", origin_from_word, &f->origins))
                 return 0;
         if (v->follow && f->reverse)
                 call_invalid(c, "reverse");
         else if (v->follow && f->before)
                 call_invalid(c, "before");
+        else if (v->follow && f->as_of)
+                call_invalid(c, "asOfUsec");
         return c->answered ? 0 : events_paths(c, v);
 }
 
@@ -126,6 +129,7 @@ static int events_run(Call *c, Query *q) {
 /* Files, History, Show: one run each. */
 typedef struct Walk {
         Bytes path;                     /* absent: the whole dataset */
+        int64_t as_of;                  /* µs; 0: now */
         int64_t limit;
         Call *call;
         Query *query;
@@ -151,8 +155,8 @@ static int walk_start(Call *c, const json_t *object, const char *parameter) {
         w->call = c;
         if (object && args_path(c, object, parameter, &data, &size))
                 w->path = BYTES(data, size);
-        if (!c->answered)
-                (void) args_number(c, "limit", 1, &w->limit);
+        if (!c->answered && args_number(c, "limit", 1, &w->limit))
+                (void) args_number(c, "asOfUsec", 1, &w->as_of);
         return 0;
 }
 
@@ -189,6 +193,10 @@ static int event_row(void *userdata, const QueryEvent *row) {
 static int named(Call *c, Query *q, int outcome) {
         const Walk *w = c->state;
 
+        if (outcome == QUERY_E_TOO_EARLY) {
+                outcome_too_early(c, q, args_string(c->parameters, "dataset"), w->path);
+                return 0;
+        }
         if (outcome != QUERY_E_NO_DATASET && outcome != QUERY_E_NO_FILE)
                 return outcome;
         if (w->path.data)
@@ -203,7 +211,8 @@ static int files_run(Call *c, Query *q) {
 
         w->query = q;
         return named(c, q,
-                     query_files(q, args_string(c->parameters, "dataset"), w->path, w->limit, file_row, w));
+                     query_files(q, args_string(c->parameters, "dataset"), w->path, w->as_of, w->limit,
+                                 file_row, w));
 }
 
 static int history_run(Call *c, Query *q) {
@@ -217,7 +226,7 @@ static int show_run(Call *c, Query *q) {
         Walk *w = c->state;
 
         w->query = q;
-        return named(c, q, query_show(q, w->path, file_row, w));
+        return named(c, q, query_show(q, w->path, w->as_of, file_row, w));
 }
 
 const Method methods_record[] = {

@@ -144,9 +144,20 @@ char *outcome_holder(Query *q, Bytes path) {
         return h.name;
 }
 
+void outcome_too_early(Call *c, Query *q, const char *name, Bytes path) {
+        CLEANUP(freep) char *holder = name ? NULL : outcome_holder(q, path);
+        const char *dataset = name ? name : holder ? holder : "";
+
+        call_error(c, "org.scitrace.Record.TooEarly",
+                   json_pack("{ss so}", "dataset", dataset, "message",
+                             sentence("The record of dataset '%s' begins later; 'scitracectl coverage %s' "
+                                      "says when.", dataset, dataset)));
+}
+
 void outcome_path(Call *c, Query *q, int outcome, Bytes path) {
         CLEANUP(freep) char *shown = NULL;
         CLEANUP(freep) char *dataset = NULL;
+        const char *then = json_object_get(c->parameters, "asOfUsec") ? " as of then" : "";
 
         if (text_escape(path, &shown) < 0) {
                 call_failed(c, "Out of memory.");
@@ -156,7 +167,8 @@ void outcome_path(Call *c, Query *q, int outcome, Bytes path) {
                 dataset = outcome_holder(q, path);
         if (dataset)
                 call_error(c, "org.scitrace.Record.NoSuchFile",
-                           path_error(path, sentence("Dataset '%s' has no record of %s.", dataset, shown),
+                           path_error(path,
+                                      sentence("Dataset '%s' has no record of %s%s.", dataset, shown, then),
                                       json_pack("{ss}", "dataset", dataset)));
         else
                 call_error(

@@ -17,6 +17,8 @@ void outcome_error(Call *c, const IntakeResult *result, Bytes path, const char *
  *  NoSuchFile for QUERY_E_NO_FILE. */
 void outcome_no_dataset(Call *c, const char *name);
 void outcome_path(Call *c, Query *q, int outcome, Bytes path);
+/** outcome_too_early() - query thread: TooEarly; name: the dataset's, or NULL and a path in it. */
+void outcome_too_early(Call *c, Query *q, const char *name, Bytes path);
 
 /** outcome_holder() - query thread: the name of the dataset, removed ones too, whose root holds the path;
  *  malloc'd, or NULL. */

@@ -116,6 +116,7 @@ void rows_file(Emit *e, const QueryFile *row) {
         emit_int(e, "seq", row->seq);
         emit_int(e, "node", row->node);
         emit_word(e, "gitCommit", row->commit);
+        emit_word(e, "gap", cause_to_word(row->gap));
 }
 
 void rows_stretch(Emit *e, const QueryStretch *row) {

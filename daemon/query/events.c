@@ -323,18 +323,20 @@ static int bound_since(Ask *a) {
 
 /* Batches at the end that are too young for all that is asked are left out. */
 static int bound_until(Ask *a) {
-        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
-        int r;
+        int64_t until = MIN_OF(a->filter->until, INT64_MAX - late_max), last;
+        int r = moment_bound(a->q, until + late_max, &last);
 
-        r = query_stmt(a->q, QUERY_SQL_BATCHES_DOWN, &stmt);
-        if (r < 0)
-                return r;
-        sql_bind(stmt, 1, a->hi);
-        while ((r = query_step(a->q, stmt)) > 0) {
-                if (sql_column(stmt, 1) - late_max <= a->filter->until)
-                        return 0;
-                a->hi = sql_column(stmt, 0) - 1;
-        }
+        if (r == 0)
+                a->hi = MIN_OF(a->hi, last);
+        return r;
+}
+
+static int bound_as_of(Ask *a) {
+        int64_t last;
+        int r = moment_find(a->q, a->filter->as_of, &last);
+
+        if (r == 0)
+                a->hi = MIN_OF(a->hi, last);
         return r;
 }
 
@@ -346,6 +348,8 @@ static int bound(Ask *a) {
         if (f->before != 0)
                 a->hi = MIN_OF(a->hi, f->before - 1);
         a->lo = f->after;
+        if (r == 0 && f->as_of != 0)
+                r = bound_as_of(a);
         if (r == 0 && f->since != 0)
                 r = bound_since(a);
         if (r == 0 && f->until != 0)

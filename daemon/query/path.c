@@ -41,10 +41,12 @@ static bool holds(const Dataset *d, const Buffer *path) {
                (path->size == d->root_size || path->data[d->root_size] == '/');
 }
 
-/* Watched before removed, then the innermost, then the youngest. */
+/* What there was before what came later, watched before removed, then the innermost, then the youngest. */
 static bool is_better(const Dataset *a, const Dataset *b) {
-        if (!b || (a->removed == 0) != (b->removed == 0))
-                return !b || a->removed == 0;
+        if (!b || a->later != b->later)
+                return !b || !a->later;
+        if ((a->removed == 0) != (b->removed == 0))
+                return a->removed == 0;
         if (a->root_size != b->root_size)
                 return a->root_size > b->root_size;
         return a->id > b->id;
@@ -70,6 +72,8 @@ int place_find(Query *q, Bytes path, Place *ret) {
                         best = q->datasets[i];
         if (!best)
                 return QUERY_E_NO_DATASET;
+        if (best->later)
+                return QUERY_E_TOO_EARLY;
         rest = BYTES(whole.data, whole.size);
         if (best->root_size > 1)
                 rest = BYTES(whole.data + best->root_size, whole.size - best->root_size);
@@ -77,25 +81,47 @@ int place_find(Query *q, Bytes path, Place *ret) {
         return rest.size > 0 ? buffer_add(&ret->path, rest.data + 1, rest.size - 1) : 0;
 }
 
-int place_node(Query *q, const Place *p, int64_t *ret) {
+/* The node that a name had; 0: none. */
+static int holder_then(Query *q, int64_t parent, Bytes name, int64_t seq, int64_t *ret) {
+        static const QueryStatement tries[] = { QUERY_SQL_LINK_OPEN, QUERY_SQL_LINK_THEN };
+
+        *ret = 0;
+        for (size_t i = 0; *ret == 0 && i < (seq != 0 ? ELEMENTS(tries) : 1); i++) {
+                CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+                int r = query_stmt(q, tries[i], &stmt);
+
+                if (r < 0)
+                        return r;
+                sql_bind(stmt, 1, parent);
+                sql_bind_bytes(stmt, 2, name);
+                if (tries[i] == QUERY_SQL_LINK_THEN)
+                        sql_bind(stmt, 3, seq);
+                r = query_step(q, stmt);
+                if (r < 0)
+                        return r;
+                if (r > 0 && (seq == 0 || sql_column(stmt, 1) <= seq))
+                        *ret = sql_column(stmt, 0);
+        }
+        return 0;
+}
+
+int place_node(Query *q, const Place *p, int64_t seq, const Gaps *gaps, int64_t *ret, Cause *ret_gap) {
         Bytes rest = BYTES(p->path.data, p->path.size), name;
         int64_t node = p->dataset->root_node;
-        sqlite3_stmt *stmt;
+        Cause gap = gaps->whole;
         int r;
 
         while ((name = next_component(&rest)).data) {
-                r = query_stmt(q, QUERY_SQL_LINK_OPEN, &stmt);
-                if (r < 0)
-                        return r;
-                sql_bind(stmt, 1, node);
-                sql_bind_bytes(stmt, 2, name);
-                r = query_one(q, stmt, &node);
+                r = holder_then(q, node, name, seq, &node);
                 if (r < 0)
                         return r;
                 if (node == 0)
                         return QUERY_E_NO_FILE;
+                if (gap == CAUSE_NONE)
+                        gap = moment_gap_at(gaps, node);
         }
         *ret = node;
+        *ret_gap = gap;
         return 0;
 }
 

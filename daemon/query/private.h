@@ -23,9 +23,13 @@
                   " AND (?3 = 0 OR e.dataset = ?3 OR (?7 AND e.kind IN (4, 5, 10)))"                        \
                   " AND (?4 >> e.kind) & 1 AND (?5 >> e.origin) & 1"
 
-#define FILE_ROW                                                                                            \
-        "a.type, a.mode, a.uid, a.gid, n.size, n.mtime, n.links, c.digest, n.digest_source, n.target,"      \
+#define FILE_ROW(links)                                                                                     \
+        "a.type, a.mode, a.uid, a.gid, n.size, n.mtime, " links ", c.digest, n.digest_source, n.target,"    \
         " ifnull(n.seq, 0), n.id"
+/* Names that it had at seq ?4. */
+#define LINKS_THEN                                                                                          \
+        "(SELECT count(*) FROM link AS k WHERE k.node = n.id AND k.since <= ?4 AND (k.until = 0 OR"         \
+        " k.until > ?4))"
 #define FILE_JOINS " CROSS JOIN attr AS a ON a.id = n.attr LEFT JOIN content AS c ON c.id = n.content"
 
 #define QUERY_STATEMENTS(X)                                                                                 \
@@ -41,7 +45,6 @@
         X(BATCH, "SELECT b.first_seq, b.time, b.behind, o.uuid, ifnull((SELECT min(first_seq) FROM batch"   \
                  " WHERE first_seq > ?1) - 1, (SELECT max(seq) FROM event)) FROM batch AS b CROSS JOIN"     \
                  " boot AS o ON o.id = b.boot WHERE b.first_seq <= ?1 ORDER BY b.first_seq DESC LIMIT 1")   \
-        X(BATCHES_DOWN, "SELECT first_seq, time FROM batch WHERE first_seq <= ?1 ORDER BY first_seq DESC")  \
         X(COMMIT_BEFORE, "SELECT seq, detail FROM event WHERE dataset = ?1 AND kind = 22 AND seq < ?2"      \
                          " ORDER BY seq DESC LIMIT 1")                                                      \
         X(COMMIT_UNTIL, "SELECT ifnull((SELECT min(seq) FROM event WHERE dataset = ?1 AND kind = 22 AND"    \
@@ -71,10 +74,32 @@
         X(LINK_NEWEST, "SELECT node, since, until FROM link INDEXED BY link_closed WHERE parent = ?1 AND"   \
                        " name = ?2 AND until > 0 AND until >= ?3 AND since <= ?4 ORDER BY until DESC"       \
                        " LIMIT 1")                                                                          \
-        X(FILES, "SELECT l.name, " FILE_ROW " FROM link AS l CROSS JOIN node AS n ON n.id = l.node"         \
-                 FILE_JOINS " WHERE l.parent = ?1 AND l.until = 0 AND l.name > ?2 ORDER BY l.name LIMIT"    \
-                 " ?3")                                                                                     \
-        X(FILE, "SELECT x'', " FILE_ROW " FROM node AS n" FILE_JOINS " WHERE n.id = ?1")                    \
+        X(LINK_THEN, "SELECT node, since FROM link INDEXED BY link_closed WHERE parent = ?1 AND name = ?2"  \
+                     " AND until > 0 AND until > ?3 ORDER BY until LIMIT 1")                                \
+        X(FILES, "SELECT l.name, " FILE_ROW("n.links") " FROM link AS l CROSS JOIN node AS n ON n.id ="     \
+                 " l.node" FILE_JOINS " WHERE l.parent = ?1 AND l.until = 0 AND l.name > ?2 ORDER BY"       \
+                 " l.name LIMIT ?3")                                                                        \
+        X(FILES_THEN, "SELECT l.name, " FILE_ROW(LINKS_THEN) " FROM link AS l CROSS JOIN node AS n ON n.id" \
+                      " = l.node" FILE_JOINS " WHERE l.parent = ?1 AND l.until = 0 AND l.name > ?2 AND"     \
+                      " l.since <= ?4 UNION ALL SELECT l.name, " FILE_ROW(LINKS_THEN) " FROM link AS l"     \
+                      " INDEXED BY link_closed CROSS JOIN node AS n ON n.id = l.node" FILE_JOINS            \
+                      " WHERE l.parent = ?1 AND l.name > ?2 AND l.until > 0 AND l.until > ?4 AND"           \
+                      " l.since <= ?4 ORDER BY 1 LIMIT ?3")                                                 \
+        X(FILE, "SELECT x'', " FILE_ROW("n.links") " FROM node AS n" FILE_JOINS " WHERE n.id = ?1")         \
+        X(FILE_THEN, "SELECT x'', " FILE_ROW(LINKS_THEN) " FROM node AS n" FILE_JOINS " WHERE n.id = ?1")   \
+        X(NODE_BEFORE, EVENT_ROW " WHERE e.node = ?1 AND e.inode IS NULL AND e.seq <= ?2 ORDER BY e.seq"    \
+                       " DESC LIMIT ?3")                                                                    \
+        X(NODE_AFTER, EVENT_ROW " WHERE e.node = ?1 AND e.inode IS NULL AND e.seq > ?2 ORDER BY e.seq"      \
+                      " LIMIT ?3")                                                                          \
+        X(BATCH_SHADED, "SELECT first_seq, time FROM batch WHERE behind > 0 AND first_seq < ?1 ORDER BY"    \
+                        " first_seq DESC LIMIT ?2")                                                         \
+        X(NOTICED, "SELECT seq, ago FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2")                       \
+        X(ROOTS, "SELECT seq, kind, node FROM event WHERE dataset = ?1 AND kind IN (15, 16, 17)"            \
+                 " AND seq <= ?2 ORDER BY seq DESC")                                                        \
+        X(FIRST_SEQ, "SELECT min(seq) FROM event")                                                          \
+        X(GAPS_OPEN, "SELECT node, cause FROM gap WHERE dataset = ?1 AND closed_by IS NULL")                \
+        X(GAPS_THEN, "SELECT node, cause FROM gap WHERE dataset = ?1 AND since <= ?2 AND (until IS NULL"    \
+                     " OR until > ?2)")                                                                     \
         X(GAPS, "SELECT id, node, cause, since, ifnull(until, 0), ifnull(closed_by, 0) FROM gap WHERE"      \
                 " dataset = ?1")                                                                            \
         X(TOTALS, "SELECT (SELECT count(*) FROM dataset WHERE removed IS NULL), (SELECT max(seq) FROM"      \
@@ -117,6 +142,7 @@ typedef struct Dataset {
         uint8_t *root;
         size_t root_size;
         DatasetKind kind;
+        bool later;                     /* added after the moment that is asked about */
         char *head;                     /* NULL: none */
         int64_t commit_from, commit_to; /* events in (from, to] came after `commit` */
         char commit[65];
@@ -167,6 +193,50 @@ Dataset *dataset_get(Query *q, int64_t id);
 bool dataset_begins(const Query *q, int64_t node);      /* whether it is the root of one that is watched */
 Dataset *query_dataset_find(Query *q, const char *name);      /* name or UUID; NULL: none */
 
+/* moment.c */
+
+/** moment_find() - the last seq as of usec: what was written by then, and what follows that in one piece and
+ *  was noticed by then. Of a time that the clock showed twice, the later. 0: none.
+ *  moment_bound() - a seq behind which no batch was written at or before usec. */
+int moment_find(Query *q, int64_t usec, int64_t *ret);
+int moment_bound(Query *q, int64_t usec, int64_t *ret);
+/** moment_begin() - moment_find() for a question about the tree as it was: the datasets of the call become
+ *  what they were. QUERY_E_TOO_EARLY. */
+int moment_begin(Query *q, int64_t usec, int64_t *ret);
+
+/** Gaps: those of a dataset at a moment. */
+typedef struct Gap {
+        int64_t node;
+        Cause cause;
+} Gap;
+typedef struct Gaps {
+        Cause whole;                    /* one of all of it; CAUSE_NONE */
+        Gap *rows;                      /* of subtrees, by node */
+        size_t n, max;
+} Gaps;
+void moment_gaps_done(Gaps *g);
+int moment_gaps(Query *q, const Dataset *d, int64_t usec, Gaps *ret);     /* usec 0: the open ones */
+/** moment_gap_at() - the cause of one that begins at the node; CAUSE_NONE. */
+Cause moment_gap_at(const Gaps *g, int64_t node);
+
+/* past.c */
+
+/** Past: a node as it was. An all-zero struct is empty, and one can be filled again. */
+typedef struct Past {
+        int64_t seq;                    /* its last event */
+        Type type;
+        uint32_t mode, uid, gid;
+        int64_t size, mtime;
+        bool has_digest, has_target;
+        uint8_t digest[EVENT_DIGEST_SIZE];
+        DigestSource digest_source;
+        Buffer target;
+} Past;
+void past_done(Past *p);
+/** past_find() - as of an event. wants_target: it may have had one. A digest that was only learned later is
+ *  taken where nothing says that the content was another by then. */
+int past_find(Query *q, int64_t node, bool wants_target, int64_t seq, Past *ret);
+
 /* path.c */
 
 /** Segment: a node held a name from one seq to another, both included. */
@@ -182,8 +252,9 @@ typedef struct Place {
 void place_done(Place *p);
 int place_find(Query *q, Bytes path, Place *ret);       /* 0, QUERY_E_NO_DATASET, negative errno */
 
-/** place_node() - the node that has the path now; QUERY_E_NO_FILE. */
-int place_node(Query *q, const Place *p, int64_t *ret);
+/** place_node() - the node that had the path as of an event (seq 0: has it now), and a gap that lay over it;
+ *  QUERY_E_NO_FILE. */
+int place_node(Query *q, const Place *p, int64_t seq, const Gaps *gaps, int64_t *ret, Cause *ret_gap);
 
 /** Holders: who held a path, oldest first, and who were the directories in which its last
  *  component stood. */
@@ -210,6 +281,8 @@ int row_event(Query *q, sqlite3_stmt *stmt, Event *ret);
  *  row_commit() - the HEAD before it. */
 int row_complete(Query *q, const Event *e, QueryEvent *ret);
 int row_commit(Query *q, QueryEvent *e);
+/** commit_before() - the HEAD of d that was recorded last before seq, NULL: none; d's until the next. */
+int commit_before(Query *q, Dataset *d, int64_t seq, const char **ret);
 int batch_find(Query *q, int64_t seq);  /* fills q->batch_... */
 
 #endif

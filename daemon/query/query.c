@@ -268,9 +268,12 @@ Dataset *dataset_get(Query *q, int64_t id) {
 }
 
 bool dataset_begins(const Query *q, int64_t node) {
-        for (size_t i = 0; i < q->n_datasets; i++)
-                if (q->datasets[i]->root_node == node && q->datasets[i]->removed == 0)
+        for (size_t i = 0; i < q->n_datasets; i++) {
+                const Dataset *d = q->datasets[i];
+
+                if (d->root_node == node && d->removed == 0 && !d->later)
                         return true;
+        }
         return false;
 }
 

@@ -25,6 +25,7 @@ enum {
         QUERY_E_NO_SERIES,
         QUERY_E_NO_EVENT,
         QUERY_E_UNSEALED,               /* no checkpoint covers the event yet */
+        QUERY_E_TOO_EARLY,              /* the record, or that of the dataset, begins later */
 };
 
 /** query_open() - a read-only connection to the store that this process has open for writing (path as
@@ -60,6 +61,7 @@ typedef struct QueryEvents {
         size_t n_paths;
         uint32_t kinds, origins;        /* bit 1 << number; 0: all */
         int64_t since, until;           /* µs, inclusive; 0: open */
+        int64_t as_of;                  /* µs; the log as it was then; 0: now */
         int64_t after, before;          /* seq, exclusive; 0: open */
         int64_t limit;                  /* 0: none */
         bool reverse;                   /* newest first */
@@ -88,16 +90,20 @@ typedef struct QueryFile {
         int64_t seq;
         int64_t node;
         const char *commit;             /* HEAD of the dataset, unless its kind is plain */
+        Cause gap;                      /* of a gap that lay over it: it may have been otherwise; or none */
 } QueryFile;
 typedef int (*QueryFileFn)(void *userdata, const QueryFile *f);
 
-/** query_files() - what is recorded now in a dataset (name or UUID; directory BYTES_NONE) or at or beneath
+/** query_files() - what is recorded in a dataset (name or UUID; directory BYTES_NONE) or at or beneath
  *  an absolute path. Depth first, names in byte order. The root itself is not listed. QUERY_E_NO_DATASET
  *  (also when neither is given), QUERY_E_NO_FILE, QUERY_E_DEADLINE.
- *  query_show() - the one row of a path; that of the root has the path ".". */
-int query_files(Query *q, const char *dataset, Bytes directory, int64_t limit, QueryFileFn fn,
+ *  query_show() - the one row of a path; that of the root has the path ".".
+ *  as_of: µs; the tree as it was then: with all that was noticed by then, as far as it was stored in one
+ *  piece, and the digests that were learned of it since. Paths are relative to where the dataset's root is
+ *  now; of a time that the clock showed twice, the later counts. 0: now. QUERY_E_TOO_EARLY. */
+int query_files(Query *q, const char *dataset, Bytes directory, int64_t as_of, int64_t limit, QueryFileFn fn,
                 void *userdata);
-int query_show(Query *q, Bytes path, QueryFileFn fn, void *userdata);
+int query_show(Query *q, Bytes path, int64_t as_of, QueryFileFn fn, void *userdata);
 
 typedef struct QueryDataset {
         int64_t id;

@@ -171,14 +171,21 @@ static int read_commit(Query *q, Dataset *d, int64_t seq) {
         return r;
 }
 
-int row_commit(Query *q, QueryEvent *e) {
-        Dataset *d = dataset_get(q, e->event.dataset);
+int commit_before(Query *q, Dataset *d, int64_t seq, const char **ret) {
         int r = 0;
 
-        if (!d || !d->head)
+        if (!d->head) {
+                *ret = NULL;
                 return 0;
-        if (e->event.seq <= d->commit_from || e->event.seq > d->commit_to)
-                r = read_commit(q, d, e->event.seq);
-        e->commit = d->commit[0] ? d->commit : NULL;
+        }
+        if (seq <= d->commit_from || seq > d->commit_to)
+                r = read_commit(q, d, seq);
+        *ret = d->commit[0] ? d->commit : NULL;
         return r;
+}
+
+int row_commit(Query *q, QueryEvent *e) {
+        Dataset *d = dataset_get(q, e->event.dataset);
+
+        return d ? commit_before(q, d, e->event.seq, &e->commit) : 0;
 }

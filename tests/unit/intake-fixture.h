@@ -377,7 +377,7 @@ static UNUSED int file_line(void *userdata, const QueryFile *file) {
 /* What is recorded now; a file without a known content has a question mark. */
 static UNUSED void expect_files(Fixture *f, const char *expected) {
         f->lines[0] = '\0';
-        assert_int_equal(query_files(f->query, "data", BYTES_NONE, 0, file_line, f), 0);
+        assert_int_equal(query_files(f->query, "data", BYTES_NONE, 0, 0, file_line, f), 0);
         assert_string_equal(f->lines, expected);
 }
 

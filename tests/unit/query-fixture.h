@@ -95,7 +95,7 @@ static UNUSED void expect_files(const char *directory, const char *lines) {
         Lines l = { 0 };
 
         assert_int_equal(query_files(q, directory ? NULL : "one",
-                                     directory ? BYTES_STR(directory) : BYTES_NONE, 0, file_line, &l),
+                                     directory ? BYTES_STR(directory) : BYTES_NONE, 0, 0, file_line, &l),
                          0);
         assert_string_equal(l.text, lines);
 }

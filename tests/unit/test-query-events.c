@@ -150,7 +150,7 @@ static void history_of_what_went_with_its_directory(void **state) {
         assert_int_equal(query_history(q, BYTES_STR("/data/one/d/b"), 0, event_line, &l), QUERY_E_NO_FILE);
         assert_int_equal(query_history(q, BYTES_STR("/data/on"), 0, event_line, &l), QUERY_E_NO_DATASET);
         assert_int_equal(query_history(q, BYTES_STR("d/a"), 0, event_line, &l), QUERY_E_NO_DATASET);
-        assert_int_equal(query_show(q, BYTES_STR("/data/one/d/a"), file_line, &l), QUERY_E_NO_FILE);
+        assert_int_equal(query_show(q, BYTES_STR("/data/one/d/a"), 0, file_line, &l), QUERY_E_NO_FILE);
         assert_int_equal(l.rows, 0);
 }
 

@@ -37,8 +37,8 @@ static void show_answers_one_row(void **state) {
         begin(&f);
         make(&f, f.root, "a", TYPE_SYMLINK, 1);
         commit(&f);
-        assert_int_equal(query_show(q, BYTES_STR("/data/one/a"), file_line, &l), 0);
-        assert_int_equal(query_show(q, BYTES_STR("/data/one/"), file_line, &l), 0);
+        assert_int_equal(query_show(q, BYTES_STR("/data/one/a"), 0, file_line, &l), 0);
+        assert_int_equal(query_show(q, BYTES_STR("/data/one/"), 0, file_line, &l), 0);
         assert_string_equal(l.text, "a symlink -> target\n. directory links 0\n");
 }
 
@@ -93,7 +93,7 @@ static void pages_leave_nothing_out(void **state) {
         last = 0;
         assert_int_equal(query_events(q, &(QueryEvents) { 0 }, release_now_and_then, &last), 0);
         assert_int_equal(last, 3 * QUERY_PAGE + 6);
-        assert_int_equal(query_files(q, "one", BYTES_NONE, 0, count_files, &n), 0);
+        assert_int_equal(query_files(q, "one", BYTES_NONE, 0, 0, count_files, &n), 0);
         assert_int_equal(n, 3 * QUERY_PAGE + 5);
         /* seldom matches, over more seqs than one statement looks at */
         expect_events((QueryEvents){ .kinds = 1 << KIND_DATASET_ADD, .reverse = true }, NULL,
@@ -117,7 +117,7 @@ static void deep_trees_need_no_stack(void **state) {
         for (int i = 0; i < 3000; i++)
                 at = make(&f, at, "dir", TYPE_DIRECTORY, 0);
         commit(&f);
-        assert_int_equal(query_files(q, "one", BYTES_NONE, 0, count_depth, &n), 0);
+        assert_int_equal(query_files(q, "one", BYTES_NONE, 0, 0, count_depth, &n), 0);
         assert_int_equal(n, 3000);
         n = 0;
         begin(&f);
@@ -148,7 +148,7 @@ static void a_released_call_sees_what_came_meanwhile(void **state) {
         make(&f, f.root, "a", TYPE_FILE, 0);
         make(&f, f.root, "b", TYPE_FILE, 0);
         commit(&f);
-        assert_int_equal(query_files(q, "one", BYTES_NONE, 0, write_and_go_on, &n), 0);
+        assert_int_equal(query_files(q, "one", BYTES_NONE, 0, 0, write_and_go_on, &n), 0);
         assert_int_equal(n, 3);
 }
 
@@ -361,7 +361,7 @@ static void a_copy_is_read_without_a_writer(void **state) {
         assert_int_equal(query_open(path, true, &offline), 0);
         assert_int_equal(query_totals(offline, &t), 0);
         assert_int_equal(t.events, 2);
-        assert_int_equal(query_files(offline, "one", BYTES_NONE, 0, file_line, &l), 0);
+        assert_int_equal(query_files(offline, "one", BYTES_NONE, 0, 0, file_line, &l), 0);
         assert_string_equal(l.text, "a fifo\n");
         query_close(offline);
         fixture_remove(&copy);

@@ -27,12 +27,19 @@ typedef struct ModelNode {
         uint64_t inode;
         uint32_t mode;
         bool digest, wanted;
+        int content;                    /* the byte that the digest is made of */
 } ModelNode;
 
 typedef struct Told {                   /* a name that store_wanted() told of a node */
         int64_t parent;
         int name;
 } Told;
+
+/* The trees after a transaction, and when that was. */
+typedef struct Moment {
+        int64_t usec, seq;
+        char *trees[2];
+} Moment;
 
 typedef struct Stored {
         uint8_t *bytes;
@@ -52,6 +59,8 @@ static Told told[NODES_MAX];
 static int n_known;                     /* digests of nodes that were as they were told */
 static Stored stored[EVENTS + 16];
 static size_t n_links, n_stored;
+static Moment moments[EVENTS];
+static size_t n_moments;
 static uint64_t seed, random_state;
 
 static unsigned pick(unsigned n) {
@@ -344,6 +353,7 @@ static void op_create(void) {
         nodes[node].inode = e.inode;
         nodes[node].btime = e.btime;
         nodes[node].digest = e.digest.data != NULL;
+        nodes[node].content = digest[0];
         nodes[node].wanted = e.type == TYPE_FILE && !e.digest.data;
         model_open(dir, name, node, e.dataset, seq);
 }
@@ -366,6 +376,7 @@ static void op_change(void) {
         give(e);
         if (e.digest.data) {
                 n->digest = true;
+                n->content = digest[0];
                 n->wanted = false;
         } else if (e.kind == KIND_MODIFY) {
                 n->digest = false;
@@ -411,6 +422,7 @@ static void op_identify(void) {
                       .digest = BYTES(digest, EVENT_DIGEST_SIZE),
                       .digest_source = DIGEST_SOURCE_KEY });
         nodes[l->node].digest = true;
+        nodes[l->node].content = digest[0];
         nodes[l->node].wanted = false;
 }
 
@@ -562,6 +574,8 @@ static void (*const ops[])(void) = {
         op_rename, op_rename, op_exchange, op_link, op_unlink, op_other, op_found, op_nest,
 };
 
+static void keep_moment(void);
+
 /* A transaction of some events, that is sometimes rolled back: then the model is set back as well. */
 static void run_batch(void) {
         static ModelLink old_links[LINKS_MAX];
@@ -578,6 +592,7 @@ static void run_batch(void) {
                 ops[pick(ELEMENTS(ops))]();
         if (pick(5) != 0) {
                 commit(&f);
+                keep_moment();
                 return;
         }
         store_rollback(f.store);
@@ -693,20 +708,37 @@ typedef struct Walk {
         size_t size;
 } Walk;
 
+static void put_row(Walk *w, const char *path, size_t size, int64_t node, Type type, int64_t bytes,
+                    int64_t mtime, uint32_t mode, int64_t n_names, int64_t seq) {
+        w->size += (size_t) snprintf(w->text + w->size, sizeof(w->text) - w->size,
+                                     "%.*s node %d type %d size %d mtime %lld mode %o links %d seq %d",
+                                     (int) size, path, (int) node, (int) type, (int) bytes, (long long) mtime,
+                                     (unsigned) mode, (int) n_names, (int) seq);
+        assert_true(w->size < sizeof(w->text));
+}
+
+/* Of the same width, known or not: a digest may be learned later. */
+static void put_content(Walk *w, int content) {
+        w->size += (size_t) snprintf(w->text + w->size, sizeof(w->text) - w->size,
+                                     content >= 0 ? " content %02d\n" : " content --\n", content);
+        assert_true(w->size < sizeof(w->text));
+}
+
 static void model_walk(Walk *w, int64_t dir, const char *prefix) {
         static const int in_order[NAMES] = { 6, 0, 3, 1, 2, 5, 4 }; /* " " a a.txt b c new\nline \xff\xfe */
 
         for (int i = 0; i < NAMES; i++) {
                 ModelLink *l = held(dir, in_order[i]);
+                const ModelNode *n;
                 char path[2048];
 
                 if (!l)
                         continue;
                 snprintf(path, sizeof(path), "%s%.*s", prefix, (int) name_of(l->name).size,
                          name_of(l->name).data);
-                w->size += (size_t) snprintf(w->text + w->size, sizeof(w->text) - w->size, "%s %d %d %d\n",
-                                             path, (int) l->node, (int) nodes[l->node].size,
-                                             (int) nodes[l->node].links);
+                n = &nodes[l->node];
+                put_row(w, path, strlen(path), l->node, n->type, n->size, n->mtime, n->mode, n->links, n->seq);
+                put_content(w, n->digest ? n->content : -1);
                 assert_true(w->size < sizeof(w->text));
                 if (nodes[l->node].type != TYPE_DIRECTORY || dataset_at(l->node) != 0)
                         continue;
@@ -718,10 +750,9 @@ static void model_walk(Walk *w, int64_t dir, const char *prefix) {
 static int query_walk(void *userdata, const QueryFile *file) {
         Walk *w = userdata;
 
-        w->size += (size_t) snprintf(w->text + w->size, sizeof(w->text) - w->size, "%.*s %d %d %d\n",
-                                     (int) file->path.size, (const char *) file->path.data, (int) file->node,
-                                     (int) file->size, (int) file->links);
-        assert_true(w->size < sizeof(w->text));
+        put_row(w, (const char *) file->path.data, file->path.size, file->node, file->type, file->size,
+                file->type == TYPE_FILE ? file->mtime : 0, file->mode, file->links, file->seq);
+        put_content(w, file->digest.data ? file->digest.data[0] : -1);
         return 0;
 }
 
@@ -731,8 +762,80 @@ static void compare_files(Query *q, int i) {
         expected.size = got.size = 0;
         expected.text[0] = got.text[0] = 0;
         model_walk(&expected, roots[i], "");
-        assert_int_equal(query_files(q, i == 0 ? "one" : "two", BYTES_NONE, 0, query_walk, &got), 0);
+        assert_int_equal(query_files(q, i == 0 ? "one" : "two", BYTES_NONE, 0, 0, query_walk, &got), 0);
         assert_string_equal(got.text, expected.text);
+}
+
+static void keep_moment(void) {
+        static Walk w;
+        Moment *m = &moments[n_moments++];
+
+        *m = (Moment) { .usec = f.now, .seq = store_last_seq(f.store) };
+        for (int i = 0; i < DATASETS; i++) {
+                w.size = 0;
+                w.text[0] = 0;
+                model_walk(&w, roots[i], "");
+                m->trees[i] = strdup(w.text);
+                assert_non_null(m->trees[i]);
+        }
+}
+
+static void forget_moments(void) {
+        while (n_moments > 0) {
+                n_moments--;
+                for (int i = 0; i < DATASETS; i++)
+                        free(moments[n_moments].trees[i]);
+        }
+}
+
+static int last_of(void *userdata, const QueryEvent *row) {
+        *(int64_t *) userdata = row->event.seq;
+        return 1;
+}
+
+/* The same but for a digest that has been learned since. */
+static void same_tree(const char *then, const char *got, const Moment *m) {
+        size_t at = 0;
+
+        while (then[at] && (then[at] == got[at] || (then[at] == '-' && got[at] >= '0' && got[at] <= '9')))
+                at++;
+        if (then[at] != got[at]) {
+                at = at < 80 ? 0 : at - 80;
+                fail_msg("as of event %lld:\n%.200s\nexpected:\n%.200s", (long long) m->seq, got + at,
+                         then + at);
+        }
+}
+
+/* At each moment the tree is what it was then. Where the clock showed a time twice, the moment is one at
+ * which it showed that time. */
+static void compare_moments(Query *q) {
+        static Walk got;
+        int64_t seq;
+
+        for (size_t i = 0; i < n_moments; i++) {
+                size_t found = 0;
+
+                seq = 0;
+                assert_int_equal(query_events(q, &(QueryEvents) { .as_of = moments[i].usec, .reverse = true },
+                                              last_of, &seq),
+                                 0);
+                while (found < n_moments && moments[found].seq < seq)
+                        found++;
+                if (found == n_moments || moments[found].seq != seq)
+                        fail_msg("no transaction ends with event %lld, as of %lld", (long long) seq,
+                                 (long long) moments[i].usec);
+                assert_true(moments[found].usec <= moments[i].usec);
+                if (found + 1 < n_moments)
+                        assert_true(moments[found + 1].usec > moments[i].usec);
+                for (int d = 0; d < DATASETS; d++) {
+                        got.size = 0;
+                        got.text[0] = 0;
+                        assert_int_equal(query_files(q, d == 0 ? "one" : "two", BYTES_NONE, moments[i].usec, 0,
+                                                     query_walk, &got),
+                                         0);
+                        same_tree(moments[found].trees[d], got.text, &moments[found]);
+                }
+        }
 }
 
 /* Events at or beneath a path: by whatever way they are found, they are those whose paths say so. */
@@ -815,6 +918,7 @@ static void compare_all(void) {
         for (int i = 0; i < DATASETS; i++)
                 compare_files(q, i);
         compare_paths(q);
+        compare_moments(q);
         query_close(q);
 }
 
@@ -835,6 +939,7 @@ static void start(void) {
                         (ModelNode){ .type = TYPE_DIRECTORY, .mode = 0755, .seq = store_last_seq(f.store) };
         }
         commit(&f);
+        keep_moment();
 }
 
 static int store_bytes(void *userdata, const QueryEvent *row) {
@@ -860,6 +965,7 @@ static void run_sequence(void) {
         compare_all();
         while (n_stored > 0)
                 free(stored[--n_stored].bytes);
+        forget_moments();
         fixture_close(&f);
 }
 

@@ -27,3 +27,10 @@ CREATE TABLE care (
         seq INTEGER NOT NULL,                   -- the newest event then
         upto INTEGER NOT NULL DEFAULT 0         -- of "prune": events up to this one may be gone
 ) STRICT, WITHOUT ROWID;
+
+-- The record as it was: which of a name's closed links held at a seq, what was a dataset's root then, and the batches
+-- whose times the clock has shown twice.
+DROP INDEX link_closed;
+CREATE INDEX link_closed ON link(parent, name, until, since) WHERE until > 0;
+CREATE INDEX event_root ON event(dataset) WHERE kind IN (15, 16, 17);
+CREATE INDEX batch_behind ON batch(first_seq, time) WHERE behind > 0;
