@@ -452,6 +452,7 @@ void sealing_end(Intake *i);                    /* a last time, in a transaction
 void settling_add(Intake *i, Work *w);
 void settling_barrier(Intake *i, const Feed_BARRIER_DONE *m);
 void settlings_listed(Intake *i, const Feed *f, uint32_t request);
+void settlings_again(Intake *i, const Feed *f, uint32_t request);
 void settlings_led(Intake *i, const Feed *f, uint32_t request);
 void settlings_advance(Intake *i);
 void settlings_tick(Intake *i, int64_t now);

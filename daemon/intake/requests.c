@@ -123,6 +123,11 @@ static void large_answered(Feed *f) {
         wanted(f, 1);
 }
 
+static void again(Intake *i, Feed *f, int64_t directory) {
+        if (map_put(&f->again, (uint64_t) directory, 1) < 0)
+                intake_fail(i, -ENOMEM);
+}
+
 /* Beyond its budget the directory is listed again, later: what is missing then is what is still to be
  * checked. So is one that was to be listed, by itself. */
 void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin, bool list) {
@@ -132,8 +137,7 @@ void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin, bool l
         bool known = list && store_link_find(i->store, parent, name, &link) == 0;
 
         if (f && f->n_requests >= REQUESTS_MAX) {
-                if (map_put(&f->again, (uint64_t) (known ? link.node : parent), 1) < 0)
-                        intake_fail(i, -ENOMEM);
+                again(i, f, known ? link.node : parent);
                 return;
         }
         add(i, name, &(Request) { .parent = parent, .node = known ? link.node : 0, .origin = origin,
@@ -289,11 +293,11 @@ static void pump(Intake *i, Feed *f) {
                         intake_fail(i, n);
                         return;
                 }
-                for (int l = 0; l < n; l++)
-                        ask_digest(i, f, &page[l]);
                 if (n > 0)
                         f->wanted_cursor = page[n - 1].link.node;
                 f->wanted_done = n < PUMP_PAGE;
+                for (int l = 0; l < n; l++)     /* which may set the cursor back */
+                        ask_digest(i, f, &page[l]);
         }
         list_again(i, f);
         for (size_t n = 0; f->wanted_done && f->n_asked == f->n_large && n < i->n_datasets; n++)
@@ -307,13 +311,22 @@ void requests_pump(Intake *i) {
                 pump(i, f);
 }
 
-/* A digest that could not be had stays wanted; the next start, or a notice, tries again. */
+/* What could not be had for want of room is asked for once more. What was not found, and is recorded there all
+ * the same, is looked for by a listing of its directory: of another failure a gap tells, and a notice, or the
+ * next start, tries again. */
 void observe_failed(Intake *i, const Feed_FAILED *m) {
-        Request *r = request_answered(i, m->request);
+        CLEANUP(freep) Request *r = request_answered(i, m->request);
+        uint32_t dir;
 
-        if (r && m->error == EAGAIN && r->digest)
+        if (!r)
+                return;
+        if (m->error == EAGAIN && r->digest)
                 wanted(r->feed, r->node);
-        if (r && m->error == EAGAIN && r->relist && map_put(&r->feed->again, (uint64_t) r->parent, 1) < 0)
-                intake_fail(i, -ENOMEM);
-        free(r);
+        else if (m->error == EAGAIN && r->relist)
+                again(i, r->feed, r->parent);
+        else if (m->error == ENOENT && r->digest && feed_of_node(i, r->parent, &dir) == r->feed)
+                again(i, r->feed, r->parent);
+        else
+                return;
+        settlings_again(i, r->feed, m->request);
 }

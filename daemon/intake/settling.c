@@ -139,6 +139,15 @@ void settlings_listed(Intake *i, const Feed *f, uint32_t request) {
                                 s->parts[n].again = true;
 }
 
+/* What a request asked for will be asked for once more: who waits for the one waits for that. */
+void settlings_again(Intake *i, const Feed *f, uint32_t request) {
+        for (Settling *s = i->settlings; s; s = s->next)
+                for (size_t n = 0; n < s->n_parts; n++)
+                        if (s->parts[n].feed == f->id && s->parts[n].stage == SETTLING_REQUESTS &&
+                            request < s->parts[n].limit)
+                                s->parts[n].again = true;
+}
+
 /* The answer to a request led to others: who waits for the one waits for these. */
 void settlings_led(Intake *i, const Feed *f, uint32_t request) {
         for (Settling *s = i->settlings; s; s = s->next)

@@ -294,6 +294,40 @@ static void a_digest_that_was_displaced_is_asked_for_again_and_one_that_failed_i
         assert_int_equal(settled.result.digests_pending, 1);
 }
 
+/* Its directory could not be reached, say: nobody else would ask for it again. */
+static void a_digest_of_what_was_not_found_is_looked_for_in_its_directory(void **state) {
+        Fixture *f = *state;
+        Answer settled = { 0 };
+        Asked digest, barrier, list;
+
+        with_dataset(f);
+        put_listed(f, ROOT_DIR, "a", 10, 0);
+        pass(f);
+        digest = take_one(f, FEED_DIGEST);
+        settle(f, &settled);
+        barrier = await_one(f, FEED_BARRIER);
+        put_barrier_done(f, barrier.m.BARRIER.barrier);
+        pass(f);
+        put_failed(f, digest.m.DIGEST.request, ENOENT);
+        pass(f);
+        barrier = take_one(f, FEED_BARRIER);
+        list = take_one(f, FEED_LIST);
+        assert_int_equal(list.m.LIST.dir, ROOT_DIR);
+        put_barrier_done(f, barrier.m.BARRIER.barrier);
+        put_list(f, FEED_LIST_BEGIN, ROOT_DIR);
+        put_listed(f, ROOT_DIR, "a", 10, 0);
+        put_list(f, FEED_LIST_END, ROOT_DIR);
+        put_failed(f, list.m.LIST.request, 0);
+        pass(f);
+        assert_int_equal(settled.times, 0);
+        digest = take_one(f, FEED_DIGEST);
+        put_digest(f, &digest, 10, 'a');
+        pass(f);
+        assert_int_equal(settled.times, 1);
+        assert_int_equal(settled.result.digests_pending, 0);
+        expect_nothing_asked(f);
+}
+
 static void a_directory_that_moves_before_it_is_listed_is_asked_for_where_it_is(void **state) {
         Fixture *f = *state;
         FeedMessage m;
@@ -526,6 +560,7 @@ int main(void) {
                 TEST(a_settle_past_its_deadline_says_what_is_pending),
                 TEST(a_settle_of_no_dataset_or_by_nobody_is_over),
                 TEST(a_digest_that_was_displaced_is_asked_for_again_and_one_that_failed_is_not),
+                TEST(a_digest_of_what_was_not_found_is_looked_for_in_its_directory),
                 TEST(a_directory_that_moves_before_it_is_listed_is_asked_for_where_it_is),
                 TEST(a_digest_is_asked_for_once_at_a_time),
                 TEST(a_watcher_that_is_lost_leaves_a_gap_that_the_next_one_closes),

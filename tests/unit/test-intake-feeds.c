@@ -223,11 +223,11 @@ static void a_watcher_answers_its_own_requests_alone(void **state) {
         assert_int_equal(intake_settle(f->intake, "data", INT64_MAX, on_answer, &settled), 0);
         barrier_done(f, await_one(f, FEED_BARRIER).m.BARRIER.barrier);
         swap_feeds(f);
-        put(f, (FeedMessage) { .type = FEED_FAILED, .FAILED = { .request = request, .error = ENOENT } });
+        put(f, (FeedMessage) { .type = FEED_FAILED, .FAILED = { .request = request, .error = EIO } });
         pass(f);
         assert_int_equal(settled.times, 0);
         swap_feeds(f);
-        put(f, (FeedMessage) { .type = FEED_FAILED, .FAILED = { .request = request, .error = ENOENT } });
+        put(f, (FeedMessage) { .type = FEED_FAILED, .FAILED = { .request = request, .error = EIO } });
         pass(f);
         assert_int_equal(settled.times, 1);
 }
