@@ -94,7 +94,7 @@ static int find_among_newest(Query *q, int64_t lo, int64_t usec, int64_t *at, in
  * (When the clock was set back again within that one, it is one of those times.) *ret stays when there is
  * none behind lo. */
 static int find_in_shade(Query *q, int64_t lo, int64_t usec, int64_t *ret) {
-        int64_t at = 0, shaded, before, found;
+        int64_t at = 0, shaded, before, found = 0;
         Batch b, top;
         int r;
 
@@ -133,7 +133,7 @@ static int last_batch(Query *q, int64_t usec, int64_t *ret) {
 }
 
 int moment_bound(Query *q, int64_t usec, int64_t *ret) {
-        int64_t last, found, shaded;
+        int64_t last, found = 0, shaded = 0;
         Batch b;
         int r;
 
