@@ -311,9 +311,9 @@ void requests_pump(Intake *i) {
                 pump(i, f);
 }
 
-/* What could not be had for want of room is asked for once more. What was not found, and is recorded there all
- * the same, is looked for by a listing of its directory: of another failure a gap tells, and a notice, or the
- * next start, tries again. */
+/* What could not be had for want of room is asked for once more. What was not found, and is recorded there
+ * all the same, is looked for by a listing of its directory. Of another failure a gap tells; a notice, or
+ * the next start, tries again. */
 void observe_failed(Intake *i, const Feed_FAILED *m) {
         CLEANUP(freep) Request *r = request_answered(i, m->request);
         uint32_t dir;

@@ -63,6 +63,17 @@ void directory_unwatched(Watch *w, uint32_t dir, Bytes name, int error) {
         state_gap(w, 0, dir, name, cause, error);
 }
 
+void directory_refused(Watch *w, const Directory *d, Bytes name, int error) {
+        Root *root = d->parent ? NULL : state_root(w, d->root);
+
+        if (error != EACCES)
+                directory_unwatched(w, (uint32_t) d->wd, name, error);
+        else if (d->parent)
+                directory_unwatched(w, (uint32_t) d->parent->wd, BYTES(d->name, d->name_size), error);
+        else if (root)
+                state_root_lost(w, root, CAUSE_PERMISSION);
+}
+
 void directory_listed(Watch *w, int wd) {
         Directory *d = table_find(w->table, wd);
 

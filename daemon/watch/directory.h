@@ -22,6 +22,10 @@ int directory_watch(Watch *w, Directory *parent, Bytes name, int fd, const Ident
 /** directory_unwatched() - says that it is not, which is a gap. error: positive errno. */
 void directory_unwatched(Watch *w, uint32_t dir, Bytes name, int error);
 
+/** directory_refused() - a name in d cannot be looked at, which is a gap: of d, where nobody may look into
+ *  it, else of the name. error: positive errno. */
+void directory_refused(Watch *w, const Directory *d, Bytes name, int error);
+
 /** directory_listed() - its listing has ended; the mark that is to pass behind it is posted by the next
  *  state_mark(): one does for many listings. */
 void directory_listed(Watch *w, int wd);

@@ -26,13 +26,16 @@ static void examine(Walk *k, const Spot *p, Listed *l) {
 
         l->fd = -1;
         l->error = 0;
+        l->state.mode = 0;              /* until it is known */
         l->foreign = l->ignored = l->gone = false;
         if (l->known)
                 return;
         r = identify_stat(p->fd, l->entry.name, &l->state);
-        l->gone = r < 0;
-        if (l->gone)
+        l->gone = r == -ENOENT;
+        if (r < 0) {
+                l->error = -r;
                 return;
+        }
         l->ignored = state_ignored(k->w, p->path, l->entry.name, S_ISDIR(l->state.mode));
         if (S_ISLNK(l->state.mode) &&
             identify_target(p->fd, l->entry.name, &l->target, &l->target_size) < 0)
@@ -73,6 +76,16 @@ static void report_known(Walk *k, const Directory *d, const Listed *l) {
         state_emit_later(k->w, &m);
 }
 
+/* It is there; more cannot be said. Of one into which nobody may look it is said once, when it is listed. */
+static void report_refused(Walk *k, const Directory *d, const Listed *l) {
+        if (l->error == EACCES) {
+                k->refused = EACCES;
+                return;
+        }
+        report_known(k, d, l);
+        directory_refused(k->w, d, BYTES_STR(l->entry.name), l->error);
+}
+
 static void report_state(Walk *k, Directory *d, const Listed *l, int wd, int64_t now) {
         FeedMessage m = { .type = FEED_STATE };
         bool lists = wd > 0 && walk_lists(k, table_find(k->w->table, wd));
@@ -96,6 +109,10 @@ static void report_listed(Walk *k, Directory *d, Listed *l, int64_t now) {
                 return;
         if (l->known) {
                 report_known(k, d, l);
+                return;
+        }
+        if (l->state.mode == 0) {
+                report_refused(k, d, l);
                 return;
         }
         if (l->fd >= 0)
@@ -239,13 +256,16 @@ void list_directory(Walk *k, int wd) {
         pthread_mutex_unlock(&k->w->lock);
         if (!d)
                 return;
+        k->refused = 0;
         if (r == 0)
                 r = reach_names(k, &spot, wd, false, list_slice);
+        if (r == 0)
+                r = -k->refused;
         end.LIST_END.error = (uint32_t) -r;
         pthread_mutex_lock(&k->w->lock);
         directory_listed(k->w, wd);
         state_emit_later(k->w, &end);
-        if (r < 0 && was_listed)
+        if (r < 0 && was_listed && k->refused == 0)
                 leave_stale(k, wd);
         else if (r < 0 && !k->w->stop)
                 explain_unlisted(k, wd, root_failed, r);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "daemon/watch/directory.h"
 #include "daemon/watch/walk.h"
 
 /* look: asks what a name is now, and reports it unless the name went or moved meanwhile. What takes long to
@@ -264,6 +265,8 @@ static void conclude(Watch *w, const Spot *p, const SettleJob *job, const Sight 
                 case SIGHT_PARK:
                 case SIGHT_DROP:
                         state_failed(w, job->change.request, sight->error ? sight->error : ECANCELED);
+                        if (sight->error != 0)
+                                directory_refused(w, d, BYTES(job->name, job->name_size), sight->error);
                         break;
                 }
                 suspect_head(w, p, sight->what == SIGHT_HEAD ? NULL : d, job);

@@ -91,10 +91,15 @@ int sweep_scan(Watch *w, const Spot *p, int64_t since, int64_t slack, uint64_t *
         }
         while (!__atomic_load_n(&w->stop, __ATOMIC_RELAXED) && (errno = 0, entry = readdir(dir))) {
                 (*ret_entries)++;
-                if (entry->d_type == DT_DIR || strlen(entry->d_name) > 255 ||
-                    identify_stat(dirfd(dir), entry->d_name, &state) < 0 || S_ISDIR(state.mode) ||
-                    !is_newer(&state, since, slack))
+                if (entry->d_type == DT_DIR || strlen(entry->d_name) > 255)
                         continue;
+                r = identify_stat(dirfd(dir), entry->d_name, &state);
+                if (r == -EACCES) {     /* nobody may look into it: of each name it would be the same */
+                        errno = EACCES;
+                        break;
+                }
+                if (r < 0 ? r == -ENOENT : S_ISDIR(state.mode) || !is_newer(&state, since, slack))
+                        continue;       /* of what cannot be looked at the look tells */
                 pthread_mutex_lock(&w->lock);
                 look_at(w, p->dir, BYTES_STR(entry->d_name));
                 pthread_mutex_unlock(&w->lock);

@@ -48,6 +48,7 @@ typedef struct Walk {
         size_t n_order, order_allocated;
         Spot above;                     /* the directory in which one was opened last; fd -1: none */
         uint64_t directories;
+        int refused;                    /* why nobody may look into the one that is listed; errno */
         int64_t woken_at;               /* when what was found was last sent on; µs */
         Listed slice[SLICE];
         char buffer[NAMES_BUFFER];

@@ -90,6 +90,36 @@ def a_directory_that_is_made_closed():
         closed(stage)
 
 
+def a_directory_whose_names_may_be_read_and_no_more():
+    """Live, in a walk, and from the start."""
+    with user_stage() as stage:
+        os.makedirs(stage.at('d'))
+        for name in ('f', 'other'):
+            write(stage.at('d/' + name), b'x')
+        give(stage.tree)
+        stage.rest()
+        with open(stage.at('d/f'), 'wb', buffering=0) as file:
+            os.chmod(stage.at('d'), 0o444)
+            file.write(b'changed where nobody looks')
+        opened(stage, 'a directory')
+        stage.daemon.ctl('scan', 't')
+        stage.daemon.settle('t')
+        equal([gap['path'] for gap in gaps(stage, 'open')], ['d'], 'the open gaps')
+        rows = [row['path'] for row in stage.daemon.ctl('files', 't')]
+        equal(rows, ['d', 'd/f', 'd/other'], 'names')
+        os.chmod(stage.at('d'), 0o755)
+        closed(stage)
+    with user_stage(tree=False) as stage:
+        os.makedirs(stage.at('d'))
+        write(stage.at('d/f'), b'x')
+        give(stage.tree)
+        os.chmod(stage.at('d'), 0o444)
+        stage.daemon.add(stage.tree, 't')
+        opened(stage, 'a directory')
+        os.chmod(stage.at('d'), 0o755)
+        closed(stage)
+
+
 def a_file_that_is_closed():
     with user_stage() as stage:
         write(stage.at('file'), b'secret')
@@ -119,4 +149,5 @@ def a_closed_directory_that_goes():
 
 
 harness.run([a_directory_that_is_closed_from_the_start, a_directory_that_is_closed_later,
-             a_directory_that_is_made_closed, a_file_that_is_closed, a_closed_directory_that_goes])
+             a_directory_that_is_made_closed, a_directory_whose_names_may_be_read_and_no_more, a_file_that_is_closed,
+             a_closed_directory_that_goes])
