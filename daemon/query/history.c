@@ -60,14 +60,16 @@ static int node_of(Walk *w, int64_t seq, int64_t *ret) {
         return r < 0 ? r : 0;
 }
 
+/* One that was pruned is left out. */
 static int give(Walk *w, int64_t seq, Event *ret) {
         CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
         QueryEvent row;
         int r;
 
+        *ret = (Event) { 0 };
         r = query_row(w->q, QUERY_SQL_EVENT, seq, &stmt);
         if (r <= 0)
-                return r < 0 ? r : -EBADMSG;
+                return r;
         r = row_event(w->q, stmt, ret);
         if (r == 0)
                 r = row_complete(w->q, ret, &row);

@@ -216,18 +216,18 @@ static int dataset_then(Query *q, Dataset *d, int64_t seq) {
 }
 
 int moment_begin(Query *q, int64_t usec, int64_t *ret) {
-        int64_t seq, first;
+        int64_t seq, pruned;
         sqlite3_stmt *stmt;
         int r;
 
         r = moment_find(q, usec, &seq);
         if (r == 0)
-                r = query_stmt(q, QUERY_SQL_FIRST_SEQ, &stmt);
+                r = query_stmt(q, QUERY_SQL_PRUNED, &stmt);
         if (r == 0)
-                r = query_one(q, stmt, &first);
+                r = query_one(q, stmt, &pruned);
         if (r < 0)
                 return r;
-        if (seq + 1 < first || seq == 0)
+        if (seq <= pruned)
                 return QUERY_E_TOO_EARLY;
         for (size_t i = 0; r == 0 && i < q->n_datasets; i++)
                 r = dataset_then(q, q->datasets[i], seq);

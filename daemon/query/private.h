@@ -96,7 +96,7 @@
         X(NOTICED, "SELECT seq, ago FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2")                       \
         X(ROOTS, "SELECT seq, kind, node FROM event WHERE dataset = ?1 AND kind IN (15, 16, 17)"            \
                  " AND seq <= ?2 ORDER BY seq DESC")                                                        \
-        X(FIRST_SEQ, "SELECT min(seq) FROM event")                                                          \
+        X(PRUNED, "SELECT upto FROM care WHERE what = 'prune'")                                             \
         X(GAPS_OPEN, "SELECT node, cause FROM gap WHERE dataset = ?1 AND closed_by IS NULL")                \
         X(GAPS_THEN, "SELECT node, cause FROM gap WHERE dataset = ?1 AND since <= ?2 AND (until IS NULL"    \
                      " OR until > ?2)")                                                                     \

@@ -25,7 +25,8 @@ enum {
         QUERY_E_NO_SERIES,
         QUERY_E_NO_EVENT,
         QUERY_E_UNSEALED,               /* no checkpoint covers the event yet */
-        QUERY_E_TOO_EARLY,              /* the record, or that of the dataset, begins later */
+        QUERY_E_TOO_EARLY,              /* the record, or that of the dataset, begins later; or what it held
+                                         * up to then was pruned */
 };
 
 /** query_open() - a read-only connection to the store that this process has open for writing (path as

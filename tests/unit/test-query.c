@@ -370,87 +370,8 @@ static void a_copy_is_read_without_a_writer(void **state) {
         assert_true(query_open(path, true, &offline) < 0);
 }
 
-/* Plans: the present tree and the history of a name come from one index range each; nothing reads a whole table of
- * events, links or nodes, and nothing sorts. */
-static const struct {
-        const char *name, *text;
-} texts[] = {
-#define TEXT_ITEM(name, text) { #name, text },
-        QUERY_STATEMENTS(TEXT_ITEM)
-};
-
-static void plan_of(const char *text, Lines *l) {
-        sqlite3_stmt *stmt = NULL;
-        char explain[2048];
-
-        snprintf(explain, sizeof(explain), "EXPLAIN QUERY PLAN %s", text);
-        assert_int_equal(sqlite3_prepare_v2(q->sql.db, explain, -1, &stmt, NULL), SQLITE_OK);
-        while (sqlite3_step(stmt) == SQLITE_ROW)
-                put(l, "%s\n", (const char *) sqlite3_column_text(stmt, 3));
-        sqlite3_finalize(stmt);
-}
-
-static void no_question_reads_a_whole_table(void **state) {
-        static const char *const bad[] = { "SCAN event", "SCAN e\n",   "SCAN e ",     "SCAN link",
-                                           "SCAN l\n",   "SCAN l ",    "SCAN node\n", "SCAN n\n",
-                                           "SCAN n ",    "TEMP B-TREE" };
-
-        (void) state;
-        for (size_t i = 0; i < ELEMENTS(texts); i++) {
-                Lines l = { 0 };
-
-                plan_of(texts[i].text, &l);
-                for (size_t k = 0; k < ELEMENTS(bad); k++)
-                        if (strstr(l.text, bad[k]))
-                                fail_msg("%s: %s", texts[i].name, l.text);
-        }
-}
-
-static void expect_plan(const char *name, const char *step) {
-        for (size_t i = 0; i < ELEMENTS(texts); i++)
-                if (strcmp(texts[i].name, name) == 0) {
-                        Lines l = { 0 };
-
-                        plan_of(texts[i].text, &l);
-                        if (!strstr(l.text, step))
-                                fail_msg("%s: %s", name, l.text);
-                        return;
-                }
-        fail();
-}
-
-static void the_present_tree_and_a_history_are_index_ranges(void **state) {
-        (void) state;
-        expect_plan("FILES", "SEARCH l USING PRIMARY KEY (parent=? AND until=? AND name>?)");
-        expect_plan("LINK_OPEN", "SEARCH l USING PRIMARY KEY (parent=? AND until=? AND name=?)");
-        expect_plan("LINK_NEWEST", "USING INDEX link_closed (parent=? AND name=? AND until>?)");
-        expect_plan("NODE_DOWN", "USING INDEX event_node (node=? AND rowid>? AND rowid<?)");
-        expect_plan("NODE_UP", "USING INDEX event_node (node=? AND rowid>? AND rowid<?)");
-        expect_plan("TRANSIENT_DOWN",
-                    "USING INDEX event_transient (parent=? AND name=? AND rowid>? AND rowid<?)");
-        expect_plan("LINK_AT", "USING INDEX link_node (node=?)");
-        expect_plan("EVENTS_DOWN", "USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)");
-}
-
-/* Statistics of a store that is still small must not lead to plans that are bad once it is large. */
-static void plans_stay_after_maintenance(void **state) {
-        int64_t done, left;
-        char name[32];
-
-        begin(&f);
-        for (int i = 0; i < 300; i++) {
-                snprintf(name, sizeof(name), "n%d", i);
-                make(&f, f.root, name, i % 10 ? TYPE_FILE : TYPE_DIRECTORY, 5);
-        }
-        assert_int_equal(store_step(f.store, STORE_STEP_ANALYZE, 0, &done, &left), 0);
-        commit(&f);
-        no_question_reads_a_whole_table(state);
-        the_present_tree_and_a_history_are_index_ranges(state);
-}
-
 int main(void) {
         const struct CMUnitTest tests[] = {
-                WITH_STORE(plans_stay_after_maintenance),
                 WITH_STORE(files_come_depth_first_in_the_order_of_their_bytes),
                 WITH_STORE(show_answers_one_row),
                 WITH_STORE(pages_leave_nothing_out),
@@ -461,8 +382,6 @@ int main(void) {
                 WITH_STORE(datasets_and_totals_come_from_counters),
                 WITH_STORE(chunks_come_by_labels_then_time),
                 WITH_STORE(a_copy_is_read_without_a_writer),
-                WITH_STORE(no_question_reads_a_whole_table),
-                WITH_STORE(the_present_tree_and_a_history_are_index_ranges),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
