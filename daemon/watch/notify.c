@@ -17,8 +17,9 @@
 
 struct Notify {
         int fd;                 /* the library's; it closes it */
-        int marker_fd;          /* a memfd, watched for changes of its mode */
+        int marker_fd;          /* a memfd, watched for changes of its mode and of its size */
         int marker;             /* its wd */
+        uint32_t mark;          /* what a mark is now: IN_ATTRIB or IN_MODIFY */
 };
 
 /* The library has no accessor for its descriptor: it is the one that links to an inotify instance. */
@@ -69,7 +70,8 @@ int notify_new(Notify **ret) {
                 return error > 0 ? -error : -EIO;
         }
         n->fd = find_descriptor();
-        n->marker = n->fd < 0 ? -EIO : add(n, n->marker_fd, IN_ATTRIB);
+        n->marker = n->fd < 0 ? -EIO : add(n, n->marker_fd, IN_ATTRIB | IN_MODIFY);
+        n->mark = IN_ATTRIB;
         if (n->marker < 0 || fcntl(n->fd, F_SETFD, FD_CLOEXEC) < 0 ||
             fcntl(n->fd, F_SETFL, O_NONBLOCK) < 0) {
                 int r = n->marker < 0 ? n->marker : -errno;
@@ -129,12 +131,20 @@ void notify_remove(Notify *n, int wd) {
 }
 
 int notify_mark(Notify *n) {
+        int r;
+
         assert(n);
-        return fchmod(n->marker_fd, 0600) < 0 ? -errno : 0;
+        r = n->mark == IN_ATTRIB ? fchmod(n->marker_fd, 0600) : ftruncate(n->marker_fd, 0);
+        return r < 0 ? -errno : 0;
 }
 
-int notify_marker(const Notify *n) {
-        return n->marker;
+/* One that comes behind this overflow comes before the next: two kinds are enough. */
+void notify_mark_lost(Notify *n) {
+        n->mark ^= IN_ATTRIB | IN_MODIFY;
+}
+
+bool notify_is_mark(const Notify *n, const Notice *notice) {
+        return notice->wd == n->marker && notice->mask & n->mark;
 }
 
 int notify_watch_limit(bool *ret_namespaced) {

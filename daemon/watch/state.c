@@ -251,6 +251,7 @@ void state_mark(Watch *w) {
 void state_mark_lost(Watch *w) {
         if (w->mark_posted == w->mark_seen)
                 return;
+        notify_mark_lost(w->notify);
         w->mark_posted--;
         for (size_t i = 0; i < w->n_barriers; i++)
                 if (w->barriers[i].stage == BARRIER_MARKED)

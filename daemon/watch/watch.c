@@ -404,7 +404,7 @@ static void on_notice(Watch *w, Batch *b, size_t index, Moment now) {
                 return;
         }
         d = table_find(w->table, n->wd);
-        if (n->wd == notify_marker(w->notify))
+        if (notify_is_mark(w->notify, n))
                 state_marked(w);
         if (!d)
                 return;

@@ -75,8 +75,9 @@ def live_work(stage, seed, without=()):
     for burst in range(3):
         stage.writers(f'{seed}:{burst}', OPS // 3, (LINKS if burst < 2 else MOVES) + without)()
         status = stage.rest()
+    diag(f'{status["events"] - first_look} events by {WRITERS} writers, '
+         f'{status["walkedTwice"]} of {status["watches"]} directories walked twice')
     seen_live(stage.daemon, 't', first_look, status)
-    diag(f'{status["events"] - first_look} events by {WRITERS} writers')
 
 
 def random_work_during_the_first_look(seed):

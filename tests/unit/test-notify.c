@@ -149,19 +149,43 @@ static void a_mark_comes_behind_what_was_there_before_it(void **state) {
         expect(wd, IN_CREATE, "before");
         expect(wd, IN_CLOSE_WRITE, "before");
         assert_int_equal(notify_next(notify, &n), 1);
-        assert_int_equal(n.wd, notify_marker(notify));
+        assert_true(notify_is_mark(notify, &n));
         expect(wd, IN_CREATE, "after");
         expect(wd, IN_CLOSE_WRITE, "after");
         for (int i = 0; i < 3; i++) {           /* again and again */
                 assert_int_equal(notify_mark(notify), 0);
                 assert_int_equal(notify_next(notify, &n), 1);
-                assert_int_equal(n.wd, notify_marker(notify));
+                assert_true(notify_is_mark(notify, &n));
                 expect_nothing();
         }
         unlinkat(dir_fd, "before", 0);
         unlinkat(dir_fd, "after", 0);
         expect(wd, IN_DELETE, "before");
         expect(wd, IN_DELETE, "after");
+        remove_watch(wd);
+}
+
+/* It was behind the overflow all the same: what is asked for after it waits for a mark of its own. */
+static void a_mark_that_was_given_up_is_not_taken_for_the_next_one(void **state) {
+        int wd = notify_add(notify, dir_fd);
+        Notice n;
+
+        (void) state;
+        for (int i = 0; i < 3; i++) {
+                assert_int_equal(notify_mark(notify), 0);
+                make("between");
+                notify_mark_lost(notify);
+                assert_int_equal(notify_mark(notify), 0);
+                assert_int_equal(notify_next(notify, &n), 1);
+                assert_false(notify_is_mark(notify, &n));
+                expect(wd, IN_CREATE, "between");
+                expect(wd, IN_CLOSE_WRITE, "between");
+                assert_int_equal(notify_next(notify, &n), 1);
+                assert_true(notify_is_mark(notify, &n));
+                expect_nothing();
+                unlinkat(dir_fd, "between", 0);
+                expect(wd, IN_DELETE, "between");
+        }
         remove_watch(wd);
 }
 
@@ -190,6 +214,7 @@ int main(void) {
                 cmocka_unit_test(what_happens_comes_in_order_with_its_name),
                 cmocka_unit_test(a_directory_that_goes_says_so_itself),
                 cmocka_unit_test(a_mark_comes_behind_what_was_there_before_it),
+                cmocka_unit_test(a_mark_that_was_given_up_is_not_taken_for_the_next_one),
                 cmocka_unit_test(writes_through_a_name_that_went_are_noticed_under_it),
         };
 
