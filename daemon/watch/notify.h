@@ -47,8 +47,8 @@ int notify_add(Notify *n, int dir_fd);
 /** notify_remove() - ends a watch; notices of it may still come, the last one is IN_IGNORED. */
 void notify_remove(Notify *n, int wd);
 /** notify_mark() - puts a mark into the queue behind all that is in it now: a notice that notify_is_mark()
- *  knows, or, when the queue is full, its IN_Q_OVERFLOW. One mark at a time: two side by side would be merged
- *  into one. It costs no further watch, so that it works at the limit of watches. 0 or -errno.
+ *  knows, or, when the queue is full, its IN_Q_OVERFLOW. One mark at a time: two side by side would be
+ *  merged into one. It costs no further watch, so that it works at the limit of watches. 0 or -errno.
  *  notify_mark_lost() - an IN_Q_OVERFLOW has come. The mark under way was dropped, or comes behind it and is
  *  none any more: it cannot be taken for the next one. */
 int notify_mark(Notify *n);
