@@ -19,9 +19,7 @@ void datasets_free(Intake *i) {
         free(i->datasets);
         i->datasets = NULL;
         i->n_datasets = 0;
-        free(i->gaps);
-        i->gaps = NULL;
-        i->n_gaps = 0;
+        gaps_free(i);
         addings_free(i);
 }
 
@@ -361,7 +359,7 @@ void dataset_remove(Intake *i, Work *w) {
         nesting_release(i, d, d->token);
         for (size_t n = 0; n < i->n_gaps;)      /* nothing of it is expected any more */
                 if (i->gaps[n].dataset == d->row.id)
-                        i->gaps[n] = i->gaps[--i->n_gaps];
+                        gap_forget(i, n);
                 else
                         n++;
         d->again = (Again) { 0 };

@@ -13,24 +13,109 @@ static bool ends_by_itself(Cause cause) {
                cause == CAUSE_REMOTE;
 }
 
-static int load_gap(void *userdata, const StoreGap *g) {
-        Intake *i = userdata;
-        const Dataset *d = dataset_find(i, g->dataset);
+/* The open gaps lie in an array; those of one node are chained, since there may be a hundred thousand files
+ * that cannot be read. */
+
+static uint64_t count_key(int64_t dataset, Cause cause) {
+        return (uint64_t) dataset << 8 | (uint64_t) cause;
+}
+
+static uint64_t count_of(const Intake *i, int64_t dataset, Cause cause) {
+        uint64_t count = 0;
+
+        map_get(&i->gap_counts, count_key(dataset, cause), &count);
+        return count;
+}
+
+/* The first gap of a node, and the next one: NULL behind the last. */
+static Gap *first_of(const Intake *i, int64_t node) {
+        uint64_t first;
+
+        return map_get(&i->gaps_of, (uint64_t) node + 1, &first) ? &i->gaps[first - 1] : NULL;
+}
+
+static Gap *next_of(const Intake *i, const Gap *g) {
+        return g->next ? &i->gaps[g->next - 1] : NULL;
+}
+
+/* In the chain of a node: what was index from, and 1, is to; 0: nothing. */
+static void relink(Intake *i, int64_t node, size_t from, size_t to) {
+        Gap *g = first_of(i, node);
+
+        if (g == &i->gaps[from - 1]) {
+                if (to == 0)
+                        (void) map_remove(&i->gaps_of, (uint64_t) node + 1);
+                else
+                        (void) map_put(&i->gaps_of, (uint64_t) node + 1, to);   /* it is there: no memory */
+                return;
+        }
+        while (g->next != from)
+                g = next_of(i, g);
+        g->next = to;
+}
+
+static int grow(Intake *i) {
+        size_t allocated = MAX_OF(i->gaps_allocated * 2, (size_t) 16);
         Gap *gaps;
 
-        if (!d || d->row.removed)
-                return 0;               /* nothing of it is expected */
-        gaps = reallocarray(i->gaps, i->n_gaps + 1, sizeof(*gaps));
+        if (i->n_gaps < i->gaps_allocated)
+                return 0;
+        gaps = reallocarray(i->gaps, allocated, sizeof(*gaps));
         if (!gaps)
                 return -ENOMEM;
         i->gaps = gaps;
-        i->gaps[i->n_gaps++] =
-                (Gap) { .id = g->id, .dataset = g->dataset, .node = g->node, .cause = g->cause };
+        i->gaps_allocated = allocated;
         return 0;
 }
 
+static int gap_put(Intake *i, Gap g) {
+        uint64_t first = 0, count = count_of(i, g.dataset, g.cause);
+        int r = grow(i);
+
+        map_get(&i->gaps_of, (uint64_t) g.node + 1, &first);
+        g.next = (size_t) first;
+        if (r == 0)
+                r = map_put(&i->gap_counts, count_key(g.dataset, g.cause), count + 1);
+        if (r == 0)
+                r = map_put(&i->gaps_of, (uint64_t) g.node + 1, i->n_gaps + 1);
+        if (r == 0)
+                i->gaps[i->n_gaps++] = g;
+        return r;
+}
+
+void gap_forget(Intake *i, size_t n) {
+        const Gap *g = &i->gaps[n];
+        size_t last = i->n_gaps - 1;
+
+        (void) map_put(&i->gap_counts, count_key(g->dataset, g->cause),
+                       count_of(i, g->dataset, g->cause) - 1);
+        relink(i, g->node, n + 1, g->next);
+        if (n != last) {
+                relink(i, i->gaps[last].node, last + 1, n + 1);
+                i->gaps[n] = i->gaps[last];
+        }
+        i->n_gaps--;
+}
+
+void gaps_free(Intake *i) {
+        free(i->gaps);
+        i->gaps = NULL;
+        i->n_gaps = i->gaps_allocated = 0;
+        map_done(&i->gaps_of);
+        map_done(&i->gap_counts);
+}
+
+static int load_gap(void *userdata, const StoreGap *g) {
+        Intake *i = userdata;
+        const Dataset *d = dataset_find(i, g->dataset);
+
+        if (!d || d->row.removed)
+                return 0;               /* nothing of it is expected */
+        return gap_put(i, (Gap) { .id = g->id, .dataset = g->dataset, .node = g->node, .cause = g->cause });
+}
+
 int gaps_load(Intake *i) {
-        i->n_gaps = 0;
+        gaps_free(i);
         return store_gaps(i->store, load_gap, i);
 }
 
@@ -50,27 +135,26 @@ int gaps_resume(Intake *i, int64_t dataset) {
 }
 
 bool gap_on(const Intake *i, int64_t dataset, int64_t node, Cause cause) {
-        for (size_t n = 0; n < i->n_gaps; n++)
-                if (i->gaps[n].dataset == dataset && i->gaps[n].node == node && i->gaps[n].cause == cause)
+        for (const Gap *g = first_of(i, node); g; g = next_of(i, g))
+                if (g->dataset == dataset && g->cause == cause)
                         return true;
         return false;
 }
 
 /* Where watches are missing, all that has one is live all the same. */
-bool gap_on_dataset(const Intake *i, const Dataset *d) {
-        for (size_t n = 0; n < i->n_gaps; n++)
-                if (i->gaps[n].dataset == d->row.id && i->gaps[n].cause != CAUSE_WATCH_LIMIT &&
-                    i->gaps[n].cause != CAUSE_REMOTE &&
-                    (i->gaps[n].node == 0 || i->gaps[n].node == d->row.root_node))
+static bool hides_all(const Intake *i, const Dataset *d, int64_t node) {
+        for (const Gap *g = first_of(i, node); g; g = next_of(i, g))
+                if (g->dataset == d->row.id && g->cause != CAUSE_WATCH_LIMIT && g->cause != CAUSE_REMOTE)
                         return true;
         return false;
 }
 
+bool gap_on_dataset(const Intake *i, const Dataset *d) {
+        return hides_all(i, d, 0) || hides_all(i, d, d->row.root_node);
+}
+
 bool gap_of_watches(const Intake *i, int64_t dataset) {
-        for (size_t n = 0; n < i->n_gaps; n++)
-                if (i->gaps[n].dataset == dataset && i->gaps[n].cause == CAUSE_WATCH_LIMIT)
-                        return true;
-        return false;
+        return count_of(i, dataset, CAUSE_WATCH_LIMIT) > 0;
 }
 
 /* What becomes of it, where that is not to be compared at once. */
@@ -95,19 +179,15 @@ void gap_open(Intake *i, Dataset *d, int64_t node, Cause cause, int64_t from) {
         int64_t now = now_usec(CLOCK_REALTIME);
         Event e = { .kind = KIND_GAP_OPEN, .origin = ORIGIN_LIVE, .dataset = d->row.id, .node = node,
                     .cause = cause, .first = from > 0 ? MIN_OF(from, now) : now, .last = now };
-        Gap *gaps;
+        int r;
 
-        if (gap_on(i, d->row.id, node, cause))
+        if (gap_on(i, d->row.id, node, cause) || intake_append(i, &e) != 0)
                 return;
-        gaps = reallocarray(i->gaps, i->n_gaps + 1, sizeof(*gaps));
-        if (!gaps) {
-                intake_fail(i, -ENOMEM);
+        r = gap_put(i, (Gap) { .id = e.seq, .dataset = d->row.id, .node = node, .cause = cause });
+        if (r < 0) {
+                intake_fail(i, r);
                 return;
         }
-        i->gaps = gaps;
-        if (intake_append(i, &e) != 0)
-                return;
-        i->gaps[i->n_gaps++] = (Gap) { .id = e.seq, .dataset = d->row.id, .node = node, .cause = cause };
         log_event(LOG_WARNING, MSG_GAP_OPENED, 0,
                   "Changes in dataset %s may have gone unseen (%s); %s", d->row.name,
                   cause_to_word((int) cause), sequel_of(cause), "SCITRACE_DATASET=%s", d->row.name,
@@ -127,7 +207,7 @@ void gap_close(Intake *i, size_t n) {
                   "Dataset %s was compared with the record; the gap (%s) is closed", d ? d->row.name : "?",
                   cause_to_word((int) g->cause), "SCITRACE_DATASET=%s", d ? d->row.name : "?",
                   "SCITRACE_CAUSE=%s", cause_to_word((int) g->cause));
-        i->gaps[n] = i->gaps[--i->n_gaps];
+        gap_forget(i, n);
 }
 
 void gaps_reconciled(Intake *i, Dataset *d) {
@@ -137,7 +217,7 @@ void gaps_reconciled(Intake *i, Dataset *d) {
                 if (g->dataset != d->row.id || g->reconciled || g->swept ||
                     (ends_by_itself(g->cause) && !g->by_walk))
                         continue;
-                g->reconciled = true;
+                g->reconciled = i->gaps_due = true;
                 g->limit = 0;
         }
 }
@@ -162,19 +242,22 @@ void observe_reconciled(Intake *i, const Feed_RECONCILED *m) {
 
                 if (g->dataset != d->row.id || g->cause != m->cause || !g->swept)
                         continue;
-                g->reconciled = true;
+                g->reconciled = i->gaps_due = true;
                 g->limit = 0;
         }
 }
 
 void gaps_settle(Intake *i, const Feed *f) {
-        for (size_t n = 0; n < i->n_gaps;) {
+        bool due = false;
+
+        for (size_t n = 0; i->gaps_due && n < i->n_gaps;) {
                 Gap *g = &i->gaps[n];
                 const Dataset *d = g->reconciled ? dataset_find(i, g->dataset) : NULL;
 
                 if (d && d->feed == f && g->limit == 0 && requests_compared(f))
                         g->limit = i->next_request;
                 if (!d || d->feed != f || g->limit == 0 || requests_open_before(f, g->limit)) {
+                        due |= g->reconciled;
                         n++;
                         continue;
                 }
@@ -182,16 +265,18 @@ void gaps_settle(Intake *i, const Feed *f) {
                 if (i->error != 0)
                         return;
         }
+        i->gaps_due = due;
 }
 
 void gaps_resolve(Intake *i, int64_t node) {
-        for (size_t n = 0; n < i->n_gaps;)
-                if (i->gaps[n].node == node && ends_by_itself(i->gaps[n].cause)) {
-                        gap_close(i, n);
-                        if (i->error != 0)
-                                return;
+        Gap *g = first_of(i, node);
+
+        while (g)
+                if (ends_by_itself(g->cause)) {
+                        gap_close(i, (size_t) (g - i->gaps));
+                        g = i->error == 0 ? first_of(i, node) : NULL;
                 } else {
-                        n++;
+                        g = next_of(i, g);
                 }
 }
 
@@ -205,17 +290,17 @@ void gaps_gone(Intake *i, int64_t node) {
 bool gaps_reopened(Intake *i, int64_t node) {
         bool any = false;
 
-        for (size_t n = 0; n < i->n_gaps; n++)
-                if (i->gaps[n].node == node && ends_by_itself(i->gaps[n].cause))
-                        any = i->gaps[n].by_walk = true;
+        for (Gap *g = first_of(i, node); g; g = next_of(i, g))
+                if (ends_by_itself(g->cause))
+                        any = g->by_walk = true;
         return any;
 }
 
 /* It is told again: the walk that told it could not end it. */
 static void gap_lasts(Intake *i, int64_t node, Cause cause) {
-        for (size_t n = 0; n < i->n_gaps; n++)
-                if (i->gaps[n].node == node && i->gaps[n].cause == cause)
-                        i->gaps[n].by_walk = i->gaps[n].reconciled = false;
+        for (Gap *g = first_of(i, node); g; g = next_of(i, g))
+                if (g->cause == cause)
+                        g->by_walk = g->reconciled = false;
 }
 
 /* It finds by itself what a gap hides, and says when it has. */
@@ -245,13 +330,10 @@ static void observe_losses(Intake *i, Dataset *d, const Feed_GAP *m) {
  * all. They end together. */
 static void observe_limit(Intake *i, Dataset *d, const Feed_GAP *m) {
         uint64_t node = 0;
-        unsigned open = 0;
 
         if (!map_get(&i->nodes, feed_key(i->from, m->dir), &node))
                 node = (uint64_t) d->row.root_node;
-        for (size_t n = 0; n < i->n_gaps; n++)
-                open += i->gaps[n].dataset == d->row.id && i->gaps[n].cause == CAUSE_WATCH_LIMIT;
-        if (open >= LIMIT_GAPS_MAX && !gap_on(i, d->row.id, (int64_t) node, CAUSE_WATCH_LIMIT))
+        if (count_of(i, d->row.id, CAUSE_WATCH_LIMIT) >= LIMIT_GAPS_MAX && !gap_on(i, d->row.id, (int64_t) node, CAUSE_WATCH_LIMIT))
                 node = (uint64_t) d->row.root_node;
         gap_open(i, d, (int64_t) node, CAUSE_WATCH_LIMIT, m->from);
         leave_to_watcher(i, d, CAUSE_WATCH_LIMIT);

@@ -100,6 +100,7 @@ typedef struct Gap {
         bool reconciled;                /* the walk that covers it has ended */
         uint32_t limit;                 /* then: closed when none before this one is open; 0: not all digests
                                          * that the walk led to have been asked for */
+        size_t next;                    /* of the same node: its index, and 1; 0: none */
 } Gap;
 
 /** Again: a tree that was found again under other identities (rehome.c). */
@@ -230,8 +231,11 @@ struct Intake {
         Map roots;                      /* key -> root token */
         Dataset *datasets;
         size_t n_datasets;
-        Gap *gaps;
-        size_t n_gaps;
+        Gap *gaps;                      /* in no order; changed by gap_open(), gap_close(), gap_forget() */
+        size_t n_gaps, gaps_allocated;
+        Map gaps_of;                    /* node, and 1 -> its first gap's index, and 1 */
+        Map gap_counts;                 /* dataset << 8 | cause -> how many */
+        bool gaps_due;                  /* some are reconciled, and may be closed */
         Adding *addings;
         uint32_t next_token, next_walk, next_request;
         uint64_t next_barrier;
@@ -397,6 +401,8 @@ void observe_stalled(Intake *i, const Feed_STALLED *m);
 
 /* gaps.c */
 int gaps_load(Intake *i);
+void gaps_free(Intake *i);
+void gap_forget(Intake *i, size_t n);   /* without an event; the last one takes its place */
 bool gap_on(const Intake *i, int64_t dataset, int64_t node, Cause cause);
 bool gap_of_watches(const Intake *i, int64_t dataset);  /* some of its directories have no watch */
 bool gap_on_dataset(const Intake *i, const Dataset *d);

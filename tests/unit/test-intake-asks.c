@@ -549,6 +549,44 @@ static void a_backup_holds_what_was_told_before_it(void **state) {
         expect_files(f, "a b ");
 }
 
+/* Each file has its gap, some have two; what ends one of them ends no other, in whatever order. */
+static void of_many_gaps_each_ends_by_itself(void **state) {
+        enum { MANY = 250, STEP = 101 };        /* no factor of one another */
+        Fixture *f = *state;
+        char names[MANY][8];
+        QueryTotals totals;
+        int64_t open = 0;
+
+        with_dataset(f);
+        for (int i = 0; i < MANY; i++) {
+                snprintf(names[i], sizeof(names[i]), "f%d", i);
+                put_file(f, ROOT_DIR, names[i], 1000 + (uint64_t) i, 1);
+        }
+        pass(f);
+        for (int i = 0; i < MANY; i++) {
+                put_gap(f, f->token, ROOT_DIR, names[i], CAUSE_READ_ERROR);
+                put_gap(f, f->token, ROOT_DIR, names[i], i % 3 == 0 ? CAUSE_PERMISSION : CAUSE_READ_ERROR);
+                open += i % 3 == 0 ? 2 : 1;
+        }
+        pass(f);
+        assert_int_equal(query_totals(f->query, &totals), 0);
+        assert_int_equal(totals.gaps_open, open);
+        for (int i = 0; i < MANY; i++) {
+                int at = i * STEP % MANY;
+
+                put_file(f, ROOT_DIR, names[at], 1000 + (uint64_t) at, 2);
+                open -= at % 3 == 0 ? 2 : 1;
+                if (i % 50 != 0)
+                        continue;
+                pass(f);
+                assert_int_equal(query_totals(f->query, &totals), 0);
+                assert_int_equal(totals.gaps_open, open);
+        }
+        pass(f);
+        assert_int_equal(query_totals(f->query, &totals), 0);
+        assert_int_equal(totals.gaps_open, 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(an_overflow_opens_a_gap_that_the_watchers_own_sweep_closes),
@@ -571,6 +609,7 @@ int main(void) {
                 TEST(what_cannot_be_read_is_a_gap_until_it_can),
                 TEST(each_start_has_a_gap_that_says_how_the_run_before_it_ended),
                 TEST(a_backup_holds_what_was_told_before_it),
+                TEST(of_many_gaps_each_ends_by_itself),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
