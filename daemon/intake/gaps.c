@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
 #include <errno.h>
 
 #include "daemon/intake/internal.h"
@@ -87,6 +88,7 @@ void gap_forget(Intake *i, size_t n) {
         const Gap *g = &i->gaps[n];
         size_t last = i->n_gaps - 1;
 
+        assert(n <= last);
         (void) map_put(&i->gap_counts, count_key(g->dataset, g->cause),
                        count_of(i, g->dataset, g->cause) - 1);
         relink(i, g->node, n + 1, g->next);
@@ -333,7 +335,8 @@ static void observe_limit(Intake *i, Dataset *d, const Feed_GAP *m) {
 
         if (!map_get(&i->nodes, feed_key(i->from, m->dir), &node))
                 node = (uint64_t) d->row.root_node;
-        if (count_of(i, d->row.id, CAUSE_WATCH_LIMIT) >= LIMIT_GAPS_MAX && !gap_on(i, d->row.id, (int64_t) node, CAUSE_WATCH_LIMIT))
+        if (count_of(i, d->row.id, CAUSE_WATCH_LIMIT) >= LIMIT_GAPS_MAX &&
+            !gap_on(i, d->row.id, (int64_t) node, CAUSE_WATCH_LIMIT))
                 node = (uint64_t) d->row.root_node;
         gap_open(i, d, (int64_t) node, CAUSE_WATCH_LIMIT, m->from);
         leave_to_watcher(i, d, CAUSE_WATCH_LIMIT);
