@@ -54,6 +54,23 @@ static void print_care(const Ctl *c, const json_t *d, const char *what, const ch
         view_line(c, what, STYLE_YELLOW, "%s", never);
 }
 
+static void print_retention(const Ctl *c, const json_t *d) {
+        const json_t *r = json_object_get(d, "retention");
+        long long pruned = (long long) row_number(r, "pruned"), upto = (long long) row_number(r, "upto");
+        char span[TIME_TEXT_MAX], before[64] = "";
+
+        if (pruned > 0)
+                snprintf(before, sizeof(before), "; up to event %lld it is done", pruned);
+        if (!row_has(r, "keepUsec"))
+                view_line(c, "retention", "", "events are kept for ever%s", before);
+        else
+                view_line(c, "retention", "", "events are kept for %s%s",
+                          time_format_span(row_number(r, "keepUsec"), span), before);
+        if (upto > pruned)
+                view_line(c, "", "", "up to event %lld they may go: 'scitracectl store prune --dry-run'",
+                          upto);
+}
+
 static void print_store(const Ctl *c, const json_t *d) {
         CLEANUP(freep) char *path = row_name(d, "path");
         char size[HUMAN_MAX], spare[HUMAN_MAX], wal[HUMAN_MAX];
@@ -67,6 +84,7 @@ static void print_store(const Ctl *c, const json_t *d) {
         view_line(c, "free", "", "%s within it%s", human_size(row_number(d, "freeBytes"), spare),
                   !json_is_true(json_object_get(d, "shrinks")) ? ", which stay for what comes" :
                   row_number(d, "freeBytes") > 0 ? "; 'scitracectl store maintain' gives them back" : "");
+        print_retention(c, d);
         print_care(c, d, "verify", "never; 'scitracectl verify'");
         print_care(c, d, "maintain", "never; 'scitracectl store maintain'");
         print_care(c, d, "backup", "never; 'scitracectl store backup FILE'");

@@ -182,12 +182,14 @@ static void show_finding(Asked *a, const char *outcome, const char *message) {
 
 static void show_result(Asked *a, const json_t *r) {
         int64_t events = row_number(r, "events"), sealed = row_number(r, "sealed");
-        int64_t points = row_number(r, "checkpoints");
+        int64_t points = row_number(r, "checkpoints"), pruned = row_number(r, "pruned");
         char time[TIME_TEXT_MAX];
 
         if (row_number(r, "untold") > 0)
                 printf("... and %lld findings more\n", (long long) row_number(r, "untold"));
         printf("%s: %lld events, ", row_text(r, "outcome"), (long long) events);
+        if (pruned > 0)
+                printf("%lld of them pruned and known by their hashes alone, ", (long long) pruned);
         if (sealed == 0)
                 printf("none sealed");
         else if (sealed == events)
@@ -205,7 +207,10 @@ static void show_result(Asked *a, const json_t *r) {
                 printf("%s key: %s\n", a->n_keys > 0 ? "trusted" : "first", row_text(r, "key"));
         if (json_is_true(json_object_get(r, "projections")))
                 return;
-        if (a->copied)
+        if (pruned > 0)
+                printf("what follows from the log (the present tree, gaps, counters) cannot be compared "
+                       "with it: that takes the events that were pruned\n");
+        else if (a->copied)
                 printf("what follows from the log (the present tree, gaps, counters) was not compared with "
                        "it\n");
         else
@@ -269,8 +274,9 @@ static int progressed(void *userdata, int64_t done, int64_t total) {
 static void give_result(Asked *a, const VerifyResult *r) {
         char key[NOTE_KEY_TEXT];
         bool stop = false;
-        json_t *row = json_pack("{s{ss sI sI sI sI sI sI sI sb}}", "result", "outcome", outcomes[r->outcome],
-                                "events", (json_int_t) r->events, "sealed", (json_int_t) r->sealed,
+        json_t *row = json_pack("{s{ss sI sI sI sI sI sI sI sI sb}}", "result", "outcome",
+                                outcomes[r->outcome], "events", (json_int_t) r->events, "pruned",
+                                (json_int_t) r->pruned, "sealed", (json_int_t) r->sealed,
                                 "checkpoints", (json_int_t) r->checkpoints, "keys", (json_int_t) r->keys,
                                 "findings", (json_int_t) r->findings, "untold", (json_int_t) r->untold,
                                 "against", (json_int_t) r->against, "projections", r->projections);

@@ -49,6 +49,7 @@ enum {
         TAKES_PROOF = 1 << 12,
         TAKES_NEW = 1 << 13,            /* --new and --move */
         TAKES_GENTLY = 1 << 14,
+        TAKES_DRY = 1 << 15,            /* --dry-run */
         TAKES_AS_OF = 1 << 15,
 };
 
@@ -64,7 +65,7 @@ typedef struct Options {
         const char *name, *dataset, *against, *key, *proof;
         bool null, all, follow, reverse;
         bool fresh, move;               /* --new, --move */
-        bool gently;
+        bool gently, dry;
         int64_t lines;                  /* 0: all */
         int64_t since, until;           /* µs; 0: open */
         int64_t as_of;                  /* µs; 0: now */
@@ -122,6 +123,7 @@ Status cmd_store_backup(Ctl *c, char **arguments);
 Status cmd_store_describe(Ctl *c, char **arguments);
 Status cmd_store_keys(Ctl *c, char **arguments);
 Status cmd_store_maintain(Ctl *c, char **arguments);
+Status cmd_store_prune(Ctl *c, char **arguments);
 Status cmd_verify(Ctl *c, char **arguments);
 
 #endif

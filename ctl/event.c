@@ -26,6 +26,8 @@ char *event_path(const Ctl *c, const json_t *event) {
                 fprintf(f, "%s%s", path, strcmp(path, ".") == 0 ? "" : slash);
         if (strcmp(kind, "commit") == 0)
                 fprintf(f, "HEAD %.10s", row_text(event, "gitCommit"));
+        if (strcmp(kind, "prune") == 0)
+                fprintf(f, "events up to %lld", (long long) row_number(event, "prunedTo"));
         if (*cause)
                 fprintf(f, "%s%s", path ? ": " : "", cause);
         if (*origin && strcmp(origin, "live") != 0)

@@ -134,6 +134,7 @@ const Option option_table[] = {
         { 0,   "key",       "FILE",    TAKES_KEY,     "trust these public keys alone", TEXT(key) },
         { 0,   "proof",     "FILE",    TAKES_PROOF,   "check this proof; needs no store", TEXT(proof) },
         { 0,   "gently",    NULL,      TAKES_GENTLY,  "take four times as long, with pauses", FLAG(gently) },
+        { 0,   "dry-run",   NULL,      TAKES_DRY,     "only say what would be removed", FLAG(dry) },
         { '0', "null",      NULL,      TAKES_NULL,    "names alone, raw, ended by NUL bytes", FLAG(null) },
         { 0 },
 };

@@ -230,6 +230,12 @@ static const Sentence errors[] = {
           "event {seq} is not sealed yet; try again in two minutes", NULL },
         { "org.scitrace.Integrity.NotSound", STATUS_FAILED,
           "the record does not fit its own seals; 'scitracectl verify' says what is wrong", NULL },
+        { "org.scitrace.Record.Pruned", STATUS_NOT_FOUND,
+          "what tells of that time was pruned by policy; 'scitracectl log --kind prune' says when, and up "
+          "to which event",
+          NULL },
+        { "org.scitrace.Store.NotPrunable", STATUS_FAILED,
+          "policy keeps event {upto}; 'scitracectl store prune --dry-run' says what may go", NULL },
         { "org.scitrace.Store.Busy", STATUS_FAILED,
           "other care of the store ({what}) is under way; try again when it is done: 'scitracectl store "
           "describe' says when that was",

@@ -52,6 +52,8 @@ const Cmd commands[] = {
           0, 0, 0, cmd_store_keys },
         { "store maintain", "", "Keep the record's database in shape",
           0, 0, 0, cmd_store_maintain },
+        { "store prune", "", "Remove events that are older than policy keeps them",
+          TAKES_DRY, 0, 0, cmd_store_prune },
         { "help", "[COMMAND]", "This, or help on a command",
           0, 0, 2, cmd_help },
         { 0 },

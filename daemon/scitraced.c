@@ -409,6 +409,7 @@ static int start_control(Daemon *d) {
                 .intake = d->intake,
                 .watchers = d->watchers,
                 .metrics = d->metrics,
+                .keep_usec = d->policy->keep_usec,
         };
         CLEANUP(freep) char *path = NULL;
         int fd = -1, r = find_socket(d, &fd);

@@ -47,6 +47,8 @@ static const Key keys[] = {
           SECONDS(30),        SECONDS(1), SECONDS(3600),       NULL, "a time from 1s to 1h" },
         { "Watcher",  "PollEntriesPerSecond", value_parse_size, offsetof(Policy, poll_rate),
           1000,               1,          INT64_C(1) << 20,    NULL, "a number from 1 to 1M" },
+        { "Retention", "KeepEvents",         value_parse_keep, offsetof(Policy, keep_usec),
+          INT64_MAX,          SECONDS(1), INT64_MAX,           NULL, "a time from 1s on, or infinity" },
         { "Metrics",  "SampleInterval",      value_parse_time, offsetof(Policy, sample_usec),
           SECONDS(10),        SECONDS(1), SECONDS(3600),       NULL, "a time from 1s to 1h" },
         { 0 },

@@ -28,6 +28,7 @@ typedef struct Policy {
         int64_t poll_rate;              /* [Watcher] PollEntriesPerSecond=, default 1000, 1 to 1M */
         int64_t poll_usec;              /* [Dataset] PollInterval=, default 10min, 1s to 7d */
         int64_t check_usec;             /* [Watcher] CheckInterval=, default 30s, 1s to 1h */
+        int64_t keep_usec;              /* [Retention] KeepEvents=, default infinity (INT64_MAX), from 1s */
         int64_t sample_usec;            /* [Metrics] SampleInterval=, default 10s, 1s to 1h */
         int64_t digest_max;             /* [Identify] DigestUpTo=, default 1G; larger: digest later */
         int64_t read_max;               /* [Identify] ReadUpTo=, default 16T; larger: no digest, and a gap */

@@ -76,6 +76,14 @@ static int parse_one(const char *text, const Unit *units, int64_t *ret) {
         return 0;
 }
 
+int value_parse_keep(const char *text, int64_t *ret) {
+        assert(text && ret);
+        if (strcmp(text, "infinity") != 0)
+                return value_parse_time(text, ret);
+        *ret = INT64_MAX;
+        return 0;
+}
+
 int value_parse_size(const char *text, int64_t *ret) {
         assert(text && ret);
         return parse_one(text, sizes, ret);

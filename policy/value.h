@@ -12,6 +12,8 @@
  *  0 and *ret (microseconds, bytes), or -EINVAL: not such a value, negative, or past int64_t. */
 int value_parse_time(const char *text, int64_t *ret);
 int value_parse_size(const char *text, int64_t *ret);
+/** value_parse_keep() - a time, or "infinity": INT64_MAX. */
+int value_parse_keep(const char *text, int64_t *ret);
 /** value_parse_percent() - "20%", "20": one number, no fraction. */
 int value_parse_percent(const char *text, int64_t *ret);
 

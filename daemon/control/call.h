@@ -36,6 +36,7 @@ typedef struct Service {
         const ControlConfig *config;
         Pool *pool;
         Tend *tend;
+        int64_t prunable;               /* up to here, as somebody was told, events may be pruned */
         int64_t started;                /* µs, CLOCK_MONOTONIC */
         int64_t seq;                    /* the newest event that is committed; 0: none seen yet */
         MethodCount counts[METHODS_MAX]; /* in the order of methods_at() */

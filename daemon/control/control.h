@@ -29,6 +29,7 @@ typedef struct ControlConfig {
         Intake *intake;
         Watchers *watchers;
         Metrics *metrics;
+        int64_t keep_usec;              /* how long events are kept; INT64_MAX: for ever */
 } ControlConfig;                        /* strings are copied; the stages must outlive the control */
 
 /** control_new() - takes over listen_fd (a listening SOCK_STREAM Unix socket). */

@@ -81,6 +81,7 @@ static void give_result(Verifying *v, const VerifyResult *r) {
         EMIT(e, "{");
         emit_word(e, "outcome", outcome_word(r->outcome));
         emit_int(e, "events", r->events);
+        emit_int(e, "pruned", r->pruned);
         emit_int(e, "sealed", r->sealed);
         emit_int(e, "checkpoints", r->checkpoints);
         if (r->checkpoints > 0)
@@ -177,7 +178,7 @@ static int verify_finish(Call *c) {
                           "The record in %s is not sound: %s; 'scitracectl verify' says what is wrong, keep "
                           "a copy of the state folder as it is", config->store_path, outcome,
                           "SCITRACE_STORE=%s", config->store_path, "SCITRACE_OUTCOME=%s", outcome);
-        return outcome ? intake_care(config->intake, STORE_CARE_VERIFY, outcome) : 0;
+        return outcome ? intake_care(config->intake, STORE_CARE_VERIFY, outcome, NULL, NULL) : 0;
 }
 
 static int prove_run(Call *c, Query *q) {

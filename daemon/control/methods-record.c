@@ -193,6 +193,10 @@ static int event_row(void *userdata, const QueryEvent *row) {
 static int named(Call *c, Query *q, int outcome) {
         const Walk *w = c->state;
 
+        if (outcome == QUERY_E_PRUNED) {
+                call_error(c, "org.scitrace.Record.Pruned", NULL);
+                return 0;
+        }
         if (outcome == QUERY_E_TOO_EARLY) {
                 outcome_too_early(c, q, args_string(c->parameters, "dataset"), w->path);
                 return 0;

@@ -6,7 +6,10 @@
 #include "daemon/control/args.h"
 #include "daemon/control/methods.h"
 
-enum { TREES_USEC = 5 * 1000 * 1000 }; /* to count pages, unless the caller says otherwise */
+#define COUNT_USEC (600 * (int64_t) USEC_PER_SEC) /* to count all old events */
+enum { TREES_USEC = 5 * 1000 * 1000 };  /* to count pages, unless the caller says otherwise */
+
+static int retention(Call *c, Query *q, bool counted, json_t **ret);
 
 static int add_care(void *userdata, const QueryCare *care) {
         json_t *row = json_pack("{ss ss sI sI}", "what", care->what, "result", care->result, "timeUsec",
@@ -36,7 +39,7 @@ static int describe_lists(Query *q, int64_t usec, json_t *cares, json_t *trees) 
 }
 
 static int describe_run(Call *c, Query *q) {
-        CLEANUP(json_decrefp) json_t *cares = json_array(), *trees = json_array();
+        CLEANUP(json_decrefp) json_t *cares = json_array(), *trees = json_array(), *kept = NULL;
         json_t *limit = json_object_get(c->parameters, "limitUsec");
         QueryTotals t;
         QueryStore s;
@@ -45,15 +48,18 @@ static int describe_run(Call *c, Query *q) {
         if (r == 0)
                 r = query_store(q, &s);
         if (r == 0)
+                r = retention(c, q, false, &kept);
+        if (r == 0)
                 r = describe_lists(q, json_is_integer(limit) ? MAX_OF(json_integer_value(limit), 0)
                                                              : TREES_USEC, cares, trees);
         if (r != 0)
                 return r;
-        call_reply(c, json_pack("{ss sI sI sI si sI sI sb sO sO}", "path", c->service->config->store_path,
+        call_reply(c, json_pack("{ss sI sI sI si sI sI sb sO sO sO}", "path", c->service->config->store_path,
                                 "bytes", (json_int_t) t.store_bytes, "walBytes", (json_int_t) t.wal_bytes,
                                 "events", (json_int_t) t.events, "schema", t.schema, "pageBytes",
                                 (json_int_t) s.page_size, "freeBytes", (json_int_t) s.free_bytes, "shrinks",
-                                s.shrinks, "care", cares, "trees", trees));
+                                s.shrinks, "care", cares, "trees", trees, "retention",
+                                kept));
         return 0;
 }
 
@@ -95,6 +101,50 @@ static int backup_start(Call *c) {
 
 static void backup_free(Call *c) {
         intake_forget(c->service->config->intake, c);
+}
+
+/* Retention. */
+
+static int64_t kept_since(const Call *c) {
+        return now_usec(CLOCK_REALTIME) - c->service->config->keep_usec;
+}
+
+static int retention(Call *c, Query *q, bool counted, json_t **ret) {
+        bool all = c->service->config->keep_usec == INT64_MAX;
+        QueryPrunable p;
+        int r = query_prunable(q, all ? INT64_MIN : kept_since(c), counted, &p);
+
+        if (r == 0)
+                *ret = json_pack("{sI sb sI sI}", "pruned", (json_int_t) p.pruned, "unfinished",
+                                 p.unfinished, "upto", (json_int_t) p.upto, "events",
+                                 (json_int_t) p.events);
+        if (r == 0 && *ret && !all)
+                (void) json_object_set_new(*ret, "keepUsec", json_integer(c->service->config->keep_usec));
+        return r != 0 ? r : *ret ? 0 : -ENOMEM;
+}
+
+static int prunable_run(Call *c, Query *q) {
+        json_t *answer;
+        int r;
+
+        query_deadline(q, COUNT_USEC);
+        r = retention(c, q, true, &answer);
+        c->state = r == 0 ? answer : NULL;
+        return r;
+}
+
+/* What was told stays allowed: time only goes on. */
+static int prunable_finish(Call *c) {
+        const json_t *answer = c->state;
+        int64_t upto = json_integer_value(json_object_get(answer, "upto"));
+
+        c->service->prunable = MAX_OF(c->service->prunable, upto);
+        call_reply(c, STEAL(c->state));
+        return 0;
+}
+
+static void prunable_free(Call *c) {
+        json_decref(c->state);
 }
 
 /* Rows of a job as it goes on. */
@@ -144,9 +194,32 @@ static int maintain_start(Call *c) {
         return tend(c, &job, 0);
 }
 
+static int prune_start(Call *c) {
+        static const TendJob job = {
+                STORE_CARE_PRUNE,
+                {
+                        { "say", STORE_STEP_PRUNE },
+                        { "events", STORE_STEP_PRUNE_EVENTS },
+                        { "nodes", STORE_STEP_PRUNE_NODES },
+                        { "batches", STORE_STEP_PRUNE_BATCHES },
+                        { "vacuum", STORE_STEP_VACUUM },
+                        { "checkpoint", STORE_STEP_CHECKPOINT },
+                },
+        };
+        int64_t upto = json_integer_value(json_object_get(c->parameters, "upto"));
+
+        if (upto <= c->service->prunable && upto > 0)
+                return tend(c, &job, upto);
+        call_error(c, "org.scitrace.Store.NotPrunable", json_pack("{sI}", "upto", (json_int_t) upto));
+        return 0;
+}
+
 const Method methods_store[] = {
         { "org.scitrace.Store.Describe", .run = describe_run },
         { "org.scitrace.Store.Backup", .start = backup_start, .free = backup_free },
+        { "org.scitrace.Store.Prunable", .run = prunable_run, .finish = prunable_finish,
+          .free = prunable_free },
+        { "org.scitrace.Store.Prune", .more = true, .start = prune_start, .free = tend_free_call },
         { "org.scitrace.Store.Maintain", .more = true, .start = maintain_start, .free = tend_free_call },
         { 0 },
 };

@@ -57,6 +57,13 @@ static void emit_state(Emit *e, const Event *v) {
                 emit_int(e, "mtimeNsec", v->mtime);
 }
 
+static int64_t number_of(Bytes text) {
+        char digits[24];
+
+        snprintf(digits, sizeof(digits), "%.*s", (int) text.size, (const char *) text.data);
+        return strtoll(digits, NULL, 10);
+}
+
 void rows_event(Emit *e, const QueryEvent *row) {
         const Event *v = &row->event;
 
@@ -80,6 +87,8 @@ void rows_event(Emit *e, const QueryEvent *row) {
         emit_number(e, "replaces", v->replaces);
         emit_number(e, "node", v->node);
         emit_word(e, "cause", cause_to_word(v->cause));
+        if (v->kind == KIND_PRUNE)
+                emit_number(e, "prunedTo", number_of(v->detail));
         if (v->kind == KIND_COMMIT)
                 emit_bytes(e, "gitCommit", v->detail);  /* its own, not the one before */
         else

@@ -17,6 +17,7 @@ struct Tend {
         const TendJob *job;             /* NULL: none */
         size_t phase;
         int64_t argument, done;         /* done: in this phase */
+        int result;
         int64_t began;                  /* this step, µs of CLOCK_MONOTONIC */
         TendNews news;                  /* NULL: nobody waits */
         void *userdata;
@@ -29,14 +30,22 @@ static void tell(Tend *t, const char *phase, int64_t left, int result) {
                 t->news(t->userdata, phase, t->done, left, result);
 }
 
-static void end(Tend *t, int result) {
-        const TendJob *job = STEAL(t->job);
+/* Noted, as far as that was possible: it is over. */
+static void on_noted(void *userdata, int result, int64_t done, int64_t left) {
+        Tend *t = userdata;
 
-        if (result < 0)
-                log_event(LOG_ERR, MSG_NONE, result, "The store could not be cared for (%s)", job->what);
-        (void) intake_care(t->intake, job->what, result < 0 ? "failed" : "done");
-        tell(t, NULL, 0, result);
+        (void) result, (void) done, (void) left;
+        t->job = NULL;
+        tell(t, NULL, 0, t->result);
         t->news = NULL;
+}
+
+static void end(Tend *t, int result) {
+        t->result = result;
+        if (result < 0)
+                log_event(LOG_ERR, MSG_NONE, result, "The store could not be cared for (%s)", t->job->what);
+        if (intake_care(t->intake, t->job->what, result < 0 ? "failed" : "done", on_noted, t) < 0)
+                on_noted(t, 0, 0, 0);
 }
 
 static void rest(Tend *t) {
@@ -83,8 +92,7 @@ static int on_pause(sd_event_source *source, uint64_t usec, void *userdata) {
         Tend *t = userdata;
 
         (void) source, (void) usec;
-        if (t->job)
-                take_step(t);
+        take_step(t);
         return 0;
 }
 

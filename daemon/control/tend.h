@@ -13,7 +13,7 @@
 
 typedef struct Tend Tend;
 
-enum { TEND_PHASES_MAX = 4 };
+enum { TEND_PHASES_MAX = 6 };
 
 typedef struct TendPhase {
         const char *name;               /* NULL ends the phases */

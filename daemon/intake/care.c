@@ -12,25 +12,10 @@ void care_note(Intake *i, const char *what, const char *result) {
                 intake_fail(i, r);
 }
 
-static void run_note(Intake *i, Work *w) {
+void work_note(Intake *i, Work *w) {
         care_note(i, w->name, (const char *) w->data);
-}
-
-int intake_care(Intake *i, const char *what, const char *result) {
-        Work *w = calloc(1, sizeof(*w));
-
-        if (w) {
-                w->run = run_note;
-                w->name = strdup(what);
-                w->data = (uint8_t *) strdup(result);
-        }
-        if (!w || !w->name || !w->data) {
-                free(w ? w->name : NULL);
-                free(w ? w->data : NULL);
-                free(w);
-                return -ENOMEM;
-        }
-        return intake_queue(i, w);
+        if (w->ticket != 0)
+                intake_counted(i, w->ticket, 0, 0, 0);
 }
 
 /* A snapshot is not made within a transaction: what came before is committed first, and sealed: a backup
@@ -63,10 +48,13 @@ static int step_alone(Intake *i, Work *w, int64_t *ret_done, int64_t *ret_left) 
         r = intake_begin(i);
         if (r == 0)
                 r = store_step(i->store, step, w->argument, ret_done, ret_left);
+        if (r == 0 && step == STORE_STEP_PRUNE)
+                sealing_seal(i);
         if (r == 0)
                 r = store_commit(i->store);
         else
                 store_rollback(i->store);
+        sealing_committed(i, r == 0);
         if (r == STORE_E_FAILED)
                 intake_fail(i, r);
         return r == STORE_E_FULL ? -ENOSPC : r > 0 ? -EIO : r;
@@ -74,8 +62,12 @@ static int step_alone(Intake *i, Work *w, int64_t *ret_done, int64_t *ret_left) 
 
 void work_step(Intake *i, Work *w) {
         int64_t done = 0, left = 0;
-        int r = store_commit(i->store);
+        int r;
 
+        if (w->number == STORE_STEP_PRUNE)
+                sealing_seal(i);
+        r = store_commit(i->store);
+        sealing_committed(i, r == 0);
         if (r != 0)
                 intake_fail(i, r);
         else
@@ -88,12 +80,27 @@ void work_step(Intake *i, Work *w) {
 static int queue_counted(Intake *i, Work *w, void (*fn)(void), void *userdata) {
         if (!w)
                 return -ENOMEM;
-        w->ticket = intake_ticket(i, fn, userdata);
-        if (w->ticket == 0) {
+        w->ticket = fn ? intake_ticket(i, fn, userdata) : 0;
+        if (fn && w->ticket == 0) {
+                free(w->name);
+                free(w->data);
                 free(w);
                 return -ENOMEM;
         }
         return intake_queue(i, w);
+}
+
+int intake_care(Intake *i, const char *what, const char *result, IntakeStepFn fn, void *userdata) {
+        Work *w = calloc(1, sizeof(*w));
+
+        if (w)
+                *w = (Work) { .run = work_note, .name = strdup(what), .data = (uint8_t *) strdup(result) };
+        if (w && (!w->name || !w->data)) {
+                free(w->name);
+                free(w->data);
+                free(STEAL(w));
+        }
+        return queue_counted(i, w, (void (*)(void)) fn, userdata);
 }
 
 int intake_step(Intake *i, StoreStep step, int64_t argument, IntakeStepFn fn, void *userdata) {

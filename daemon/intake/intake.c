@@ -166,7 +166,7 @@ static void work_free(Work *w) {
 }
 
 static void refuse(Intake *i, Work *w, int error) {
-        if (w->run == work_backup || w->run == work_step)
+        if (w->run == work_backup || w->run == work_step || w->run == work_note)
                 intake_counted(i, w->ticket, error, 0, 0);
         else if (w->run == run_mounts)
                 mounts_refused(i, w);

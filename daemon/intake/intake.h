@@ -37,8 +37,8 @@ int intake_backup(Intake *i, int fd, IntakeBackupFn fn, void *userdata);
 /** intake_step() - store_step(). result: 0 or negative errno. */
 typedef void (*IntakeStepFn)(void *userdata, int result, int64_t done, int64_t left);
 int intake_step(Intake *i, StoreStep step, int64_t argument, IntakeStepFn fn, void *userdata);
-/** intake_care() - store_care(). */
-int intake_care(Intake *i, const char *what, const char *result);
+/** intake_care() - store_care(). fn, which may be NULL, is told when it is done, or why it is not. */
+int intake_care(Intake *i, const char *what, const char *result, IntakeStepFn fn, void *userdata);
 
 /** intake_chunks() - metrics chunks for the store; all is copied. */
 typedef struct IntakeChunk {

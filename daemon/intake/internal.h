@@ -283,6 +283,7 @@ void answers_free(Intake *i);
 /* care.c */
 void work_backup(Intake *i, Work *w);
 void work_step(Intake *i, Work *w);
+void work_note(Intake *i, Work *w);
 void care_note(Intake *i, const char *what, const char *result);        /* store_care() */
 
 /* frames.c */

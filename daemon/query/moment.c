@@ -217,18 +217,15 @@ static int dataset_then(Query *q, Dataset *d, int64_t seq) {
 
 int moment_begin(Query *q, int64_t usec, int64_t *ret) {
         int64_t seq, pruned;
-        sqlite3_stmt *stmt;
         int r;
 
         r = moment_find(q, usec, &seq);
         if (r == 0)
-                r = query_stmt(q, QUERY_SQL_PRUNED, &stmt);
-        if (r == 0)
-                r = query_one(q, stmt, &pruned);
+                r = query_pruned(q, &pruned);
         if (r < 0)
                 return r;
-        if (seq <= pruned)
-                return QUERY_E_TOO_EARLY;
+        if (seq == 0 || seq < pruned)
+                return seq == 0 ? QUERY_E_TOO_EARLY : QUERY_E_PRUNED;
         for (size_t i = 0; r == 0 && i < q->n_datasets; i++)
                 r = dataset_then(q, q->datasets[i], seq);
         if (r == 0)

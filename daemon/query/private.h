@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "daemon/query/query.h"
+#include "daemon/store/prune.h"
 #include "daemon/store/sql.h"
 #include "daemon/store/store.h"
 
@@ -96,6 +97,8 @@
         X(NOTICED, "SELECT seq, ago FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2")                       \
         X(ROOTS, "SELECT seq, kind, node FROM event WHERE dataset = ?1 AND kind IN (15, 16, 17)"            \
                  " AND seq <= ?2 ORDER BY seq DESC")                                                        \
+        X(PRUNE_BEGUN, "SELECT result = 'begun' FROM care WHERE what = 'prune'")                            \
+        X(PRUNABLE, "SELECT count(*) FROM event WHERE seq > ?1 AND seq <= ?2 AND " PRUNE_MAY_GO)            \
         X(PRUNED, "SELECT upto FROM care WHERE what = 'prune'")                                             \
         X(GAPS_OPEN, "SELECT node, cause FROM gap WHERE dataset = ?1 AND closed_by IS NULL")                \
         X(GAPS_THEN, "SELECT node, cause FROM gap WHERE dataset = ?1 AND since <= ?2 AND (until IS NULL"    \
@@ -188,6 +191,8 @@ int query_row(Query *q, QueryStatement which, int64_t argument, sqlite3_stmt **r
 int query_one(Query *q, sqlite3_stmt *stmt, int64_t *ret);
 /** last_seq() - of the newest event, 0: there is none. */
 int last_seq(Query *q, int64_t *ret);
+/** query_pruned() - events up to that one may be gone by policy; 0: none. */
+int query_pruned(Query *q, int64_t *ret);
 int query_datasets_load(Query *q);            /* those made since the last load */
 Dataset *dataset_get(Query *q, int64_t id);
 bool dataset_begins(const Query *q, int64_t node);      /* whether it is the root of one that is watched */
@@ -201,7 +206,7 @@ Dataset *query_dataset_find(Query *q, const char *name);      /* name or UUID; N
 int moment_find(Query *q, int64_t usec, int64_t *ret);
 int moment_bound(Query *q, int64_t usec, int64_t *ret);
 /** moment_begin() - moment_find() for a question about the tree as it was: the datasets of the call become
- *  what they were. QUERY_E_TOO_EARLY. */
+ *  what they were. QUERY_E_TOO_EARLY, QUERY_E_PRUNED. */
 int moment_begin(Query *q, int64_t usec, int64_t *ret);
 
 /** Gaps: those of a dataset at a moment. */

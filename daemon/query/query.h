@@ -25,8 +25,8 @@ enum {
         QUERY_E_NO_SERIES,
         QUERY_E_NO_EVENT,
         QUERY_E_UNSEALED,               /* no checkpoint covers the event yet */
-        QUERY_E_TOO_EARLY,              /* the record, or that of the dataset, begins later; or what it held
-                                         * up to then was pruned */
+        QUERY_E_PRUNED,                 /* what tells of that time was pruned by policy */
+        QUERY_E_TOO_EARLY,              /* the record, or that of the dataset, begins later */
 };
 
 /** query_open() - a read-only connection to the store that this process has open for writing (path as
@@ -101,7 +101,7 @@ typedef int (*QueryFileFn)(void *userdata, const QueryFile *f);
  *  query_show() - the one row of a path; that of the root has the path ".".
  *  as_of: µs; the tree as it was then: with all that was noticed by then, as far as it was stored in one
  *  piece, and the digests that were learned of it since. Paths are relative to where the dataset's root is
- *  now; of a time that the clock showed twice, the later counts. 0: now. QUERY_E_TOO_EARLY. */
+ *  now; of a time that the clock showed twice, the later counts. 0: now. QUERY_E_TOO_EARLY, _PRUNED. */
 int query_files(Query *q, const char *dataset, Bytes directory, int64_t as_of, int64_t limit, QueryFileFn fn,
                 void *userdata);
 int query_show(Query *q, Bytes path, int64_t as_of, QueryFileFn fn, void *userdata);
@@ -160,6 +160,14 @@ typedef struct QueryStore {
         int64_t page_size, free_bytes;
         bool shrinks;                   /* free pages can be given back (incremental vacuum) */
 } QueryStore;
+typedef struct QueryPrunable {
+        int64_t pruned;                 /* events up to this one have been */
+        bool unfinished;                /* ... but for what was left when that ended in the middle */
+        int64_t upto;                   /* they may be; as pruned: there is nothing more to do */
+        int64_t events;                 /* that would go; counted when asked for */
+} QueryPrunable;
+/** query_prunable() - what was stored before that time (µs), in whole tiles. */
+int query_prunable(Query *q, int64_t before, bool counted, QueryPrunable *ret);
 /** query_store() - of the database file. query_cares() - in the order of their names.
  *  query_trees() - walks the pages of every table and index, for usec at most; the largest come last. A
  *  snapshot lasts as long as one of them takes. */

@@ -71,22 +71,37 @@ static int checkpoint(Store *s, int64_t *ret_done) {
         return (rc & 0xff) == SQLITE_BUSY ? 0 : sql_errno(s->sql.db, rc);
 }
 
+static int take(Store *s, StoreStep step, int64_t argument, int64_t *ret_done, int64_t *ret_left) {
+        switch (step) {
+        case STORE_STEP_ANALYZE:
+                return analyze(s);
+        case STORE_STEP_VACUUM:
+                return vacuum(s, ret_done, ret_left);
+        case STORE_STEP_CHECKPOINT:
+                return checkpoint(s, ret_done);
+        case STORE_STEP_PRUNE:
+                return prune_begin(s, argument);
+        case STORE_STEP_PRUNE_EVENTS:
+                return prune_events(s, ret_done, ret_left);
+        case STORE_STEP_PRUNE_NODES:
+                return prune_nodes(s, ret_done, ret_left);
+        case STORE_STEP_PRUNE_BATCHES:
+                return prune_batches(s, ret_done, ret_left);
+        }
+        return -EINVAL;
+}
+
 int store_step(Store *s, StoreStep step, int64_t argument, int64_t *ret_done, int64_t *ret_left) {
         int r;
 
         assert(s && ret_done && ret_left);
         assert(s->in_transaction == (step != STORE_STEP_CHECKPOINT));
-        (void) argument;
         *ret_done = *ret_left = 0;
         if (s->broken < 0)
                 return s->broken;
         r = s->in_transaction ? bulk_flush(s) : 0;
-        if (r == 0 && step == STORE_STEP_ANALYZE)
-                r = analyze(s);
-        else if (r == 0 && step == STORE_STEP_VACUUM)
-                r = vacuum(s, ret_done, ret_left);
-        else if (r == 0)
-                r = checkpoint(s, ret_done);
+        if (r == 0)
+                r = take(s, step, argument, ret_done, ret_left);
         if (r < 0 && s->in_transaction)
                 s->broken = r;
         return r;

@@ -11,6 +11,7 @@
  * May use: lib.  May not use: anything else in daemon/. */
 
 #include "daemon/store/note.h"
+#include "daemon/store/prune.h"
 #include "daemon/store/reader.h"
 #include "daemon/store/sql.h"
 #include "daemon/store/store.h"
@@ -124,6 +125,24 @@
         X(CHECKPOINT_LAST, "SELECT number, size, time, note FROM checkpoint ORDER BY number DESC LIMIT 1")  \
         X(CARE_PUT, "INSERT INTO care(what, time, result, seq) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO"      \
                     " UPDATE SET time = ?2, result = ?3, seq = ?4")                                         \
+        X(PRUNE_SAY, "INSERT INTO care VALUES ('prune', ?1, 'begun', ?2, ?3, ?2) ON CONFLICT DO UPDATE SET" \
+                     " time = ?1, result = 'begun', seq = ?2, upto = ?3, said = ?2")                        \
+        X(PRUNE_EVENTS, "DELETE FROM event WHERE seq > ?1 AND seq <= ?2 AND " PRUNE_MAY_GO)                 \
+        X(PRUNE_NODES, "DELETE FROM node WHERE id >= ?1 AND id < ?2 AND links = 0 AND ifnull(seq, 0) <= ?3" \
+                       " AND NOT EXISTS (SELECT 1 FROM link AS l WHERE l.node = node.id AND l.until > ?3)"  \
+                       " AND NOT EXISTS (SELECT 1 FROM link AS l WHERE l.node = node.id AND l.until = 0)"   \
+                       " AND NOT EXISTS (SELECT 1 FROM link AS l WHERE l.parent = node.id) AND NOT EXISTS"  \
+                       " (SELECT 1 FROM event AS e WHERE e.node = node.id AND e.inode IS NULL) AND id NOT"  \
+                       " IN (SELECT root_node FROM dataset)")                                               \
+        X(PRUNE_LINKS, "DELETE FROM link WHERE node >= ?1 AND node < ?2 AND NOT EXISTS (SELECT 1 FROM node" \
+                       " AS n WHERE n.id = link.node)")                                                     \
+        X(PRUNE_BATCH_PAGE, "SELECT first_seq FROM batch WHERE first_seq > ?1 ORDER BY first_seq LIMIT 1"   \
+                            " OFFSET ?2")                                                                   \
+        X(PRUNE_BATCHES, "DELETE FROM batch WHERE first_seq > ?1 AND first_seq <= ?2 AND (SELECT"           \
+                         " min(b.first_seq) FROM batch AS b WHERE b.first_seq > batch.first_seq) <= ?3 + 1" \
+                         " AND NOT EXISTS (SELECT 1 FROM event AS e WHERE e.seq >= batch.first_seq AND"     \
+                         " e.seq < (SELECT min(b.first_seq) FROM batch AS b WHERE b.first_seq >"            \
+                         " batch.first_seq))")                                                              \
         X(KEY_LAST, "SELECT seq, detail, (SELECT time FROM batch WHERE first_seq <= seq ORDER BY first_seq" \
                     " DESC LIMIT 1) FROM event WHERE kind = 21 ORDER BY seq DESC LIMIT 1")
 
@@ -192,6 +211,12 @@ typedef struct StoreSigner {
         int64_t number, size, time;     /* of the last checkpoint; 0: none */
 } StoreSigner;
 
+/* Where a prune is. */
+typedef struct StorePrune {
+        int64_t upto;
+        int64_t event, node, batch;     /* up to, down to, up to here it is done */
+} StorePrune;
+
 struct Store {
         Sql sql;
         char *dir;
@@ -220,6 +245,7 @@ struct Store {
         uint8_t *leaf;                  /* a buffer for one */
         size_t leaf_max;
         StoreSigner signer;
+        StorePrune prune;
         int64_t migrated_from;          /* form; 0: it was not */
 };
 
@@ -293,6 +319,12 @@ int leaves_read_back(Store *s);
 /* seal.c */
 void signer_forget(Store *s);                   /* it is loaded anew */
 void signer_committed(Store *s);                /* the transaction is durable */
+
+/* prune.c: steps; each is part of store_step(). */
+int prune_begin(Store *s, int64_t upto);
+int prune_events(Store *s, int64_t *ret_done, int64_t *ret_left);
+int prune_nodes(Store *s, int64_t *ret_done, int64_t *ret_left);
+int prune_batches(Store *s, int64_t *ret_done, int64_t *ret_left);
 
 /* backup.c: a copy of an open database into a new file; durable: synced. */
 int backup_copy(sqlite3 *from, const char *path, bool durable);

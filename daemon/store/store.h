@@ -264,6 +264,7 @@ bool store_seal_due(const Store *s, int64_t realtime);
 
 #define STORE_CARE_BACKUP "backup"
 #define STORE_CARE_MAINTAIN "maintain"
+#define STORE_CARE_PRUNE "prune"
 #define STORE_CARE_VERIFY "verify"
 
 /** store_care() - notes beside the record that one of these was done now, and with what result (a word). In
@@ -276,6 +277,13 @@ typedef enum StoreStep {
         STORE_STEP_VACUUM,              /* gives free pages back to the file system; bytes */
         STORE_STEP_CHECKPOINT,          /* empties the log of changes (-wal); bytes; one step, not in a
                                          * transaction */
+        STORE_STEP_PRUNE,               /* argument: an event, a multiple of 256 and sealed. The log says
+                                         * that those up to it may be gone, but for what is still true
+                                         * (prune.h); seal it in the same transaction. -EINVAL: not such a
+                                         * number. Then, in this run: */
+        STORE_STEP_PRUNE_EVENTS,        /* they go; done: how many; left: to be looked at */
+        STORE_STEP_PRUNE_NODES,         /* so do nodes that were gone by then, with their names */
+        STORE_STEP_PRUNE_BATCHES,       /* and when those events were */
 } StoreStep;
 
 /** store_step() - one step, of some milliseconds, in a transaction unless StoreStep says otherwise.

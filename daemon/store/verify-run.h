@@ -9,7 +9,7 @@
 #include "daemon/store/sql.h"
 #include "daemon/store/verify.h"
 
-enum { VERIFY_SQL_TILE, VERIFY_SQL_CHECKPOINT, VERIFY_SQL_KEYS, VERIFY_SQL_COUNT };
+enum { VERIFY_SQL_TILE, VERIFY_SQL_CHECKPOINT, VERIFY_SQL_KEYS, VERIFY_SQL_PRUNED, VERIFY_SQL_COUNT };
 
 typedef struct Key {
         int64_t seq;
@@ -45,7 +45,9 @@ typedef struct Run {
         Range *differs;
         size_t n_differs, max_differs;
         Range gone, unreadable; /* the run of such rows that is going on */
-        bool incomplete;                /* there were such */
+        bool incomplete;                /* there were such, or pruned ones */
+        int64_t pruned, pruned_said;    /* up to this event rows may be gone, says event so-and-so */
+        int64_t prune_seen;             /* ... and what the log says, as far as it was read */
 
         Key *keys;
         size_t n_keys, max_keys;

@@ -18,6 +18,7 @@ static const char *const texts[VERIFY_SQL_COUNT] = {
         [VERIFY_SQL_CHECKPOINT] =
                 "SELECT number, size, time, note FROM checkpoint WHERE number > ?1 AND number <= ?2"
                 " ORDER BY number LIMIT 1",
+        [VERIFY_SQL_PRUNED] = "SELECT upto, said FROM care WHERE what = 'prune'",
         [VERIFY_SQL_KEYS] = "SELECT detail FROM event WHERE kind = 21 AND seq > ?1",
 };
 
@@ -185,6 +186,37 @@ static int load_stored(Run *r, int64_t tile) {
         return n < 0 ? n : 0;
 }
 
+/* Up to where rows may be gone. Read anew when one is missing, since it may have begun meanwhile; what it
+ * says has to be found in the log, too. */
+static int load_pruned(Run *r) {
+        sqlite3_stmt *stmt;
+        int rc, k = verify_prepare(r, VERIFY_SQL_PRUNED, &stmt);
+
+        if (k < 0)
+                return k == -EBADMSG ? 0 : k;
+        rc = sqlite3_step(stmt);
+        if (rc == SQLITE_ROW) {
+                r->pruned = sql_column(stmt, 0);
+                r->pruned_said = sql_column(stmt, 1);
+        }
+        k = sql_errno(r->db, rc);
+        sqlite3_reset(stmt);
+        return k == -EBADMSG ? 0 : k;
+}
+
+static bool is_pruned(Run *r, int64_t seq) {
+        if (seq > r->pruned)
+                r->error = load_pruned(r);
+        return r->error == 0 && seq <= r->pruned;
+}
+
+/* The log says that events up to that one were pruned. */
+static int64_t pruned_by(const Event *e) {
+        int64_t upto;
+
+        return e->kind == KIND_PRUNE && note_number(e->detail, &upto) == 0 ? upto : 0;
+}
+
 /* The leaf of event seq: 1 from its row; 0 there is none, or it cannot be read, and that has been told. */
 static int row_leaf(Run *r, int64_t seq, Hash *ret) {
         size_t size;
@@ -200,10 +232,14 @@ static int row_leaf(Run *r, int64_t seq, Hash *ret) {
         if (k == READER_DAMAGED) /* a later one: it will have its turn */
                 reader_seek(r->reader, r->event.seq - 1);
         if (k == READER_DAMAGED || !r->has_event || r->event.seq != seq) {
-                extend(r, &r->gone, seq, end_gone);
-                return 0;
+                if (is_pruned(r, seq))
+                        r->result->pruned++;
+                else
+                        extend(r, &r->gone, seq, end_gone);
+                return r->error;
         }
         r->has_event = false;
+        r->prune_seen = MAX_OF(r->prune_seen, pruned_by(&r->event));
         k = event_put(&r->event, 1, &r->leaf, &r->leaf_max, &size);
         if (k < 0)
                 return k;
@@ -275,6 +311,29 @@ static int check_events(Run *r) {
                              "differ from their leaves in the tile");
         r->result->events = r->total;
         return k < 0 ? k : r->error;
+}
+
+/* Rows were passed over because a number in a table allowed it: the log must say the same. When that was
+ * said after this began, its row will do. */
+static int check_pruned(Run *r) {
+        Event e;
+        int k;
+
+        if (r->result->pruned == 0 || r->prune_seen >= r->pruned)
+                return 0;
+        if (r->pruned_said > r->total) {
+                reader_seek(r->reader, r->pruned_said - 1);
+                k = reader_next(r->reader, &e);
+                if (k < 0 && k != -EBADMSG)
+                        return k;
+                if (k == READER_EVENT && pruned_by(&e) >= r->pruned)
+                        return 0;
+        }
+        verify_find(r, VERIFY_ALTERED, r->prune_seen + 1, r->pruned,
+                    "%lld events up to %lld are gone as if they had been pruned, and the log says nothing "
+                    "of that",
+                    (long long) r->result->pruned, (long long) r->pruned);
+        return 0;
 }
 
 /* What is not there any more: checkpoints, and points of others, beyond the last event. */
@@ -425,6 +484,8 @@ int verify_run(sqlite3 *db, const Verify *v, VerifyResult *ret) {
         k = begin(r);
         if (k == 0)
                 k = check_events(r);
+        if (k == 0)
+                k = check_pruned(r);
         if (k == 0)
                 k = check_end(r);
         if (k == 0)

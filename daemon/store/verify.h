@@ -58,6 +58,7 @@ typedef struct Verify {
 typedef struct VerifyResult {
         VerifyOutcome outcome;          /* the gravest */
         int64_t events;                 /* looked at */
+        int64_t pruned;                 /* of them, known by their hashes alone: their rows went by policy */
         int64_t sealed;                 /* of them, covered by a checkpoint that fits */
         int64_t checkpoints;
         int64_t time;                   /* of the newest checkpoint, µs */

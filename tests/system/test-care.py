@@ -4,6 +4,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import time
@@ -98,7 +99,7 @@ def what_was_done_last_is_remembered():
         stage.copy()
         equal(stage.care('backup')['result'], 'done', 'after a backup')
         equal(stage.daemon.ctl_run('verify').returncode, 0, 'verify')
-        verified = stage.care('verify')
+        verified = harness.wait_for(lambda: stage.care('verify'), 'that is remembered')
         equal(verified['result'], 'sound', 'after verifying')
         check(verified['seq'] >= FILES and verified['timeUsec'] > 0, f'when: {verified}')
         stage.daemon.stop()
@@ -110,13 +111,14 @@ def what_was_done_last_is_remembered():
 def a_record_that_is_not_sound_is_said_loudly():
     with Stage() as stage:
         equal(stage.daemon.ctl_run('verify', '--gently').returncode, 0, 'a sound one')
+        harness.wait_for(lambda: stage.care('verify'), 'that is remembered')
         stage.daemon.stop()
         db = sqlite3.connect(os.path.join(stage.daemon.state, 'scitrace.db'), isolation_level=None)
         db.execute('UPDATE event SET size = size + 1 WHERE seq = 100')
         db.close()
         stage.daemon.start()
         equal(stage.daemon.ctl_run('verify', '--gently').returncode, 3, 'exit code')
-        equal(stage.care('verify')['result'], 'altered', 'what is remembered')
+        harness.wait_for(lambda: stage.care('verify')['result'] == 'altered', 'that is remembered')
         with open(stage.daemon.err, 'rb') as file:
             check(b'is not sound: altered' in file.read(), 'the daemon said so')
 
@@ -192,6 +194,142 @@ def a_store_that_cannot_shrink_says_so():
         check(b'which stay' in stage.daemon.ctl_run('store', 'describe').stdout, 'and that is said')
 
 
+def old_events(stage, rounds=400):
+    """A past: a file that had many versions, one that was renamed, a directory that came and went. Returns the
+    events as they were."""
+    d, tree = stage.daemon, stage.tree
+    os.mkdir(os.path.join(tree, 'gone'))
+    for i in range(300):
+        write(os.path.join(tree, 'gone', f'was-{i}'), b'was')
+    write(os.path.join(tree, 'busy'), b'-')
+    d.settle()
+    shutil.rmtree(os.path.join(tree, 'gone'))
+    for i in range(rounds):
+        os.chmod(os.path.join(tree, 'busy'), 0o600 + i % 2 * 0o44)
+        d.settle() if i % 8 == 0 else None
+    os.rename(os.path.join(tree, 'file-0'), os.path.join(tree, 'renamed'))
+    write(os.path.join(tree, 'renamed'), b'after')
+    d.at_rest('lab', tree)
+    for i in range(600):                # so that what is above is before the cut
+        write(os.path.join(tree, f'later-{i}'), b'later')
+    d.at_rest('lab', tree)
+    return {event['seq']: event for event in d.events()}
+
+
+KEEP = '[Retention]\nKeepEvents=1s\n'
+
+
+def prune(stage, *options):
+    time.sleep(1.1)     # what is older than KeepEvents=
+    return stage.daemon.ctl('store', 'prune', *options)
+
+
+def policy_keeps_everything_unless_it_says_otherwise():
+    with Stage() as stage:
+        equal(prune(stage)[0]['events'], 0, 'nothing is removed')
+        check('keepUsec' not in stage.describe('--timeout', '0.001')['retention'], 'kept for ever')
+        done = stage.daemon.ctl_run('store', 'prune')
+        check(done.returncode == 0 and b'for ever' in done.stderr, f'it says why: {done.stderr}')
+
+
+def old_events_go_and_what_is_there_stays():
+    with Stage(settings=KEEP) as stage:
+        d, tree = stage.daemon, stage.tree
+        before = old_events(stage)
+        files = {row['path']: row for row in d.ctl('files', 'lab')}
+        proved = min(seq for seq, event in before.items() if event.get('path') == 'file-7')
+        stage.backup()                  # seals all of it
+        gone = max(seq for seq, event in before.items() if event.get('path') == 'gone/was-7')
+        old_proof = d.ctl_run('prove', str(gone)).stdout
+        dry, = prune(stage, '--dry-run')
+        check(dry['events'] > 300 and dry['upto'] % 256 == 0 and dry['pruned'] == 0, f'dry run: {dry}')
+        equal({event['seq'] for event in d.events()}, set(before), 'nothing is gone yet')
+        cut = f'@{before[dry["upto"] + 1]["timeUsec"] / 1e6:.6f}'
+        then = {row['path']: row for row in d.ctl('files', 'lab', '--as-of', cut)}
+        rows = prune(stage)
+        equal(sum(row['done'] for row in rows if row['phase'] == 'events' and row['left'] == 0), dry['events'],
+              'as many as the dry run said')
+        d.at_rest('lab', tree)
+        equal({row['path']: row for row in d.ctl('files', 'lab')}, files, 'what is there now')
+        left = {row['seq']: row for row in d.ctl('log')}
+        said = [row for row in left.values() if row['kind'] == 'prune']
+        equal([row['prunedTo'] for row in said], [dry['upto']], 'the log says so')
+        check(all(left[seq] == before[seq] for seq in before if seq in left), 'what is left is as it was')
+        missing = set(before) - set(left)
+        equal(len(missing), dry['events'], 'events gone')
+        check(all(seq <= dry['upto'] for seq in missing), 'no younger one')
+        equal({before[seq]['kind'] for seq in missing} - {'create', 'modify', 'attribute', 'rename', 'unlink',
+                                                          'identify'}, set(), 'only names')
+        for path in 'busy', 'renamed', 'file-7':
+            events = d.ctl('history', os.path.join(tree, path))
+            equal(events[0]['seq'], files[path]['seq'], f'the last event of {path}')
+            check(events[-1]['kind'] == 'create', f'{path} has the event by which it came')
+        check('rename' in [event['kind'] for event in d.ctl('history', os.path.join(tree, 'renamed'))], 'and its name')
+        equal(d.ctl_run('history', os.path.join(tree, 'gone', 'was-7')).returncode, 4, 'what was gone')
+        for arguments in (), (stage.backup(),):
+            verified = d.ctl('verify', *arguments)[-1]['result']
+            equal((verified['outcome'], verified['pruned'], verified['sealed'] >= dry['upto'], verified['projections']),
+                  ('sound', dry['events'], True, False), f'verify {arguments}')
+        write(os.path.join(tree, 'busy'), b'changed')
+        os.rename(os.path.join(tree, 'renamed'), os.path.join(tree, 'again'))
+        os.unlink(os.path.join(tree, 'file-9'))
+        d.at_rest('lab', tree)
+        equal({row['path']: row for row in d.ctl('files', 'lab', '--as-of', cut)}, then, 'the tree as of the cut')
+        early = f'@{before[dry["upto"] // 2]["timeUsec"] / 1e6:.6f}'
+        done = d.ctl_run('files', 'lab', '--as-of', early)
+        check(done.returncode == 4 and b'pruned' in done.stderr, f'as of before the cut: {done.stderr}')
+        key = os.path.join(d.top, 'keys')
+        write(key, d.ctl_run('store', 'keys').stdout)
+        for name, proof in ('old', old_proof), ('new', d.ctl_run('prove', str(proved)).stdout):
+            write(os.path.join(d.top, name), proof)
+            equal(d.ctl_run('verify', '--proof', os.path.join(d.top, name), '--key', key).returncode, 0, f'{name} proof')
+        equal(d.ctl_run('prove', str(gone)).returncode, 4, 'a proof of what is gone')
+        equal(stage.care('prune')['result'], 'done', 'what is remembered')
+        d.stop()
+        d.start()
+        d.at_rest('lab', tree)
+        equal(d.ctl_run('verify').returncode, 0, 'after a restart')
+
+
+def events_that_went_without_a_word_of_the_log_are_missed():
+    with Stage(settings=KEEP) as stage:
+        d = stage.daemon
+        old_events(stage, 40)
+        prune(stage)
+        upto = stage.describe('--timeout', '0.001')['retention']['pruned']
+        path = stage.backup()
+        db = sqlite3.connect(path, isolation_level=None)
+        db.execute('DELETE FROM event WHERE seq = ?', (upto + 1,))
+        db.execute("UPDATE care SET upto = upto + 256 WHERE what = 'prune'")
+        db.close()
+        done = d.ctl_run('verify', path)
+        equal(done.returncode, 3, 'a cut that the log does not know')
+        check(b'as if they had been pruned' in done.stdout, done.stdout.decode())
+
+
+def a_kill_in_the_middle_of_a_prune_is_survived():
+    with Stage(settings=KEEP) as stage:
+        d = stage.daemon
+        old_events(stage, 40)
+        time.sleep(1.1)
+        dry, = d.ctl('store', 'prune', '--dry-run')
+        job = subprocess.Popen([harness.program('scitracectl'), '--state', d.state, 'store', 'prune', '-o', 'json'],
+                               env=d.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        job.stdout.readline()           # the log has said so
+        d.kill('both')
+        job.communicate()
+        d.start()
+        d.at_rest('lab', stage.tree)
+        retention = stage.describe('--timeout', '0.001')['retention']
+        equal((retention['pruned'], retention['unfinished']), (dry['upto'], True), 'it is known to be unfinished')
+        equal(d.ctl_run('verify').returncode, 0, 'in between')
+        prune(stage)
+        retention = stage.describe('--timeout', '0.001')['retention']
+        equal(retention['unfinished'], False, 'the next one goes on')
+        result = d.ctl('verify')[-1]['result']
+        check(result['outcome'] == 'sound' and result['pruned'] >= dry['events'], f'at the end: {result}')
+
+
 if __name__ == '__main__':
     run([
         every_table_and_index_is_counted,
@@ -202,4 +340,8 @@ if __name__ == '__main__':
         maintenance_gives_free_space_back_while_recording_goes_on,
         maintenance_is_one_at_a_time_and_goes_on_alone,
         a_store_that_cannot_shrink_says_so,
+        policy_keeps_everything_unless_it_says_otherwise,
+        old_events_go_and_what_is_there_stays,
+        events_that_went_without_a_word_of_the_log_are_missed,
+        a_kill_in_the_middle_of_a_prune_is_survived,
     ])

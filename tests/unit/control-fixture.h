@@ -53,7 +53,7 @@ int intake_step(Intake *i, StoreStep step, int64_t argument, IntakeStepFn fn, vo
         return 0;
 }
 
-int intake_care(Intake *i, const char *what, const char *result) {
+int intake_care(Intake *i, const char *what, const char *result, IntakeStepFn fn, void *userdata) {
         return 0;
 }
 

@@ -93,6 +93,20 @@ static void times_and_sizes_carry_units(void **state) {
         }
 }
 
+static void events_may_be_kept_for_ever(void **state) {
+        CLEANUP(policy_freep) Policy *p = NULL;
+
+        (void) state;
+        assert_int_equal(policy_new(&p), 0);
+        assert_int_equal(p->keep_usec, INT64_MAX);
+        assert_int_equal(policy_parse(p, "f", "[Retention]\nKeepEvents=90d\n", NULL, NULL), 0);
+        assert_int_equal(p->keep_usec, 90 * INT64_C(86400000000));
+        assert_int_equal(policy_parse(p, "f", "[Retention]\nKeepEvents=10ms\n", NULL, NULL), 0);
+        assert_int_equal(p->keep_usec, 90 * INT64_C(86400000000));
+        assert_int_equal(policy_parse(p, "f", "[Retention]\nKeepEvents=infinity\n", NULL, NULL), 0);
+        assert_int_equal(p->keep_usec, INT64_MAX);
+}
+
 static void later_values_win_and_patterns_gather(void **state) {
         CLEANUP(policy_freep) Policy *p = NULL;
         Warnings w = { 0 };
@@ -142,14 +156,16 @@ static void what_is_bad_is_named_with_its_line_and_changes_nothing(void **state)
                                       "no key",                         /* 12 */
                                       note, &w), 0);
         assert_string_equal(w.text,
-                "f:1: \"Stray=\" stands before the first section ([Dataset], [Ignore], [Identify], [Watcher], [Metrics]). "
+                "f:1: \"Stray=\" stands before the first section ([Dataset], [Ignore], [Identify], [Watcher], "
+                "[Retention], [Metrics]). "
                 "The line is left out.\n"
                 "f:3: [Dataset] SettleTime=9ms is not a time from 10ms to 60s. What was in force before stays.\n"
                 "f:4: [Dataset] SettleTime=fast is not a time from 10ms to 60s. What was in force before stays.\n"
                 "f:5: [Dataset] has no key \"SetleTime\"; it has SettleTime=, OpenVersionInterval=, PollInterval=. "
                 "The line is left out.\n"
                 "f:6: Neither [Section] nor Key=Value. The line is left out.\n"
-                "f:8: There is no section [Datset], but [Dataset], [Ignore], [Identify], [Watcher], [Metrics]. "
+                "f:8: There is no section [Datset], but [Dataset], [Ignore], [Identify], [Watcher], [Retention], "
+                "[Metrics]. "
                 "The line is left out.\n"
                 "f:9: Neither [Section] nor Key=Value. The line is left out.\n"
                 "f:11: [Metrics] SampleInterval=1h 1s is not a time from 1s to 1h. What was in force before stays.\n"
@@ -398,6 +414,7 @@ static void the_manual_has_every_key_and_its_default(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(times_and_sizes_carry_units),
+                cmocka_unit_test(events_may_be_kept_for_ever),
                 cmocka_unit_test(later_values_win_and_patterns_gather),
                 cmocka_unit_test(what_is_bad_is_named_with_its_line_and_changes_nothing),
                 cmocka_unit_test(an_overlong_line_is_left_out_whole),

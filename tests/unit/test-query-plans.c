@@ -48,6 +48,14 @@ static const struct {
         { "BATCH_SHADED", "batch USING INDEX batch_behind (first_seq<?)" },
         { "NOTICED", "event USING INTEGER PRIMARY KEY (rowid>?)" },
         { "ROOTS", "event USING INDEX event_root (dataset=? AND rowid<?)" },
+        { "PRUNE_BEGUN", "care USING PRIMARY KEY (what=?)" },
+        { "PRUNABLE", "event USING INTEGER PRIMARY KEY (rowid>? AND rowid<?); l USING INDEX link_node (node=? AND until=?);"
+                  " l USING INDEX link_node (node=? AND until>?);"
+                  " e USING INDEX event_node (node=? AND rowid>? AND rowid<?);"
+                  " e USING INDEX event_node (node=? AND rowid>? AND rowid<?);"
+                  " e USING INDEX event_node (node=? AND rowid>? AND rowid<?);"
+                  " e USING INDEX event_node (node=? AND rowid>? AND rowid<?);"
+                  " l USING INDEX link_node (node=?)" },
         { "PRUNED", "care USING PRIMARY KEY (what=?)" },
         { "GAPS_OPEN", "gap USING INDEX gap_open (dataset=?)" },
         { "GAPS_THEN", "gap USING INDEX gap_dataset (dataset=?)" },

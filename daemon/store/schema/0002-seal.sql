@@ -25,7 +25,8 @@ CREATE TABLE care (
         time INTEGER NOT NULL,                  -- µs
         result TEXT NOT NULL,
         seq INTEGER NOT NULL,                   -- the newest event then
-        upto INTEGER NOT NULL DEFAULT 0         -- of "prune": events up to this one may be gone
+        upto INTEGER NOT NULL DEFAULT 0,        -- of "prune": events up to this one may be gone,
+        said INTEGER NOT NULL DEFAULT 0         -- as the event with this seq says
 ) STRICT, WITHOUT ROWID;
 
 -- The record as it was: which of a name's closed links held at a seq, what was a dataset's root then, and the batches
