@@ -120,13 +120,18 @@ uint32_t epoch_earlier(uint32_t a, uint32_t b) {
         return a == 0 || b == 0 ? MAX_OF(a, b) : MIN_OF(a, b);
 }
 
-void epochs_advance(Settle *s) {
+static void close_epochs(Settle *s) {
         while (s->lowest < s->epoch && s->open[s->lowest % EPOCHS] == 0)
                 s->lowest++;
-        if (s->flush_again && s->epoch - s->lowest < EPOCHS - 1) {
-                s->flush_again = false;
-                s->epoch++;
-        }
+}
+
+void epochs_advance(Settle *s) {
+        close_epochs(s);
+        if (!s->flush_again || s->epoch - s->lowest >= EPOCHS - 1)
+                return;
+        s->flush_again = false;
+        s->epoch++;
+        close_epochs(s);                /* the one that ended just now may be empty */
 }
 
 void entries_displace(Settle *s, uint32_t request) {

@@ -272,6 +272,21 @@ static void more_flushes_than_epochs_all_end(void **state) {
                 assert_true(settle_flushed(f->s, epochs[i]));
 }
 
+/* ... also when nothing happens any more. */
+static void the_last_of_many_flushes_ends_with_the_change_that_it_waited_for(void **state) {
+        Fixture *f = *state;
+        uint32_t last = 0;
+        SettleJob job;
+
+        created(f, 1, "a");
+        f->now += QUIET;
+        job = next(f, "a");
+        for (size_t i = 0; i < 200; i++)
+                last = settle_flush(f->s);
+        done(f, &job);
+        assert_true(settle_flushed(f->s, last));
+}
+
 static void many_changes_are_all_found_again(void **state) {
         Fixture *f = *state;
         Settle *s = NULL;
@@ -311,6 +326,7 @@ int main(void) {
                 TEST(what_a_listing_finds_belongs_to_the_epoch_of_its_directory),
                 TEST(a_flight_without_a_fresh_name_still_holds_its_epoch),
                 TEST(more_flushes_than_epochs_all_end),
+                TEST(the_last_of_many_flushes_ends_with_the_change_that_it_waited_for),
                 TEST(many_changes_are_all_found_again),
         };
 
