@@ -328,15 +328,15 @@ static void park_new(Watch *w, const SettleJob *job, const IdentifyReading *read
 
 static void let_go(Looker *l) {
         __atomic_store_n(&l->reads, false, __ATOMIC_RELAXED);
-        l->waits = true;
+        __atomic_store_n(&l->waits, true, __ATOMIC_RELAXED);
         l->waited = 0;
         pthread_mutex_unlock(&l->watch->lock);
 }
 
 /* False: it took so long that the looker was given up, and with it all that it had in hand. */
 static bool take_back(Looker *l) {
+        __atomic_store_n(&l->waits, false, __ATOMIC_RELAXED);   /* but, from here on, for us */
         pthread_mutex_lock(&l->watch->lock);
-        l->waits = false;
         if (l->lost)
                 looker_back(l);
         return !l->lost;
@@ -605,6 +605,7 @@ void *look_thread(void *userdata) {
         give_way();
 
         pthread_mutex_lock(&w->lock);
+        l->tid = gettid();
         while (jobs && !w->stop && !l->lost)
                 if (glance(l))
                         look_around(l, jobs);

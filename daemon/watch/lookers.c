@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 
 #include "daemon/watch/state.h"
 
 /* lookers: the threads that look. One that waits for a file system longer than a watcher may be silent is
  * given up: what it looked at is said not to be readable, its other work goes back, and another thread takes
- * its place. Should it wake up after all, the file is looked at again. */
+ * its place. Should it wake up after all, the file is looked at again. One that waits for a processor, where
+ * others work hard, waits for no file system. */
 
 enum { TICK_USEC = 500 * 1000, END_USEC = 1000 * 1000 };
 
@@ -64,6 +66,20 @@ static void give_up(Watch *w, Looker *l) {
         state_barriers(w);
 }
 
+/* Whether a thread of ours would run if it could, or is stopped; false where nobody can tell. */
+static bool is_ready(pid_t tid) {
+        char path[64], text[128], *state;
+        CLEANUP(closep) int fd = -1;
+        ssize_t n;
+
+        snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int) tid);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+        text[MAX_OF(n, 0)] = '\0';
+        state = strrchr(text, ')');     /* behind the name */
+        return state && strchr("RTt", state[1] == ' ' ? state[2] : 'S');
+}
+
 int lookers_tick(Watch *w) {
         int64_t now = now_usec(CLOCK_MONOTONIC);
         int r = 0;
@@ -74,7 +90,8 @@ int lookers_tick(Watch *w) {
         for (size_t i = 0; i < LOOKERS_MAX + LOOKERS_LOST_MAX && r == 0; i++) {
                 Looker *l = &w->lookers[i];
 
-                if (!l->running || l->lost || !l->waits)
+                if (!l->running || l->lost || !__atomic_load_n(&l->waits, __ATOMIC_RELAXED) ||
+                    is_ready(l->tid))
                         continue;
                 l->waited += TICK_USEC; /* however late this is: who is stopped waits for nobody */
                 if (l->waited < w->answer_max)

@@ -89,9 +89,10 @@ typedef struct Slices {
 typedef struct Looker {
         Watch *watch;
         pthread_t thread;
+        pid_t tid;
         bool running, ended;            /* started; come to its end */
         bool lost;                      /* given up: it waits for a file system that does not answer */
-        bool waits;
+        bool waits;                     /* atomic: it is without the lock, for a file system */
         int64_t waited;                 /* µs so far, those in which this process ran */
         const SettleJob *jobs;          /* what it looks at, and then will */
         size_t n_jobs;

@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import harness
+import threads
 from harness import check, equal, fast, measured, need_root, skip, wait_for, write
 
 GIB = 1 << 30
@@ -132,6 +133,39 @@ def a_digest_goes_on_where_the_former_watcher_was():
         equal(row_of(daemon, 'large')['digest'], 'sha256:' + expected.hexdigest(), 'the digest')
 
 
+def reads(pid):
+    """The thread that is at work."""
+    def at_work(task):
+        with open(f'/proc/{pid}/task/{task}/stat', 'rb') as file:
+            return file.read().rpartition(b')')[2].split()[0] == b'R'
+    return next(filter(at_work, threads.named(pid, 'look')), None)
+
+
+def stands_alone(daemon, tree):
+    """While a thread stands still the others work."""
+    write(os.path.join(tree, 'small'), b'%d' % time.monotonic_ns())
+    return daemon.ctl_run('settle', 't', '--timeout', '2').returncode == 0
+
+
+def a_reader_that_gets_no_processor_is_not_given_up():
+    """Who waits for a file system so long (three checks) is, and its file is a gap."""
+    with stage(FAST + '[Watcher]\nCheckInterval=1s\n') as (daemon, tree):
+        sparse(os.path.join(tree, 'huge'), HUGE)
+        pid = busy(daemon)
+        if len(threads.named(pid, 'look')) < 2:
+            skip('one processor, one reader')
+        for _ in range(5):
+            with threads.standing(wait_for(lambda: reads(pid), 'a thread reads')):
+                if not stands_alone(daemon, tree):
+                    continue            # it has the lock, and all the others wait
+                time.sleep(8)
+                break
+        else:
+            skip('no moment was found in which it holds up nobody')
+        daemon.settle('t')
+        equal(daemon.gaps('t'), [], 'gaps')
+
+
 def progress_of_another_file_is_not_taken():
     """The file changes while nobody looks: its digest begins anew."""
     with stage() as (daemon, tree):
@@ -216,6 +250,7 @@ def an_exbibyte_of_nothing_is_said_not_to_be_read():
 harness.run([
     other_work_goes_on_and_a_stop_is_prompt_while_100_gib_are_digested,
     a_digest_goes_on_where_the_former_watcher_was,
+    a_reader_that_gets_no_processor_is_not_given_up,
     progress_of_another_file_is_not_taken,
     a_file_system_can_be_unmounted_within_two_seconds_while_a_large_file_is_digested,
     an_exbibyte_of_nothing_is_said_not_to_be_read,

@@ -3,7 +3,6 @@
 pass: no gap, nothing walked twice, every event live. And under every kind of trouble it equals the tree all the same,
 with a gap that says so. More: SEEDS=1,2,3 OPS=5000 WRITERS=4 [MODES=trouble,user] tests/system/test-random.py"""
 
-import ctypes
 import os
 import random
 import signal
@@ -11,13 +10,12 @@ import subprocess
 import time
 
 import harness
+import threads
 from cases import NOBODY, as_a_user, give, seen_live
 from harness import check, diag, equal, need, need_root, program, skip
-from operations import HOLDS, LINKS, MOVES, libc, populate, start_writers
+from operations import HOLDS, LINKS, MOVES, populate, start_writers
 from overflow import start_with_a_short_queue
 
-libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
-libc.ptrace.restype = ctypes.c_long
 OPS = int(os.environ.get('OPS', '500'))
 WRITERS = int(os.environ.get('WRITERS', '3'))
 FIRST_WRITERS = int(os.environ.get('WRITERS', '1'))     # beside the first look
@@ -185,18 +183,15 @@ class Lag:
     """A watcher whose draining thread, and no other, stands still for a tenth of a second again and again: what the
     other threads find is ahead of the notices, as on a machine that is very busy."""
 
-    SEIZE, INTERRUPT, CONTINUE, ANY = 0x4206, 0x4207, 7, 0x40000000
-
     def __init__(self, watcher):
-        tasks = [int(task) for task in os.listdir(f'/proc/{watcher}/task')]
-        named = [task for task in tasks if self.name(watcher, task) == b'watch\n']
+        named = threads.named(watcher, 'watch')
         equal(len(named), 1, 'threads that drain')
         self.task = named[0]
         reader, writer = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                if self.ask(self.SEIZE) == 0:
+                if threads.ask(threads.SEIZE, self.task):
                     os.write(writer, b'x')
                     self.work()
             finally:
@@ -208,19 +203,10 @@ class Lag:
             self.end()
             skip('a process may not be traced here')
 
-    @staticmethod
-    def name(watcher, task):
-        with open(f'/proc/{watcher}/task/{task}/comm', 'rb') as file:
-            return file.read()
-
-    def ask(self, what):
-        return libc.ptrace(what, self.task, None, None)
-
     def work(self):
-        while self.ask(self.INTERRUPT) == 0:
-            os.waitpid(self.task, self.ANY)
+        while threads.interrupt(self.task):
             time.sleep(0.1)
-            self.ask(self.CONTINUE)
+            threads.ask(threads.CONTINUE, self.task)
             time.sleep(0.005)
 
     def end(self):
