@@ -21,7 +21,7 @@ static void print_all(void) {
                 char left[64];
 
                 snprintf(left, sizeof(left), "%s %s", cmd->name, cmd->arguments);
-                printf("  %-22s %s\n", left, cmd->help);
+                printf("  %-24s %s\n", left, cmd->help);
         }
         puts("\nOptions:");
         print_options(0, true);

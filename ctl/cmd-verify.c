@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/stat.h>
 
 #include "ctl/ask.h"
+#include "ctl/copying.h"
 #include "ctl/say.h"
 #include "ctl/screen.h"
 #include "ctl/view.h"
-#include "daemon/store/copy.h"
 #include "daemon/store/proof.h"
 #include "daemon/store/verify.h"
 #include "lib/text.h"
@@ -292,48 +291,7 @@ static void give_result(Asked *a, const VerifyResult *r) {
         json_decref(row);
 }
 
-static Status cannot_open(const char *shown, int r) {
-        switch (r) {
-        case STORE_E_LOCKED:
-                return complain(
-                        CANNOT,
-                        "%s is in use: scitraced is running, use 'scitracectl verify' without STORE, or "
-                        "verify a backup",
-                        shown);
-        case STORE_E_NEWER:
-                return complain(CANNOT, "%s was made by a newer scitrace than this (its form is above %d)",
-                                shown, STORE_FORM);
-        case STORE_E_OLDER:
-        case STORE_E_FOREIGN:
-                return complain(CANNOT, "%s is not a store of scitrace", shown);
-        case -EBADMSG:
-                (void) complain(CANNOT, "%s is so damaged that it cannot be opened", shown);
-                return (Status) VERIFY_DAMAGED;
-        default:
-                return complain_errno(r, "cannot copy %s for verifying it", shown);
-        }
-}
-
-static StoreCopy copy;          /* where the handler of signals finds it */
-
-static void on_signal(int number) {
-        copy_remove(&copy);
-        raise(number);          /* by what is in force again: the end, once we are out of here */
-}
-
-/* Whoever gives up waiting leaves no copy behind. */
-static void remove_copy_when_ended(void) {
-        static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
-        struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int) SA_RESETHAND }, before;
-
-        sigfillset(&action.sa_mask);
-        for (size_t i = 0; i < ELEMENTS(signals); i++)
-                if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-                        (void) sigaction(signals[i], &action, NULL);
-}
-
 static Status verify_copy(Asked *a, const char *source, const char *shown) {
-        const char *within = getenv("TMPDIR");
         Verify v = {
                 .against = a->points,
                 .n_against = a->n_points,
@@ -345,23 +303,25 @@ static Status verify_copy(Asked *a, const char *source, const char *shown) {
                 .userdata = a,
         };
         VerifyResult result = { 0 };
-        int r;
+        StoreCopy *copy;
+        Status status;
+        int r = 0;
 
         a->copied = true;
-        remove_copy_when_ended();
-        r = copy_open(source, within && *within ? within : "/var/tmp", &copy);
-        if (r != 0)
-                return cannot_open(shown, r);
-        if (copy.form < STORE_FORM) {
+        status = copying_open(source, shown, "use 'scitracectl verify' without STORE, or verify a backup",
+                              (Status) VERIFY_DAMAGED, &copy);
+        if (status != STATUS_OK)
+                return status;
+        if (copy->form < STORE_FORM) {
                 result.outcome = VERIFY_UNSEALED;
                 found(a, &(VerifyFinding) {
                                  VERIFY_UNSEALED, 0, 0,
                                  "the store was made by a scitrace that did not seal what it recorded" });
         } else {
-                v.scratch = copy.scratch;
-                r = verify_run(copy.db, &v, &result);
+                v.scratch = copy->scratch;
+                r = verify_run(copy->db, &v, &result);
         }
-        copy_close(&copy);
+        copying_close();
         if (r < 0)
                 return complain_errno(r, "cannot verify %s", shown);
         give_result(a, &result);

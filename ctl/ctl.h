@@ -4,10 +4,11 @@
 
 /* ctl: what the commands of scitracectl share: the options, the table of commands, the way to the daemon.
  * A function here that returns a `Status` other than STATUS_OK has told the person on stderr what is wrong.
- * May use: lib.  May not use: daemon/ (what ctl knows, it was told over the socket), but for cmd-verify.c,
- * which needs no daemon: it works on a copy of a store, by daemon/store.  It is in a program of its own,
- * scitrace-verify, so that scitracectl is not slowed down by libraries that one command needs; both are
- * made of these files, and scitracectl has run-verify.c in its place, which executes the other. */
+ * May use: lib.  May not use: daemon/ (what ctl knows, it was told over the socket), but for cmd-verify.c
+ * and cmd-rebuild.c, which need no daemon: they work on a copy of a store, by daemon/store.  They are in a
+ * program of their own, scitrace-verify, so that scitracectl is not slowed down by libraries that two
+ * commands need; both are made of these files, and scitracectl has run-verify.c in their place, which
+ * executes the other. */
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -124,6 +125,7 @@ Status cmd_store_describe(Ctl *c, char **arguments);
 Status cmd_store_keys(Ctl *c, char **arguments);
 Status cmd_store_maintain(Ctl *c, char **arguments);
 Status cmd_store_prune(Ctl *c, char **arguments);
+Status cmd_store_rebuild(Ctl *c, char **arguments);
 Status cmd_verify(Ctl *c, char **arguments);
 
 #endif

@@ -3,13 +3,23 @@
 
 #include "ctl/say.h"
 
-/* `verify` as scitracectl has it: scitrace-verify takes this process over, with the same command line. */
-Status cmd_verify(Ctl *c, char **arguments) {
+/* Commands that work on a copy of a store, as scitracectl has them: scitrace-verify takes this process over,
+ * with the same command line. */
+static Status run_verify(Ctl *c) {
         CLEANUP(freep) char *program = place_program("scitrace-verify");
 
-        (void) arguments;
         if (!program)
                 return complain_memory();
         execv(program, c->argv);
         return complain_errno(errno, "cannot start %s, which does this", program);
+}
+
+Status cmd_verify(Ctl *c, char **arguments) {
+        (void) arguments;
+        return run_verify(c);
+}
+
+Status cmd_store_rebuild(Ctl *c, char **arguments) {
+        (void) arguments;
+        return run_verify(c);
 }

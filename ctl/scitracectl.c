@@ -54,6 +54,8 @@ const Cmd commands[] = {
           0, 0, 0, cmd_store_maintain },
         { "store prune", "", "Remove events that are older than policy keeps them",
           TAKES_DRY, 0, 0, cmd_store_prune },
+        { "store rebuild", "STORE FILE", "Make anew, in FILE, what follows from the record",
+          0, 2, 2, cmd_store_rebuild },
         { "help", "[COMMAND]", "This, or help on a command",
           0, 0, 2, cmd_help },
         { 0 },

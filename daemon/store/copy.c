@@ -130,7 +130,7 @@ static int open_copy(StoreCopy *c) {
 
 /* ret has all names before there is anything of them. */
 static int make_folder(const char *within, StoreCopy *ret) {
-        char *dir, *scratch;
+        char *dir, *scratch, *work;
         int n;
 
         n = asprintf(&dir, "%s/scitrace-copy-XXXXXX", within);
@@ -140,8 +140,14 @@ static int make_folder(const char *within, StoreCopy *ret) {
                 free(dir);
                 return -ENOMEM;
         }
+        if (asprintf(&work, "%s/work", dir) < 0) {
+                free(scratch);
+                free(dir);
+                return -ENOMEM;
+        }
         ret->dir = dir;
         ret->scratch = scratch;
+        ret->work = work;
         if (!mkdtemp(dir)) {
                 int r = -errno;
 
@@ -149,6 +155,7 @@ static int make_folder(const char *within, StoreCopy *ret) {
                 return r;
         }
         memcpy(scratch, dir, (size_t) n);
+        memcpy(work, dir, (size_t) n);
         return 0;
 }
 
@@ -190,6 +197,8 @@ static void remove_store(const char *dir) {
 }
 
 void copy_remove(const StoreCopy *c) {
+        if (c->work)
+                remove_store(c->work);
         if (c->scratch)
                 remove_store(c->scratch);
         if (c->dir)
@@ -197,11 +206,12 @@ void copy_remove(const StoreCopy *c) {
 }
 
 void copy_close(StoreCopy *c) {
-        char *dir = c->dir, *scratch = c->scratch;
+        char *dir = c->dir, *scratch = c->scratch, *work = c->work;
 
         sqlite3_close(c->db);
         copy_remove(c);
         *c = (StoreCopy) { 0 };
         free(dir);
         free(scratch);
+        free(work);
 }

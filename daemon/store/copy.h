@@ -13,7 +13,7 @@
 typedef struct StoreCopy {
         sqlite3 *db;                    /* read-only in effect */
         char *dir;                      /* the private folder */
-        char *scratch;                  /* one within, for a store that is made anew; need not be there */
+        char *scratch, *work;           /* two within, for stores that are made anew; need not be there */
         int form;                       /* of its schema, STORE_FORM_FIRST to STORE_FORM */
 } StoreCopy;
 

@@ -330,6 +330,55 @@ def a_kill_in_the_middle_of_a_prune_is_survived():
         check(result['outcome'] == 'sound' and result['pruned'] >= dry['events'], f'at the end: {result}')
 
 
+def what_follows_from_the_record_is_made_anew_in_another_file():
+    with Stage() as stage:
+        d, tree = stage.daemon, stage.tree
+        os.mkdir(os.path.join(tree, 'dir'))
+        os.rename(os.path.join(tree, 'file-1'), os.path.join(tree, 'dir', 'moved'))
+        os.unlink(os.path.join(tree, 'file-2'))
+        d.at_rest('lab', tree)
+        d.stop()
+        path, anew = os.path.join(d.state, 'scitrace.db'), os.path.join(d.top, 'anew.db')
+        db = sqlite3.connect(path, isolation_level=None)
+        db.execute('UPDATE node SET size = size + 1, born = 7 WHERE id % 3 = 0')
+        db.execute('DELETE FROM link WHERE node % 5 = 0')
+        db.execute('UPDATE counter SET files = 1')
+        db.execute("UPDATE dataset SET name = 'other'")
+        page, = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'node_identity'").fetchone()
+        db.execute('PRAGMA wal_checkpoint(TRUNCATE)')
+        db.close()
+        with open(path, 'r+b') as file:
+            file.seek((page - 1) * 8192 + 4000)
+            file.write(b'\xff' * 2000)
+        equal(d.ctl_run('verify', d.state).returncode, 2, 'it is damaged')
+        done = d.ctl_run('store', 'rebuild', d.state, anew)
+        equal(done.returncode, 0, f'rebuild: {done.stderr}')
+        check(b'Table link is not what' in done.stderr, f'it says what was wrong: {done.stderr}')
+        equal(os.stat(anew).st_mode & 0o777, 0o600, 'nobody else may read it')
+        verified = d.ctl('verify', anew)[-1]['result']
+        equal((verified['outcome'], verified['projections']), ('sound', True), 'what was made')
+        equal(d.ctl_run('store', 'rebuild', d.state, anew).returncode, 1, 'nothing is overwritten')
+        os.rename(anew, path)
+        harness.remove(path + '-wal')
+        d.start()
+        d.at_rest('lab', tree)
+        equal([event['kind'] for event in d.events()[-2:]], ['gap-open', 'gap-close'], 'nothing is news')
+
+
+def a_record_that_was_altered_is_not_rebuilt():
+    with Stage() as stage:
+        d, anew = stage.daemon, os.path.join(stage.daemon.top, 'anew.db')
+        backup = stage.backup()
+        refused = d.ctl_run('store', 'rebuild', d.state, anew)
+        check(refused.returncode == 1 and b'in use' in refused.stderr, f'a daemon has it: {refused.stderr}')
+        db = sqlite3.connect(backup, isolation_level=None)
+        db.execute('UPDATE event SET size = size + 1 WHERE seq = 100')
+        db.close()
+        refused = d.ctl_run('store', 'rebuild', backup, anew)
+        check(refused.returncode == 1 and b'not what was recorded' in refused.stderr, f'altered: {refused.stderr}')
+        check(not os.path.exists(anew), 'no file is left')
+
+
 if __name__ == '__main__':
     run([
         every_table_and_index_is_counted,
@@ -344,4 +393,6 @@ if __name__ == '__main__':
         old_events_go_and_what_is_there_stays,
         events_that_went_without_a_word_of_the_log_are_missed,
         a_kill_in_the_middle_of_a_prune_is_survived,
+        what_follows_from_the_record_is_made_anew_in_another_file,
+        a_record_that_was_altered_is_not_rebuilt,
     ])

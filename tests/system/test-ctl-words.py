@@ -32,7 +32,7 @@ def commands():
     section = help_of().split('Commands:\n')[1].split('\n\n')[0]
     found = {}
     for line in section.splitlines():
-        words = line[2:24].split()
+        words = line[2:26].split()
         name = ' '.join(word for word in words if word.islower())
         found[name] = ' '.join(word for word in words if not word.islower())
     check(len(found) >= 14, f'help lists {sorted(found)}')
