@@ -112,16 +112,60 @@ static int scan_page(Ask *a, int64_t lo, int64_t hi, int64_t *at) {
         return r;
 }
 
+/* The nearest block from there on, in the direction, in which that dataset has events of the kinds;
+ * -1: none. */
+static int next_span(Ask *a, int64_t dataset, int64_t block, int64_t *ret) {
+        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+        int r;
+
+        r = query_stmt(a->q, a->filter->reverse ? QUERY_SQL_SPAN_DOWN : QUERY_SQL_SPAN_UP, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, dataset);
+        sql_bind(stmt, 2, block);
+        sql_bind(stmt, 3, a->kinds);
+        r = query_step(a->q, stmt);
+        *ret = r > 0 ? sql_column(stmt, 0) : -1;
+        return r < 0 ? r : 0;
+}
+
+/* The part of (lo, hi] with which to go on: what is left of the next block that can have an answer. Returns 1,
+ * or 0 when there is none. */
+static int next_part(Ask *a, int64_t *lo, int64_t *hi) {
+        bool down = a->filter->reverse;
+        int64_t block, other = -1;
+        int r;
+
+        if (a->dataset == 0 && a->filter->kinds == 0) {
+                *(down ? lo : hi) = down ? MAX_OF(*lo, *hi - WINDOW) : MIN_OF(*hi, *lo + WINDOW);
+                return *lo < *hi;
+        }
+        r = next_span(a, a->dataset, (down ? *hi : *lo + 1) / STORE_SPAN, &block);
+        if (r == 0 && a->came_from)
+                r = next_span(a, STORE_SPAN_CROSSED, (down ? *hi : *lo + 1) / STORE_SPAN, &other);
+        if (other >= 0 && (block < 0 || (down ? other > block : other < block)))
+                block = other;
+        if (r < 0 || block < 0)
+                return r;
+        *lo = MAX_OF(*lo, block * STORE_SPAN - 1);
+        *hi = MIN_OF(*hi, block * STORE_SPAN + STORE_SPAN - 1);
+        return *lo < *hi;
+}
+
 static int scan(Ask *a) {
-        int64_t at = a->filter->reverse ? a->hi : a->lo;
+        int64_t lo = a->lo, hi = a->hi, from, to;
         int r = 0;
 
-        while (r == 0 && a->lo < a->hi && at != (a->filter->reverse ? a->lo : a->hi)) {
+        while (r == 0) {
                 r = call_check(a->q);
                 if (r < 0)
                         break;
-                r = a->filter->reverse ? scan_page(a, MAX_OF(a->lo, at - WINDOW), at, &at)
-                                       : scan_page(a, at, MIN_OF(a->hi, at + WINDOW), &at);
+                from = lo;
+                to = hi;
+                r = next_part(a, &from, &to);
+                if (r <= 0)
+                        break;
+                r = a->filter->reverse ? scan_page(a, from, to, &hi) : scan_page(a, from, to, &lo);
         }
         return r;
 }

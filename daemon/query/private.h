@@ -94,6 +94,10 @@
                       " LIMIT ?3")                                                                          \
         X(BATCH_SHADED, "SELECT first_seq, time FROM batch WHERE behind > 0 AND first_seq < ?1 ORDER BY"    \
                         " first_seq DESC LIMIT ?2")                                                         \
+        X(SPAN_UP, "SELECT block FROM span WHERE dataset = ?1 AND block >= ?2 AND kinds & ?3 ORDER BY"      \
+                   " block LIMIT 1")                                                                        \
+        X(SPAN_DOWN, "SELECT block FROM span WHERE dataset = ?1 AND block <= ?2 AND kinds & ?3 ORDER BY"    \
+                     " block DESC LIMIT 1")                                                                 \
         X(NOTICED, "SELECT seq, ago FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2")                       \
         X(ROOTS, "SELECT seq, kind, node FROM event WHERE dataset = ?1 AND kind IN (15, 16, 17)"            \
                  " AND seq <= ?2 ORDER BY seq DESC")                                                        \

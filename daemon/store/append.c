@@ -208,6 +208,8 @@ static int number(Store *s, Event *e, int64_t *ret_filesystem) {
 static int appended(Store *s, const Event *e, int error, bool is_new, int64_t *ret_seq) {
         if (error == 0)
                 error = leaves_add(s, e);
+        if (error == 0)
+                error = spans_mark(s, e);
         if (error < 0) {
                 s->broken = error;      /* half an event is in the transaction */
                 return error == -ENOSPC ? STORE_E_FULL : error;

@@ -91,6 +91,7 @@
         X(WANTED_COUNT, "SELECT count(*) FROM node WHERE wanted = 1 AND links > 0 AND id <= ?1")            \
         X(COUNTER_ADD, "INSERT INTO counter VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET files = files"    \
                        " + ?2, bytes = bytes + ?3")                                                         \
+        X(SPAN_ADD, "INSERT INTO span VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET kinds = kinds | ?3")    \
         X(DATASET_ADD, "INSERT INTO dataset(uuid, name, root, kind, filesystem, root_node) VALUES (?1,"     \
                        " ?2, ?3, ?4, ?5, ?6)")                                                              \
         X(DATASET_ALL, "SELECT id, uuid, name, root, kind, filesystem, root_node, removed,"                 \
@@ -179,6 +180,16 @@ typedef struct StoreSums {
         int64_t files, bytes;
 } StoreSums;
 
+/* Marks of one block that are not written yet. */
+typedef struct StoreSpan {
+        int64_t dataset, kinds;
+} StoreSpan;
+typedef struct StoreSpans {
+        int64_t block;
+        StoreSpan *rows;
+        size_t n, max;
+} StoreSpans;
+
 /* The root nodes of the datasets that are watched, while a transaction is on: names beneath one are of its
  * dataset, whatever becomes of the directories around it. */
 typedef struct StoreRoots {
@@ -226,6 +237,8 @@ struct Store {
         StoreSums *sums;
         size_t n_sums;
         StoreRoots roots;
+        StoreSpans spans;
+        bool crossed;                   /* by the event that is being applied: a name left another dataset */
         StoreBulk *bulk;
         StoreIdentities identities;
         StoreKnown *known;
@@ -283,6 +296,12 @@ void known_add(Store *s, const StoreKnown *k);
 const StoreKnown *known_get(const Store *s, int64_t node);      /* NULL: not known */
 void known_forget(Store *s, int64_t node);
 void known_clear(Store *s);
+
+/* span.c: mark: an event was appended. flush: what is not written yet; forget drops it. */
+int spans_mark(Store *s, const Event *e);
+int spans_flush(Store *s);
+void spans_forget(Store *s);
+void spans_done(StoreSpans *p);
 
 /* roots.c: whether a node is the root of a watched dataset; roots_forget(): they may have changed. */
 int roots_have(Store *s, int64_t node, bool *ret);

@@ -381,6 +381,14 @@ static int apply_open(Apply *a) {
         return open_name(a, e->parent, e->name, e->node, e->dataset);
 }
 
+/* The node goes from its old name, which may have been another dataset's. */
+static int leave_name(Apply *a, Held *ret) {
+        int r = close_name(a, a->e->old_parent, a->e->old_name, a->e->node, ret);
+
+        a->s->crossed = r == 0 && ret->node != 0 && ret->dataset != a->e->dataset;
+        return r;
+}
+
 static int apply_rename(Apply *a) {
         const Event *e = a->e;
         Held held;
@@ -389,7 +397,7 @@ static int apply_rename(Apply *a) {
         if (!has_name(e) || e->node == 0)
                 return 0;
         if (e->old_parent != 0 && e->old_name.data)
-                r = close_name(a, e->old_parent, e->old_name, e->node, &held);
+                r = leave_name(a, &held);
         if (r == 0)
                 r = close_name(a, e->parent, e->name, e->node, &held);
         return r < 0 ? r : open_name(a, e->parent, e->name, e->node, e->dataset);
@@ -402,7 +410,7 @@ static int apply_exchange(Apply *a) {
 
         if (!has_name(e) || e->node == 0 || e->old_parent == 0 || !e->old_name.data)
                 return 0;
-        r = close_name(a, e->old_parent, e->old_name, e->node, &from);
+        r = leave_name(a, &from);
         if (r == 0)
                 r = close_name(a, e->parent, e->name, ANYBODY, &other);
         if (r == 0)
@@ -491,6 +499,7 @@ static int apply_dataset_move(Apply *a) {
 }
 
 static int apply_rehome(Apply *a) {
+        a->s->crossed = true;
         return a->e->node == 0 ? -EINVAL : adopt_others_below(a, a->e->node, a->e->dataset);
 }
 

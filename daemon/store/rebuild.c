@@ -160,6 +160,7 @@ static const Projection projections[] = {
         { "gap", "SELECT id, dataset, node, cause, since, until, closed_by FROM gap ORDER BY id", 1 },
         { "counter",
           "SELECT dataset, files, bytes FROM counter WHERE files <> 0 OR bytes <> 0 ORDER BY dataset", 1 },
+        { "span", "SELECT dataset, block, kinds FROM span ORDER BY dataset, block", 2 },
         { "dataset", "SELECT id, uuid, name, root, root_node, added, removed, head FROM dataset ORDER BY id",
           1 },
 };

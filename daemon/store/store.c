@@ -255,6 +255,7 @@ Store *store_close(Store *s) {
         attrs_done(&s->attrs);
         free(s->sums);
         roots_done(&s->roots);
+        spans_done(&s->spans);
         signer_forget(s);
         tree_done(&s->tree);
         reader_free(s->reader);
@@ -345,6 +346,8 @@ int store_commit(Store *s) {
         if (r == 0)
                 r = is_gone(s) ? -ESTALE : write_counters(s);
         if (r == 0)
+                r = spans_flush(s);
+        if (r == 0)
                 r = sql_exec(s->sql.db, "COMMIT");
         if (r == 0) {
                 s->in_transaction = false;
@@ -365,6 +368,7 @@ void store_rollback(Store *s) {
                 return;
         s->in_transaction = false;
         bulk_forget(s);
+        spans_forget(s);
         known_clear(s);
         if (!sqlite3_get_autocommit(s->sql.db))
                 (void) sql_exec(s->sql.db, "ROLLBACK");

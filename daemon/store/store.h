@@ -20,6 +20,13 @@ enum {                                  /* in the header of the database */
         STORE_FORM_FIRST = 1,           /* the oldest that is brought to it */
 };
 
+/* Table span: in which blocks of STORE_SPAN events a dataset has some. Two numbers are no datasets. */
+enum {
+        STORE_SPAN = 1024,
+        STORE_SPAN_ALL = 0,             /* all events, those of no dataset too */
+        STORE_SPAN_CROSSED = -1,        /* a name came from another dataset than the event is filed under */
+};
+
 enum {                                  /* named outcomes */
         STORE_E_LOCKED = 1,             /* store_open: another process holds it */
         STORE_E_NEWER,                  /* store_open: made by a newer scitrace */

@@ -266,6 +266,66 @@ static void a_name_that_is_free_again_belongs_to_the_new_dataset(void **state) {
         assert_true(old != f.dataset);
 }
 
+/* So many events of another dataset. */
+static void pass_time(int64_t dataset, int64_t node, int64_t parent, int n) {
+        begin(&f);
+        for (int i = 0; i < n; i++)
+                append(&f, (Event) { .dataset = dataset, .kind = KIND_MODIFY, .count = 1, .node = node,
+                                     .parent = parent, .name = BYTES_STR("busy"), .has_state = true,
+                                     .type = TYPE_FILE, .mode = 0644, .size = i, .mtime = f.now + i });
+        commit(&f);
+}
+
+/* What skips the events of others must not skip what left the dataset for one of them. */
+static void a_dataset_that_rests_has_its_few_events_far_apart(void **state) {
+        int64_t two, root, busy, a;
+
+        (void) state;
+        begin(&f);
+        two = add_dataset(&f, "two", "/data/two", &root);
+        a = make(&f, f.root, "a", TYPE_FIFO, 0);
+        f.dataset = two;
+        busy = make(&f, root, "busy", TYPE_FILE, 1);
+        commit(&f);
+        pass_time(two, busy, root, 3 * STORE_SPAN);
+        begin(&f);
+        append(&f, (Event) { .kind = KIND_RENAME, .count = 1, .node = a, .parent = root, .name = BYTES_STR("b"),
+                             .old_parent = 1, .old_name = BYTES_STR("a") });
+        commit(&f);
+        pass_time(two, busy, root, 3 * STORE_SPAN);
+        expect_events((QueryEvents) { .dataset = "one" }, NULL, "dataset-add\ncreate a\nrename b <- a\n");
+        expect_events((QueryEvents) { .dataset = "one", .reverse = true }, NULL,
+                      "rename b <- a\ncreate a\ndataset-add\n");
+        expect_events((QueryEvents) { .kinds = 1U << KIND_RENAME | 1U << KIND_DATASET_ADD, .reverse = true }, NULL,
+                      "rename b <- a\ndataset-add\ndataset-add\n");
+        expect_events((QueryEvents) { .dataset = "two", .kinds = 1U << KIND_CREATE }, NULL, "create busy\n");
+        expect_events((QueryEvents) { .dataset = "one", .after = 2 + STORE_SPAN }, NULL, "rename b <- a\n");
+        expect_events((QueryEvents) { .dataset = "one", .before = 2 + STORE_SPAN, .reverse = true }, NULL,
+                      "create a\ndataset-add\n");
+}
+
+/* Of a time that a clock shows twice, as of it is the later; a step within a step is found among the newest. */
+static void as_of_a_time_that_the_clock_showed_twice(void **state) {
+        int64_t second = (int64_t) USEC_PER_SEC, at[8];
+        char name[] = "0";
+
+        (void) state;
+        for (int i = 0; i < 8; i++) {
+                if (i == 3 || i == 6)
+                        f.now -= 10 * second;
+                begin(&f);
+                name[0] = (char) ('0' + i);
+                make(&f, f.root, name, TYPE_FIFO, 0);
+                commit(&f);
+                at[i] = f.now;
+        }
+        expect_events((QueryEvents) { .as_of = at[2], .reverse = true, .limit = 1 }, NULL, "create 7\n");
+        expect_events((QueryEvents) { .as_of = at[0], .reverse = true, .limit = 1 }, NULL, "create 7\n");
+        expect_events((QueryEvents) { .as_of = at[5], .reverse = true, .limit = 1 }, NULL, "create 7\n");
+        expect_events((QueryEvents) { .as_of = at[6], .reverse = true, .limit = 1 }, NULL, "create 6\n");
+        expect_events((QueryEvents) { .as_of = at[6] - 1, .reverse = true, .limit = 1 }, NULL, "");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 WITH_STORE(history_goes_back_through_renames),
@@ -276,6 +336,8 @@ int main(void) {
                 WITH_STORE(history_knows_an_exchange_from_both_sides),
                 WITH_STORE(history_of_what_went_with_its_directory),
                 WITH_STORE(history_stops_at_its_limit),
+                WITH_STORE(a_dataset_that_rests_has_its_few_events_far_apart),
+                WITH_STORE(as_of_a_time_that_the_clock_showed_twice),
                 WITH_STORE(times_bound_the_events),
                 WITH_STORE(an_event_may_be_stored_long_after_it_was_noticed),
                 WITH_STORE(events_carry_the_commit_before_them),

@@ -46,6 +46,8 @@ static const struct {
         { "NODE_BEFORE", "e USING INDEX event_node (node=? AND rowid<?)" EVENT_ATTR_CONTENT },
         { "NODE_AFTER", "e USING INDEX event_node (node=? AND rowid>?)" EVENT_ATTR_CONTENT },
         { "BATCH_SHADED", "batch USING INDEX batch_behind (first_seq<?)" },
+        { "SPAN_UP", "span USING PRIMARY KEY (dataset=? AND block>?)" },
+        { "SPAN_DOWN", "span USING PRIMARY KEY (dataset=? AND block<?)" },
         { "NOTICED", "event USING INTEGER PRIMARY KEY (rowid>?)" },
         { "ROOTS", "event USING INDEX event_root (dataset=? AND rowid<?)" },
         { "PRUNE_BEGUN", "care USING PRIMARY KEY (what=?)" },

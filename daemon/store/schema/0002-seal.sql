@@ -35,3 +35,17 @@ DROP INDEX link_closed;
 CREATE INDEX link_closed ON link(parent, name, until, since) WHERE until > 0;
 CREATE INDEX event_root ON event(dataset) WHERE kind IN (15, 16, 17);
 CREATE INDEX batch_behind ON batch(first_seq, time) WHERE behind > 0;
+
+-- In which blocks of 1024 events a dataset has some, and of which kinds (bit 1 << kind). Dataset 0: all events; -1: those
+-- that took a name from another dataset than they are filed under. A projection.
+CREATE TABLE span (
+        dataset INTEGER NOT NULL,
+        block INTEGER NOT NULL,
+        kinds INTEGER NOT NULL,
+        PRIMARY KEY (dataset, block)
+) STRICT, WITHOUT ROWID;
+INSERT INTO span SELECT 0, seq / 1024, sum(DISTINCT 1 << kind) FROM event GROUP BY 2;
+INSERT INTO span SELECT dataset, seq / 1024, sum(DISTINCT 1 << kind) FROM event WHERE dataset IS NOT NULL GROUP BY 1, 2;
+INSERT INTO span SELECT -1, e.seq / 1024, sum(DISTINCT 1 << kind) FROM event AS e WHERE e.kind = 10 OR (e.kind IN (4, 5)
+        AND EXISTS (SELECT 1 FROM link AS l WHERE l.parent = e.old_parent AND l.until = e.seq AND l.name = e.old_name
+        AND l.dataset <> e.dataset)) GROUP BY 2;
