@@ -129,8 +129,8 @@ static int next_span(Ask *a, int64_t dataset, int64_t block, int64_t *ret) {
         return r < 0 ? r : 0;
 }
 
-/* The part of (lo, hi] with which to go on: what is left of the next block that can have an answer. Returns 1,
- * or 0 when there is none. */
+/* The part of (lo, hi] with which to go on: what is left of the next block that can have an answer. Returns
+ * 1, or 0 when there is none. */
 static int next_part(Ask *a, int64_t *lo, int64_t *hi) {
         bool down = a->filter->reverse;
         int64_t block, other = -1;
