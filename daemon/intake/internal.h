@@ -440,6 +440,8 @@ bool requests_compared(const Feed *f);  /* all that is to be asked for has been 
 bool requests_open_before(const Feed *f, uint32_t limit);
 void requests_pump(Intake *i);
 void requests_clear(Intake *i, Feed *f);
+/* The answer has been recorded: if it was none of what was asked for, that is asked for where it is now. */
+void request_missed(Intake *i, const Request *r);
 void wanted(Feed *f, int64_t node);             /* a node's digest is wanted: let the pump come by */
 void observe_failed(Intake *i, const Feed_FAILED *m);
 

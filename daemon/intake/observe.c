@@ -108,14 +108,13 @@ static bool found_gone(Intake *i, const Dataset *d, int64_t parent, const Feed_G
                store_link_closed(i->store, parent, m->name, &former) == 0 && former.until > d->walked_seq;
 }
 
-void observe_gone(Intake *i, const Feed_GONE *m) {
+static void record_gone(Intake *i, const Feed_GONE *m) {
         Dataset *d = dataset_of_dir(i, m->dir);
         int64_t parent = node_of_dir(i, m->dir);
         int64_t count;
         StoreLink link;
         int r;
 
-        free(request_answered(i, m->request));
         if (!d || parent == 0)
                 return;
         count = m->count + owed_take(i, parent, m->name);
@@ -133,6 +132,13 @@ void observe_gone(Intake *i, const Feed_GONE *m) {
                 append_transient(i, d, parent, m->name, m->origin, m->first, m->last, count);
         else if (r < 0)
                 intake_fail(i, r);
+}
+
+void observe_gone(Intake *i, const Feed_GONE *m) {
+        CLEANUP(freep) Request *request = request_answered(i, m->request);
+
+        record_gone(i, m);
+        request_missed(i, request);
 }
 
 /* Names that move. */
@@ -464,8 +470,7 @@ static void meet_as_asked(Intake *i, const Observed *o) {
                 i->appended++;
 }
 
-void observe_state(Intake *i, const Feed_STATE *m) {
-        CLEANUP(freep) Request *request = request_answered(i, m->request);
+static void record_state(Intake *i, const Feed_STATE *m, const Request *request) {
         Observed o = { .m = m, .dataset = dataset_of_dir(i, m->dir), .parent = node_of_dir(i, m->dir),
                        .type = type_from_mode(m->mode) };
         int64_t before = i->appended, owed;
@@ -519,6 +524,13 @@ void observe_state(Intake *i, const Feed_STATE *m) {
         if (i->error == 0 && o.type == TYPE_FILE && m->origin == ORIGIN_LIVE)
                 elsewhere_note(i, o.node.id, m->nlink);
         store_node_done(&o.node);
+}
+
+void observe_state(Intake *i, const Feed_STATE *m) {
+        CLEANUP(freep) Request *request = request_answered(i, m->request);
+
+        record_state(i, m, request);
+        request_missed(i, request);
 }
 
 /* Directories and their listings. */

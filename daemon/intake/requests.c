@@ -220,6 +220,22 @@ Request *request_answered(Intake *i, uint32_t id) {
         return r;
 }
 
+/* While it was asked for, whoever wanted its digest once more found it asked for. */
+void request_missed(Intake *i, const Request *r) {
+        StoreNode node = { 0 };
+        StoreLink link;
+
+        if (i->error != 0 || !r || !r->digest || store_node_get(i->store, r->node, &node) != 0)
+                return;
+        if (node.wanted && store_links_of_node(i->store, r->node, &link, 1) > 0 &&
+            (link.parent != r->parent ||
+             !bytes_equal(BYTES(link.name, link.name_size), BYTES(r->name, r->name_size)))) {
+                wanted(r->feed, r->node);
+                settlings_again(i, r->feed, r->id);
+        }
+        store_node_done(&node);
+}
+
 bool requests_open_before(const Feed *f, uint32_t limit) {
         const Request *r = f->first;
 

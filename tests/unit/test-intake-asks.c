@@ -294,6 +294,45 @@ static void a_digest_that_was_displaced_is_asked_for_again_and_one_that_failed_i
         assert_int_equal(settled.result.digests_pending, 1);
 }
 
+/* It was found elsewhere, and wanted, while the request for it was open; that is answered by what has its name
+ * now, or by nothing. */
+static void a_digest_whose_file_moved_unseen_is_asked_for_where_it_is(void **state) {
+        Fixture *f = *state;
+        Answer settled = { 0 };
+        FeedMessage m;
+        Asked digest;
+
+        with_dataset(f);
+        put_listed(f, ROOT_DIR, "a", 10, 0);
+        pass(f);
+        digest = take_one(f, FEED_DIGEST);
+        put_listed(f, ROOT_DIR, "b", 10, 1);            /* the notice of that was lost */
+        pass(f);
+        expect_nothing_asked(f);
+        settle(f, &settled);
+        put_barrier_done(f, await_one(f, FEED_BARRIER).m.BARRIER.barrier);
+        pass(f);
+        m = state_of(f, ROOT_DIR, "a", 11, 0);
+        m.STATE.mode = 040755;
+        m.STATE.flags = FEED_FLAG_ADOPTED;
+        m.STATE.request = digest.m.DIGEST.request;
+        put(f, m);
+        pass(f);
+        digest = take_one(f, FEED_DIGEST);
+        assert_string_equal(digest.name, "b");
+        put_listed(f, ROOT_DIR, "c", 10, 2);
+        put_gone(f, ROOT_DIR, "b", 0, digest.m.DIGEST.request);
+        pass(f);
+        assert_int_equal(settled.times, 0);
+        digest = take_one(f, FEED_DIGEST);
+        assert_string_equal(digest.name, "c");
+        put_digest(f, &digest, 10, 'x');
+        put_barrier_done(f, take_one(f, FEED_BARRIER).m.BARRIER.barrier);
+        pass(f);
+        assert_int_equal(settled.times, 1);
+        assert_int_equal(settled.result.digests_pending, 0);
+}
+
 /* Its directory could not be reached, say: nobody else would ask for it again. */
 static void a_digest_of_what_was_not_found_is_looked_for_in_its_directory(void **state) {
         Fixture *f = *state;
@@ -598,6 +637,7 @@ int main(void) {
                 TEST(a_settle_past_its_deadline_says_what_is_pending),
                 TEST(a_settle_of_no_dataset_or_by_nobody_is_over),
                 TEST(a_digest_that_was_displaced_is_asked_for_again_and_one_that_failed_is_not),
+                TEST(a_digest_whose_file_moved_unseen_is_asked_for_where_it_is),
                 TEST(a_digest_of_what_was_not_found_is_looked_for_in_its_directory),
                 TEST(a_directory_that_moves_before_it_is_listed_is_asked_for_where_it_is),
                 TEST(a_digest_is_asked_for_once_at_a_time),
