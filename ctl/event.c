@@ -27,7 +27,8 @@ char *event_path(const Ctl *c, const json_t *event) {
         if (strcmp(kind, "commit") == 0)
                 fprintf(f, "HEAD %.10s", row_text(event, "gitCommit"));
         if (strcmp(kind, "prune") == 0)
-                fprintf(f, "events up to %lld", (long long) row_number(event, "prunedTo"));
+                fprintf(f, "%s up to %lld", row_has(event, "prunedTo") ? "events" : "checkpoints",
+                        (long long) (row_number(event, "prunedTo") + row_number(event, "thinnedTo")));
         if (*cause)
                 fprintf(f, "%s%s", path ? ": " : "", cause);
         if (*origin && strcmp(origin, "live") != 0)

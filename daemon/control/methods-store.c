@@ -186,6 +186,7 @@ static int maintain_start(Call *c) {
                 STORE_CARE_MAINTAIN,
                 {
                         { "analyze", STORE_STEP_ANALYZE },
+                        { "thin", STORE_STEP_THIN },
                         { "vacuum", STORE_STEP_VACUUM },
                         { "checkpoint", STORE_STEP_CHECKPOINT },
                 },

@@ -57,11 +57,14 @@ static void emit_state(Emit *e, const Event *v) {
                 emit_int(e, "mtimeNsec", v->mtime);
 }
 
-static int64_t number_of(Bytes text) {
-        char digits[24];
+/* "N": events up to N; "checkpoints N" */
+static void emit_pruned(Emit *e, Bytes detail) {
+        char text[48];
+        char *blank;
 
-        snprintf(digits, sizeof(digits), "%.*s", (int) text.size, (const char *) text.data);
-        return strtoll(digits, NULL, 10);
+        snprintf(text, sizeof(text), "%.*s", (int) detail.size, (const char *) detail.data);
+        blank = strchr(text, ' ');
+        emit_number(e, blank ? "thinnedTo" : "prunedTo", strtoll(blank ? blank : text, NULL, 10));
 }
 
 void rows_event(Emit *e, const QueryEvent *row) {
@@ -88,7 +91,7 @@ void rows_event(Emit *e, const QueryEvent *row) {
         emit_number(e, "node", v->node);
         emit_word(e, "cause", cause_to_word(v->cause));
         if (v->kind == KIND_PRUNE)
-                emit_number(e, "prunedTo", number_of(v->detail));
+                emit_pruned(e, v->detail);
         if (v->kind == KIND_COMMIT)
                 emit_bytes(e, "gitCommit", v->detail);  /* its own, not the one before */
         else

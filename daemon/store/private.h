@@ -126,8 +126,14 @@
         X(CHECKPOINT_LAST, "SELECT number, size, time, note FROM checkpoint ORDER BY number DESC LIMIT 1")  \
         X(CARE_PUT, "INSERT INTO care(what, time, result, seq) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO"      \
                     " UPDATE SET time = ?2, result = ?3, seq = ?4")                                         \
-        X(PRUNE_SAY, "INSERT INTO care VALUES ('prune', ?1, 'begun', ?2, ?3, ?2) ON CONFLICT DO UPDATE SET" \
+        X(PRUNE_SAY, "INSERT INTO care VALUES (?4, ?1, 'begun', ?2, ?3, ?2) ON CONFLICT DO UPDATE SET"      \
                      " time = ?1, result = 'begun', seq = ?2, upto = ?3, said = ?2")                        \
+        X(THIN_UPTO, "SELECT max(number) FROM checkpoint WHERE number > ?1 AND number <= ?2 AND time < ?3") \
+        X(THIN_DONE, "SELECT upto FROM care WHERE what = 'thin'")                                           \
+        X(THIN, "DELETE FROM checkpoint WHERE number > ?1 AND number <= ?2 AND number > 1 AND time /"       \
+                " 86400000000 = (SELECT n.time / 86400000000 FROM checkpoint AS n WHERE n.number >"         \
+                " checkpoint.number ORDER BY n.number LIMIT 1) AND NOT EXISTS (SELECT 1 FROM event AS e"    \
+                " WHERE e.kind = 21 AND e.seq = checkpoint.size)")                                          \
         X(PRUNE_EVENTS, "DELETE FROM event WHERE seq > ?1 AND seq <= ?2 AND " PRUNE_MAY_GO)                 \
         X(PRUNE_NODES, "DELETE FROM node WHERE id >= ?1 AND id < ?2 AND links = 0 AND ifnull(seq, 0) <= ?3" \
                        " AND NOT EXISTS (SELECT 1 FROM link AS l WHERE l.node = node.id AND l.until > ?3)"  \
@@ -226,6 +232,7 @@ typedef struct StoreSigner {
 typedef struct StorePrune {
         int64_t upto;
         int64_t event, node, batch;     /* up to, down to, up to here it is done */
+        int64_t thin, thin_upto;        /* checkpoints; upto 0: nothing is under way */
 } StorePrune;
 
 struct Store {
@@ -344,6 +351,7 @@ int prune_begin(Store *s, int64_t upto);
 int prune_events(Store *s, int64_t *ret_done, int64_t *ret_left);
 int prune_nodes(Store *s, int64_t *ret_done, int64_t *ret_left);
 int prune_batches(Store *s, int64_t *ret_done, int64_t *ret_left);
+int prune_thin(Store *s, int64_t *ret_done, int64_t *ret_left);
 
 /* backup.c: a copy of an open database into a new file; durable: synced. */
 int backup_copy(sqlite3 *from, const char *path, bool durable);

@@ -291,6 +291,8 @@ typedef enum StoreStep {
         STORE_STEP_PRUNE_EVENTS,        /* they go; done: how many; left: to be looked at */
         STORE_STEP_PRUNE_NODES,         /* so do nodes that were gone by then, with their names */
         STORE_STEP_PRUNE_BATCHES,       /* and when those events were */
+        STORE_STEP_THIN,                /* checkpoints of more than a week ago, but for the last of each day;
+                                         * the log says so in the first step */
 } StoreStep;
 
 /** store_step() - one step, of some milliseconds, in a transaction unless StoreStep says otherwise.

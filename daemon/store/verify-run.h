@@ -20,6 +20,13 @@ typedef struct Range {
         int64_t from, to;
 } Range;
 
+/* Rows up to a number may be gone, says a table, and says the log in an event. */
+typedef struct Pruned {
+        int64_t upto, said;             /* as the table has it; said: the event's seq */
+        int64_t seen;                   /* what the log says, as far as it was read */
+        int64_t missing;
+} Pruned;
+
 typedef struct Run {
         sqlite3 *db;
         const Verify *v;
@@ -46,8 +53,7 @@ typedef struct Run {
         size_t n_differs, max_differs;
         Range gone, unreadable; /* the run of such rows that is going on */
         bool incomplete;                /* there were such, or pruned ones */
-        int64_t pruned, pruned_said;    /* up to this event rows may be gone, says event so-and-so */
-        int64_t prune_seen;             /* ... and what the log says, as far as it was read */
+        Pruned events, checkpoints;     /* that may be gone */
 
         Key *keys;
         size_t n_keys, max_keys;
@@ -72,6 +78,8 @@ void verify_find(Run *r, VerifyOutcome outcome, int64_t from, int64_t to, const 
 void verify_find_range(Run *r, VerifyOutcome outcome, const Range *g, const char *one, const char *many);
 void verify_end_differ(Run *r, const Range *g);
 int verify_prepare(Run *r, int which, sqlite3_stmt **ret);
+/** verify_pruned() - whether n rows up to `number` may be missing. what: "prune" or "thin". */
+bool verify_pruned(Run *r, Pruned *p, const char *what, int64_t number, int64_t n);
 
 /* verify-seals.c */
 

@@ -18,7 +18,7 @@ static const char *const texts[VERIFY_SQL_COUNT] = {
         [VERIFY_SQL_CHECKPOINT] =
                 "SELECT number, size, time, note FROM checkpoint WHERE number > ?1 AND number <= ?2"
                 " ORDER BY number LIMIT 1",
-        [VERIFY_SQL_PRUNED] = "SELECT upto, said FROM care WHERE what = 'prune'",
+        [VERIFY_SQL_PRUNED] = "SELECT upto, said FROM care WHERE what = ?1",
         [VERIFY_SQL_KEYS] = "SELECT detail FROM event WHERE kind = 21 AND seq > ?1",
 };
 
@@ -188,33 +188,43 @@ static int load_stored(Run *r, int64_t tile) {
 
 /* Up to where rows may be gone. Read anew when one is missing, since it may have begun meanwhile; what it
  * says has to be found in the log, too. */
-static int load_pruned(Run *r) {
+static int load_pruned(Run *r, Pruned *p, const char *what) {
         sqlite3_stmt *stmt;
         int rc, k = verify_prepare(r, VERIFY_SQL_PRUNED, &stmt);
 
         if (k < 0)
                 return k == -EBADMSG ? 0 : k;
+        sql_bind_text(stmt, 1, what);
         rc = sqlite3_step(stmt);
         if (rc == SQLITE_ROW) {
-                r->pruned = sql_column(stmt, 0);
-                r->pruned_said = sql_column(stmt, 1);
+                p->upto = sql_column(stmt, 0);
+                p->said = sql_column(stmt, 1);
         }
         k = sql_errno(r->db, rc);
         sqlite3_reset(stmt);
         return k == -EBADMSG ? 0 : k;
 }
 
-static bool is_pruned(Run *r, int64_t seq) {
-        if (seq > r->pruned)
-                r->error = load_pruned(r);
-        return r->error == 0 && seq <= r->pruned;
+bool verify_pruned(Run *r, Pruned *p, const char *what, int64_t number, int64_t n) {
+        if (number > p->upto && r->error == 0)
+                r->error = load_pruned(r, p, what);
+        if (r->error < 0 || number > p->upto)
+                return false;
+        p->missing += n;
+        return true;
 }
 
-/* The log says that events up to that one were pruned. */
-static int64_t pruned_by(const Event *e) {
+/* What the log says was pruned: events up to N ("N"), or checkpoints ("checkpoints N"). */
+static void note_pruned(Run *r, const Event *e) {
+        static const char word[] = "checkpoints ";
+        const size_t n = sizeof(word) - 1;
+        bool events = e->detail.size < n || memcmp(e->detail.data, word, n) != 0;
+        Pruned *p = events ? &r->events : &r->checkpoints;
         int64_t upto;
 
-        return e->kind == KIND_PRUNE && note_number(e->detail, &upto) == 0 ? upto : 0;
+        if (e->kind == KIND_PRUNE &&
+            note_number(events ? e->detail : BYTES(e->detail.data + n, e->detail.size - n), &upto) == 0)
+                p->seen = MAX_OF(p->seen, upto);
 }
 
 /* The leaf of event seq: 1 from its row; 0 there is none, or it cannot be read, and that has been told. */
@@ -232,14 +242,12 @@ static int row_leaf(Run *r, int64_t seq, Hash *ret) {
         if (k == READER_DAMAGED) /* a later one: it will have its turn */
                 reader_seek(r->reader, r->event.seq - 1);
         if (k == READER_DAMAGED || !r->has_event || r->event.seq != seq) {
-                if (is_pruned(r, seq))
-                        r->result->pruned++;
-                else
+                if (!verify_pruned(r, &r->events, "prune", seq, 1))
                         extend(r, &r->gone, seq, end_gone);
                 return r->error;
         }
         r->has_event = false;
-        r->prune_seen = MAX_OF(r->prune_seen, pruned_by(&r->event));
+        note_pruned(r, &r->event);
         k = event_put(&r->event, 1, &r->leaf, &r->leaf_max, &size);
         if (k < 0)
                 return k;
@@ -315,24 +323,25 @@ static int check_events(Run *r) {
 
 /* Rows were passed over because a number in a table allowed it: the log must say the same. When that was
  * said after this began, its row will do. */
-static int check_pruned(Run *r) {
+static int check_pruned(Run *r, Pruned *p, const char *what) {
         Event e;
         int k;
 
-        if (r->result->pruned == 0 || r->prune_seen >= r->pruned)
+        if (p->missing == 0)
                 return 0;
-        if (r->pruned_said > r->total) {
-                reader_seek(r->reader, r->pruned_said - 1);
+        if (p->seen < p->upto && p->said > r->total) {
+                reader_seek(r->reader, p->said - 1);
                 k = reader_next(r->reader, &e);
                 if (k < 0 && k != -EBADMSG)
                         return k;
-                if (k == READER_EVENT && pruned_by(&e) >= r->pruned)
-                        return 0;
+                if (k == READER_EVENT)
+                        note_pruned(r, &e);
         }
-        verify_find(r, VERIFY_ALTERED, r->prune_seen + 1, r->pruned,
-                    "%lld events up to %lld are gone as if they had been pruned, and the log says nothing "
-                    "of that",
-                    (long long) r->result->pruned, (long long) r->pruned);
+        if (p->seen < p->upto)
+                verify_find(r, VERIFY_ALTERED, 0, 0,
+                            "%lld %s up to %lld are gone as if they had been pruned, and the log says "
+                            "nothing of that",
+                            (long long) p->missing, what, (long long) p->upto);
         return 0;
 }
 
@@ -485,7 +494,9 @@ int verify_run(sqlite3 *db, const Verify *v, VerifyResult *ret) {
         if (k == 0)
                 k = check_events(r);
         if (k == 0)
-                k = check_pruned(r);
+                k = check_pruned(r, &r->events, "events");
+        if (k == 0)
+                k = check_pruned(r, &r->checkpoints, "checkpoints");
         if (k == 0)
                 k = check_end(r);
         if (k == 0)
@@ -496,6 +507,7 @@ int verify_run(sqlite3 *db, const Verify *v, VerifyResult *ret) {
                 k = -ENOMEM;
         if (k == 0) {
                 check_seals(r);
+                result.pruned = r->events.missing;
                 result.keys = (int64_t) r->n_keys;
                 if (r->n_keys > 0)
                         result.first_key = r->keys[0].key;

@@ -573,6 +573,73 @@ static void every_event_has_a_proof_that_the_key_alone_checks(void **state) {
         sqlite3_close(db);
 }
 
+enum { DAYS = 20, A_DAY = 30 };
+
+static VerifyOutcome outcome_of(Fixture *f, int64_t *ret_checkpoints) {
+        Verify v = { .now = f->now };
+        VerifyResult result;
+
+        assert_int_equal(verify_run(f->store->sql.db, &v, &result), 0);
+        *ret_checkpoints = result.checkpoints;
+        return result.outcome;
+}
+
+static VerifyOutcome outcome_after(Fixture *f, const char *sql) {
+        VerifyOutcome outcome;
+        int64_t n;
+
+        assert_int_equal(sql_exec(f->store->sql.db, "BEGIN"), 0);
+        assert_int_equal(sql_exec(f->store->sql.db, sql), 0);
+        outcome = outcome_of(f, &n);
+        assert_int_equal(sql_exec(f->store->sql.db, "ROLLBACK"), 0);
+        return outcome;
+}
+
+static void old_checkpoints_are_thinned_as_the_log_says(void **state) {
+        int64_t done, left = 1, removed = 0, n;
+        char name[32];
+        Fixture f;
+
+        fixture_open(&f);
+        f.now = f.now / day * day + day / 4;
+        for (int i = 0; i < DAYS * A_DAY; i++) {
+                begin(&f);
+                snprintf(name, sizeof(name), "n%d", i);
+                make(&f, f.root, name, TYPE_FILE, 1);
+                commit(&f);
+                seal(&f);
+                f.now += 58 * (int64_t) USEC_PER_SEC;
+                if (i % A_DAY == A_DAY - 1)
+                        f.now += day - A_DAY * 60 * (int64_t) USEC_PER_SEC;
+        }
+        assert_int_equal(outcome_of(&f, &n), VERIFY_SOUND);
+        assert_int_equal(n, DAYS * A_DAY);
+        while (left > 0) {
+                begin(&f);
+                assert_int_equal(store_step(f.store, STORE_STEP_THIN, 0, &done, &left), 0);
+                commit(&f);
+                removed += done;
+        }
+        seal(&f);
+        assert_true(removed > (DAYS - 9) * (A_DAY - 4));
+        assert_int_equal(outcome_of(&f, &n), VERIFY_SOUND);
+        assert_int_equal(n, DAYS * A_DAY + 1 - removed);
+        assert_true(number(f.store->sql.db, "SELECT count(DISTINCT time / 86400000000) FROM checkpoint") >= DAYS);
+        /* A second one has nothing to do, and says nothing. */
+        begin(&f);
+        assert_int_equal(store_step(f.store, STORE_STEP_THIN, 0, &done, &left), 0);
+        commit(&f);
+        assert_int_equal(done + left, 0);
+        assert_int_equal(number(f.store->sql.db, "SELECT count(*) FROM event WHERE kind = 19"), 1);
+        assert_int_equal(outcome_after(&f, "DELETE FROM checkpoint WHERE number = (SELECT max(number) - 3 FROM checkpoint)"),
+                         VERIFY_ALTERED);
+        assert_int_equal(outcome_after(&f, "DELETE FROM care WHERE what = 'thin'"), VERIFY_ALTERED);
+        assert_int_equal(outcome_after(&f, "UPDATE care SET upto = upto + 40, said = 1 WHERE what = 'thin'; DELETE FROM"
+                                           " checkpoint WHERE number = (SELECT upto - 1 FROM care WHERE what = 'thin')"),
+                         VERIFY_ALTERED);
+        fixture_close(&f);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_store_as_it_is_is_sound),
@@ -593,6 +660,7 @@ int main(void) {
                 cmocka_unit_test(a_projection_that_does_not_follow_is_damage),
                 cmocka_unit_test(keys_that_are_given_are_trusted_and_no_others),
                 cmocka_unit_test(every_event_has_a_proof_that_the_key_alone_checks),
+                cmocka_unit_test(old_checkpoints_are_thinned_as_the_log_says),   /* seals: the last one */
         };
 
         return cmocka_run_group_tests_name("verify", tests, make_store, remove_store);
