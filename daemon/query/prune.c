@@ -37,7 +37,7 @@ static int older_than(Query *q, int64_t time, int64_t lo, int64_t *ret) {
 }
 
 static int find_upto(Query *q, int64_t before, QueryPrunable *ret) {
-        int64_t seq, begun = 0;
+        int64_t seq = 0, begun = 0;
         sqlite3_stmt *stmt;
         int r = query_pruned(q, &ret->pruned);
 
