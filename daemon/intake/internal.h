@@ -152,6 +152,7 @@ struct Request {
         int64_t parent, node;           /* the directory's; of what is read, or listed (0: not known) */
         uint64_t inode;
         int64_t btime;
+        uint32_t dir;                   /* that the watcher was told */
         uint8_t origin;
         uint8_t name_size;
         uint8_t name[];
@@ -440,6 +441,7 @@ bool requests_compared(const Feed *f);  /* all that is to be asked for has been 
 bool requests_open_before(const Feed *f, uint32_t limit);
 void requests_pump(Intake *i);
 void requests_clear(Intake *i, Feed *f);
+void request_list(Intake *i, Feed *f, int64_t directory);      /* its names once more, when there is room */
 /* The answer has been recorded: if it was none of what was asked for, that is asked for where it is now. */
 void request_missed(Intake *i, const Request *r);
 void wanted(Feed *f, int64_t node);             /* a node's digest is wanted: let the pump come by */

@@ -470,6 +470,17 @@ static void meet_as_asked(Intake *i, const Observed *o) {
                 i->appended++;
 }
 
+/* A directory that the watcher had lost sight of, where notices were lost. It tells what is in it, and not
+ * what went meanwhile. */
+static bool is_met_again(Intake *i, const Observed *o) {
+        StoreLink any;
+
+        return o->has_node && o->type == TYPE_DIRECTORY && o->dataset->walk == 0 && o->m->request == 0 &&
+               gap_on_dataset(i, o->dataset) &&
+               (o->m->flags & (FEED_FLAG_ADOPTED | FEED_FLAG_LISTED)) == FEED_FLAG_ADOPTED &&
+               store_links(i->store, o->node.id, BYTES_NONE, &any, 1) > 0;
+}
+
 static void record_state(Intake *i, const Feed_STATE *m, const Request *request) {
         Observed o = { .m = m, .dataset = dataset_of_dir(i, m->dir), .parent = node_of_dir(i, m->dir),
                        .type = type_from_mode(m->mode) };
@@ -523,6 +534,8 @@ static void record_state(Intake *i, const Feed_STATE *m, const Request *request)
                 append_transient(i, o.dataset, o.parent, m->name, m->origin, m->first, m->last, owed);
         if (i->error == 0 && o.type == TYPE_FILE && m->origin == ORIGIN_LIVE)
                 elsewhere_note(i, o.node.id, m->nlink);
+        if (i->error == 0 && is_met_again(i, &o))
+                request_list(i, i->from, o.node.id);
         store_node_done(&o.node);
 }
 

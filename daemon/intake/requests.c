@@ -18,6 +18,7 @@ static void send_request(Intake *i, Request *r) {
         r->feed->n_sent++;
         if (feed_of_node(i, r->parent, &dir) != r->feed)
                 dir = 0;                /* nothing watches it now: the watcher answers that it failed */
+        r->dir = dir;
         if (r->relist)
                 m = (FeedMessage) { .type = FEED_LIST, .LIST = { .request = r->id, .dir = dir } };
         else if (r->digest)
@@ -123,7 +124,7 @@ static void large_answered(Feed *f) {
         wanted(f, 1);
 }
 
-static void again(Intake *i, Feed *f, int64_t directory) {
+void request_list(Intake *i, Feed *f, int64_t directory) {
         if (map_put(&f->again, (uint64_t) directory, 1) < 0)
                 intake_fail(i, -ENOMEM);
 }
@@ -137,7 +138,7 @@ void request_check(Intake *i, int64_t parent, Bytes name, uint8_t origin, bool l
         bool known = list && store_link_find(i->store, parent, name, &link) == 0;
 
         if (f && f->n_requests >= REQUESTS_MAX) {
-                again(i, f, known ? link.node : parent);
+                request_list(i, f, known ? link.node : parent);
                 return;
         }
         add(i, name, &(Request) { .parent = parent, .node = known ? link.node : 0, .origin = origin,
@@ -327,21 +328,22 @@ void requests_pump(Intake *i) {
                 pump(i, f);
 }
 
-/* What could not be had for want of room is asked for once more. What was not found, and is recorded there
- * all the same, is looked for by a listing of its directory. Of another failure a gap tells; a notice, or
- * the next start, tries again. */
+/* What could not be had for want of room is asked for once more, and so is the listing of what has another
+ * watch by now. What was not found, and is recorded there all the same, is looked at. Of another failure a
+ * gap tells; a notice, or the next start, tries again. */
 void observe_failed(Intake *i, const Feed_FAILED *m) {
         CLEANUP(freep) Request *r = request_answered(i, m->request);
+        bool again = m->error == EAGAIN, missing = m->error == ENOENT;
         uint32_t dir;
 
-        if (!r)
+        if (!r || (!r->digest && !r->relist) || feed_of_node(i, r->parent, &dir) != r->feed)
                 return;
-        if (m->error == EAGAIN && r->digest)
+        if (r->relist && (again || (missing && dir != r->dir)))
+                request_list(i, r->feed, r->parent);
+        else if (r->digest && again)
                 wanted(r->feed, r->node);
-        else if (m->error == EAGAIN && r->relist)
-                again(i, r->feed, r->parent);
-        else if (m->error == ENOENT && r->digest && feed_of_node(i, r->parent, &dir) == r->feed)
-                again(i, r->feed, r->parent);
+        else if (r->digest && missing)
+                request_check(i, r->parent, BYTES(r->name, r->name_size), r->origin, false);
         else
                 return;
         settlings_again(i, r->feed, m->request);

@@ -294,6 +294,47 @@ static void a_digest_that_was_displaced_is_asked_for_again_and_one_that_failed_i
         assert_int_equal(settled.result.digests_pending, 1);
 }
 
+/* Its watch was given up, since it was not found for a moment. */
+static void a_directory_that_is_met_again_is_compared(void **state) {
+        Fixture *f = *state;
+        FeedMessage m;
+        Asked list, check;
+
+        with_dataset(f);
+        put_directory(f, ROOT_DIR, "d", 10, 5);
+        put_file(f, 5, "stays", 11, 's');
+        put_file(f, 5, "gone", 12, 'g');
+        pass(f);
+        expect_nothing_asked(f);
+        m = state_of(f, ROOT_DIR, "d", 10, 0);
+        m.STATE.mode = 040755;
+        m.STATE.flags = FEED_FLAG_ADOPTED;
+        put(f, m);
+        pass(f);
+        expect_nothing_asked(f);
+        put_gap(f, f->token, 0, NULL, CAUSE_OVERFLOW);
+        put(f, m);
+        pass(f);                                        /* its new number comes later */
+        list = take_one(f, FEED_LIST);
+        assert_int_equal(list.m.LIST.dir, 5);
+        put_directory(f, ROOT_DIR, "d", 10, 6);
+        put_failed(f, list.m.LIST.request, ENOENT);
+        pass(f);
+        list = take_one(f, FEED_LIST);
+        assert_int_equal(list.m.LIST.dir, 6);
+        put_list(f, FEED_LIST_BEGIN, 6);
+        put_listed(f, 6, "stays", 11, 0);
+        put_list(f, FEED_LIST_END, 6);
+        put_failed(f, list.m.LIST.request, 0);
+        pass(f);
+        check = take_one(f, FEED_CHECK);
+        assert_string_equal(check.name, "gone");
+        put_gone(f, 6, "gone", 0, check.m.CHECK.request);
+        pass(f);
+        (void) take_one(f, FEED_DIGEST);                /* its state is another */
+        expect_files(f, "d/ d/stays ");
+}
+
 /* It was found elsewhere, and wanted, while the request for it was open; that is answered by what has its name
  * now, or by nothing. */
 static void a_digest_whose_file_moved_unseen_is_asked_for_where_it_is(void **state) {
@@ -334,33 +375,34 @@ static void a_digest_whose_file_moved_unseen_is_asked_for_where_it_is(void **sta
 }
 
 /* Its directory could not be reached, say: nobody else would ask for it again. */
-static void a_digest_of_what_was_not_found_is_looked_for_in_its_directory(void **state) {
+static void a_digest_of_what_was_not_found_is_looked_for(void **state) {
         Fixture *f = *state;
         Answer settled = { 0 };
-        Asked digest, barrier, list;
+        FeedMessage m;
+        Asked digest, barrier, check;
 
         with_dataset(f);
         put_listed(f, ROOT_DIR, "a", 10, 0);
         pass(f);
         digest = take_one(f, FEED_DIGEST);
         settle(f, &settled);
-        barrier = await_one(f, FEED_BARRIER);
-        put_barrier_done(f, barrier.m.BARRIER.barrier);
+        put_barrier_done(f, await_one(f, FEED_BARRIER).m.BARRIER.barrier);
         pass(f);
         put_failed(f, digest.m.DIGEST.request, ENOENT);
         pass(f);
-        barrier = take_one(f, FEED_BARRIER);
-        list = take_one(f, FEED_LIST);
-        assert_int_equal(list.m.LIST.dir, ROOT_DIR);
-        put_barrier_done(f, barrier.m.BARRIER.barrier);
-        put_list(f, FEED_LIST_BEGIN, ROOT_DIR);
-        put_listed(f, ROOT_DIR, "a", 10, 0);
-        put_list(f, FEED_LIST_END, ROOT_DIR);
-        put_failed(f, list.m.LIST.request, 0);
+        check = take_one(f, FEED_CHECK);
+        assert_string_equal(check.name, "a");
+        m = state_of(f, ROOT_DIR, "a", 10, 0);
+        m.STATE.request = check.m.CHECK.request;
+        m.STATE.origin = check.m.CHECK.origin;
+        put(f, m);
         pass(f);
         assert_int_equal(settled.times, 0);
         digest = take_one(f, FEED_DIGEST);
         put_digest(f, &digest, 10, 'a');
+        pass(f);
+        barrier = take_one(f, FEED_BARRIER);
+        put_barrier_done(f, barrier.m.BARRIER.barrier);
         pass(f);
         assert_int_equal(settled.times, 1);
         assert_int_equal(settled.result.digests_pending, 0);
@@ -637,8 +679,9 @@ int main(void) {
                 TEST(a_settle_past_its_deadline_says_what_is_pending),
                 TEST(a_settle_of_no_dataset_or_by_nobody_is_over),
                 TEST(a_digest_that_was_displaced_is_asked_for_again_and_one_that_failed_is_not),
+                TEST(a_directory_that_is_met_again_is_compared),
                 TEST(a_digest_whose_file_moved_unseen_is_asked_for_where_it_is),
-                TEST(a_digest_of_what_was_not_found_is_looked_for_in_its_directory),
+                TEST(a_digest_of_what_was_not_found_is_looked_for),
                 TEST(a_directory_that_moves_before_it_is_listed_is_asked_for_where_it_is),
                 TEST(a_digest_is_asked_for_once_at_a_time),
                 TEST(a_watcher_that_is_lost_leaves_a_gap_that_the_next_one_closes),
