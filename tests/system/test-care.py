@@ -221,6 +221,10 @@ def old_events(stage, rounds=400):
 KEEP = '[Retention]\nKeepEvents=1s\n'
 
 
+def moment(usec):
+    return f'@{usec // 10 ** 6}.{usec % 10 ** 6:06d}'
+
+
 def prune(stage, *options):
     time.sleep(1.1)     # what is older than KeepEvents=
     return stage.daemon.ctl('store', 'prune', *options)
@@ -246,7 +250,7 @@ def old_events_go_and_what_is_there_stays():
         dry, = prune(stage, '--dry-run')
         check(dry['events'] > 300 and dry['upto'] % 256 == 0 and dry['pruned'] == 0, f'dry run: {dry}')
         equal({event['seq'] for event in d.events()}, set(before), 'nothing is gone yet')
-        cut = f'@{before[dry["upto"] + 1]["timeUsec"] / 1e6:.6f}'
+        cut = moment(max(event['timeUsec'] for seq, event in before.items() if seq <= dry['upto'] + 1))
         then = {row['path']: row for row in d.ctl('files', 'lab', '--as-of', cut)}
         rows = prune(stage)
         equal(sum(row['done'] for row in rows if row['phase'] == 'events' and row['left'] == 0), dry['events'],
@@ -277,7 +281,7 @@ def old_events_go_and_what_is_there_stays():
         os.unlink(os.path.join(tree, 'file-9'))
         d.at_rest('lab', tree)
         equal({row['path']: row for row in d.ctl('files', 'lab', '--as-of', cut)}, then, 'the tree as of the cut')
-        early = f'@{before[dry["upto"] // 2]["timeUsec"] / 1e6:.6f}'
+        early = moment(before[dry['upto'] // 2]['timeUsec'])
         done = d.ctl_run('files', 'lab', '--as-of', early)
         check(done.returncode == 4 and b'pruned' in done.stderr, f'as of before the cut: {done.stderr}')
         key = os.path.join(d.top, 'keys')
