@@ -115,33 +115,9 @@ static void publish_status(Intake *i, int64_t wanted_count) {
         i->status = all;
 }
 
-static bool all_wanted_done(const Intake *i) {
-        for (const Feed *f = i->feeds; f; f = f->next)
-                if (!f->wanted_done)
-                        return false;
-        return true;
-}
-
-/* Counting costs as much as there is to count: a first look's hundred thousands are counted twice a second,
- * not at each commit. Exact again once all have been asked for. */
-static int64_t count_wanted(Intake *i) {
-        int64_t now = now_usec(CLOCK_MONOTONIC);
-
-        if (!i->store)
-                return 0;
-        if (all_wanted_done(i) || i->wanted_count < WANTED_FEW ||
-            now >= i->wanted_counted + WANTED_EVERY_USEC) {
-                i->wanted_count = store_wanted_count(i->store, INT64_MAX);
-                i->wanted_counted = now;
-        }
-        return i->wanted_count;
-}
-
 static void deliver(Intake *i) {
-        int64_t wanted_count = count_wanted(i);
-
         pthread_mutex_lock(&i->lock);
-        publish_status(i, MAX_OF(wanted_count, 0));
+        publish_status(i, i->store ? store_wanted_count(i->store) : 0);
         if (i->store)
                 i->committed = store_last_seq(i->store);
         answers_release(i);

@@ -16,8 +16,6 @@
 #include "daemon/intake/observe.h"
 
 enum {
-        WANTED_FEW = 1000,
-        WANTED_EVERY_USEC = 500 * 1000,
         FEEDS_MAX = 64,                 /* watchers at once: file systems with a dataset */
         REQUESTS_SENT_MAX = 4096,       /* requests under way to a watcher */
         REQUESTS_MAX = 8192,            /* open requests of a watcher, about 150 bytes each: what comes
@@ -251,7 +249,6 @@ struct Intake {
         bool elsewhere_due;             /* a name went since: one of those may have changed through it */
         Map requests;                   /* id -> Request * */
         Map asked;                      /* nodes whose digest is asked for -> id */
-        int64_t wanted_count, wanted_counted;   /* how many digests, as of when (CLOCK_MONOTONIC) */
         bool warned_pinned;
         _Atomic int64_t poll_usec;      /* between two looks at what others did */
         _Atomic int64_t digest_max;     /* bytes; digests of larger files are read a few at a time */

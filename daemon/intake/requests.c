@@ -304,7 +304,7 @@ static void pump(Intake *i, Feed *f) {
         if (!f->there || walking(i, f))
                 return;
         while (!f->wanted_done && !f->unsent && f->n_sent < REQUESTS_SENT_MAX / 2) {
-                int n = store_wanted(i->store, 0, f->wanted_cursor, page, PUMP_PAGE);
+                int n = store_wanted(i->store, f->wanted_cursor, page, PUMP_PAGE);
 
                 if (n < 0) {
                         intake_fail(i, n);

@@ -97,7 +97,7 @@ void settling_barrier(Intake *i, const Feed_BARRIER_DONE *m) {
 static void settled(Intake *i, const Settling *s) {
         intake_finish(i, s->ticket,
                       &(IntakeResult) { .seq = store_last_seq(i->store),
-                                        .digests_pending = store_wanted_count(i->store, INT64_MAX) });
+                                        .digests_pending = store_wanted_count(i->store) });
 }
 
 /* A walk that began meanwhile, for an overflow say, sends it back to the first stage. */

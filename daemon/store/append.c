@@ -275,6 +275,8 @@ int store_append_new(Store *s, Event *e, int64_t ctime, int64_t *ret_seq) {
         if (r == 0 && e->type == TYPE_FILE)
                 r = sums_count(s, e->dataset, 1, e->size);
         if (r == 0)
+                r = wanted_changed(s, e->node, false, e->type == TYPE_FILE && !e->digest.data);
+        if (r == 0)
                 identities_add(s, filesystem, e->inode, e->btime);
         return appended(s, e, r, true, ret_seq);
 }
@@ -301,5 +303,7 @@ int store_append_digest(Store *s, Event *e, int64_t ctime, int64_t *ret_seq) {
                 r = add_batch(s, e->seq);
         if (r == 0)
                 r = bulk_add_digest(s, e, size, ctime);
+        if (r == 0)
+                r = wanted_changed(s, e->node, true, false);
         return appended(s, e, r, false, ret_seq);
 }

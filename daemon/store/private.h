@@ -5,9 +5,10 @@
 /* private: what the .c files of daemon/store share. store.c: open, transactions; attr.c: the dictionary of
  * attr rows; append.c: event rows; bulk.c: those that come in thousands, in one go; array.c: arrays that a
  * statement reads; identities.c: whether a node may be known; known.c: nodes that are as they were told;
- * project.c: their projections; roots.c: where a dataset begins; rows.c: what intake asks;
- * place.c: datasets, file systems, gaps, series; backup.c; leaves.c: the events as leaves of a tree; seal.c:
- * its checkpoints and keys; migrate.c: from an older form; care.c: what keeps the database in shape.
+ * wanted.c: those whose digest is to be read; project.c: their projections; roots.c: where a dataset begins;
+ * rows.c: what intake asks; place.c: datasets, file systems, gaps, series; backup.c; leaves.c: the events as
+ * leaves of a tree; seal.c: its checkpoints and keys; migrate.c: from an older form; care.c: what keeps the
+ * database in shape.
  * May use: lib.  May not use: anything else in daemon/. */
 
 #include "daemon/store/note.h"
@@ -23,7 +24,8 @@
                      " FROM batch ORDER BY first_seq DESC LIMIT 1), ?2) - ?2) FROM boot WHERE uuid = ?3")   \
         X(ATTR_ALL, "SELECT id, type, mode, uid, gid FROM attr ORDER BY id")                                \
         X(ATTR_ADD, "INSERT INTO attr VALUES (?1, ?2, ?3, ?4, ?5)")                                         \
-        X(CONTENT_FIND, "SELECT id FROM content WHERE digest = ?1")                                         \
+        X(CONTENT_FIND, "SELECT id FROM content WHERE substr(digest, 1, 6) = substr(?1, 1, 6) AND digest"   \
+                        " = ?1")                                                                            \
         X(CONTENT_ADD, "INSERT INTO content(digest, size) VALUES (?1, ?2)")                                 \
         X(CONTENT_NEXT, "SELECT ifnull(max(id), 0) + 1 FROM content")                                       \
         X(EVENT_ADD, "INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"    \
@@ -36,19 +38,19 @@
         X(NODE_SET, "UPDATE node SET seq = ?2, attr = ?3, size = ?4, mtime = ?5, content = ?6,"             \
                     " digest_source = ?7, links = ?8, wanted = ?9, target = ifnull(?10, target), born ="    \
                     " ?11 WHERE id = ?1")                                                                   \
-        X(NODE_LINKS, "UPDATE node SET links = links + ?2 WHERE id = ?1")                                   \
+        X(NODE_LINKS, "UPDATE node SET links = links + ?2 WHERE id = ?1 RETURNING wanted, links")           \
         X(NODE_SEEN, "UPDATE node SET ctime = ?2 WHERE id = ?1")                                            \
-        X(NODE_WANT, "UPDATE node SET wanted = ?2 WHERE id = ?1")                                           \
+        X(NODE_WANT, "UPDATE node SET wanted = ?2 WHERE id = ?1 AND wanted <> ?2 RETURNING links")          \
         X(NODE_RETIRE, "UPDATE node SET inode = 0, btime = 0 WHERE filesystem = ?1 AND inode = ?2 AND"      \
                        " btime = ?3 AND id <> ?4")                                                          \
         X(NODE_IDENTITY, "UPDATE node SET filesystem = ?2, inode = ?3, btime = ?4, ctime = ?5 WHERE id ="   \
                          " ?1")                                                                             \
         X(NODE_GET, "SELECT " NODE_COLUMNS " WHERE node.id = ?1")                                           \
-        X(NODE_FIND, "SELECT " NODE_COLUMNS " WHERE filesystem = ?1 AND inode = ?2 AND btime = ?3 ORDER"    \
+        X(NODE_FIND, "SELECT " NODE_COLUMNS " WHERE inode = ?2 AND filesystem = ?1 AND btime = ?3 ORDER"    \
                      " BY node.id DESC LIMIT 1")                                                            \
         X(NODE_IDENTITIES, "SELECT filesystem, inode, btime FROM node")                                     \
         X(BULK_CONTENTS_KNOWN, "SELECT b.at, c.id FROM bulk_content AS b CROSS JOIN content AS c ON"        \
-                               " c.digest = b.digest")                                                      \
+                               " substr(c.digest, 1, 6) = substr(b.digest, 1, 6) AND c.digest = b.digest")  \
         X(BULK_CONTENTS, "INSERT OR FAIL INTO content(id, digest, size) SELECT id, digest, size FROM"       \
                          " bulk_content WHERE fresh")                                                       \
         X(BULK_EVENTS, "INSERT OR FAIL INTO event(seq, ago, span, dataset, kind, origin, count, node,"      \
@@ -66,8 +68,8 @@
                        " seq, content, digest_source, ctime FROM bulk WHERE NOT made ON CONFLICT(id) DO"    \
                        " UPDATE SET seq = excluded.seq, content = excluded.content, digest_source ="        \
                        " excluded.digest_source, wanted = 0, ctime = excluded.ctime")                       \
-        X(NODE_OF_INODE, "SELECT " NODE_COLUMNS " WHERE filesystem = ?1 AND inode = ?2 ORDER BY btime DESC" \
-                         " LIMIT 1")                                                                        \
+        X(NODE_OF_INODE, "SELECT " NODE_COLUMNS " WHERE node.id = (SELECT max(k.id) FROM node AS k WHERE"   \
+                         " k.inode = ?2 AND k.filesystem = ?1)")                                            \
         X(LINK_ADD, "INSERT INTO link VALUES (?1, 0, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")               \
         X(LINK_HOLDER, "SELECT node, dataset FROM link WHERE parent = ?1 AND until = 0 AND name = ?2")      \
         X(LINK_CLOSE, "UPDATE link SET until = ?3 WHERE parent = ?1 AND until = 0 AND name = ?2")           \
@@ -85,10 +87,11 @@
         X(LINK_OF_NODE, "SELECT " LINK_COLUMNS " FROM link WHERE node = ?1 AND until = 0 LIMIT ?2")         \
         X(WANTED, "SELECT link.dataset, link.parent, link.name, link.node, link.since, link.until,"         \
                   " node.attr, filesystem, inode, btime, size, mtime, content IS NULL AND target IS NULL"   \
-                  " FROM node CROSS JOIN link ON link.node = node.id AND link.until = 0 WHERE node.wanted"  \
-                  " = 1 AND node.links > 0 AND node.id > ?1 AND (?2 = 0 OR link.dataset = ?2) ORDER BY"     \
-                  " node.id")                                                                               \
-        X(WANTED_COUNT, "SELECT count(*) FROM node WHERE wanted = 1 AND links > 0 AND id <= ?1")            \
+                  " FROM node CROSS JOIN link ON link.node = node.id AND link.until = 0 WHERE node.id >"    \
+                  " ?1 AND node.id < ?2 AND node.wanted = 1 AND node.links > 0 ORDER BY node.id")           \
+        X(WANTED_NEXT, "SELECT block FROM wanted WHERE block >= ?1 ORDER BY block LIMIT 1")                 \
+        X(WANTED_ADD, "INSERT INTO wanted VALUES (?1) ON CONFLICT DO NOTHING")                              \
+        X(WANTED_REMOVE, "DELETE FROM wanted WHERE block = ?1")                                             \
         X(COUNTER_ADD, "INSERT INTO counter VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET files = files"    \
                        " + ?2, bytes = bytes + ?3")                                                         \
         X(SPAN_ADD, "INSERT INTO span VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET kinds = kinds | ?3")    \
@@ -152,6 +155,11 @@
                          " batch.first_seq))")                                                              \
         X(KEY_LAST, "SELECT seq, detail, (SELECT time FROM batch WHERE first_seq <= seq ORDER BY first_seq" \
                     " DESC LIMIT 1) FROM event WHERE kind = 21 ORDER BY seq DESC LIMIT 1")
+
+/* Nodes whose digest is wanted (wanted.c). */
+#define STORE_WANTED_COUNT                                                                                  \
+        "SELECT count(*) FROM wanted CROSS JOIN node ON node.id >= 256 * wanted.block AND node.id <"        \
+        " 256 * wanted.block + 256 WHERE node.wanted = 1 AND node.links > 0"
 
 #define NODE_COLUMNS "node.id, filesystem, inode, btime, attr, node.size, mtime, ctime, digest,"            \
                      " digest_source, target, ifnull(seq, 0), links, wanted"                                \
@@ -248,6 +256,7 @@ struct Store {
         bool crossed;                   /* by the event that is being applied: a name left another dataset */
         StoreBulk *bulk;
         StoreIdentities identities;
+        int64_t n_wanted, wanted_block;         /* the block that has its row for sure; -1: none */
         StoreKnown *known;
         size_t n_known;
         int64_t n_silent;               /* names closed that no event names */
@@ -297,6 +306,11 @@ void bulk_forget(Store *s);
 /* identities.c: a node joined the table. */
 void identities_add(Store *s, int64_t filesystem, uint64_t inode, int64_t btime);
 
+/* wanted.c: n_wanted, from what is committed; a node joins those that are wanted and have a link, or leaves
+ * them. */
+int wanted_load(Store *s);
+int wanted_changed(Store *s, int64_t node, bool was, bool is);
+
 /* known.c: known_forget() before any write of a node's row, or of a link to it; known_get() is valid until
  * then. */
 void known_add(Store *s, const StoreKnown *k);
@@ -318,7 +332,7 @@ void roots_done(StoreRoots *r);
 /* project.c: a node while an event is applied to it. */
 typedef struct StoreTarget {
         int64_t id;                     /* 0: the event has none */
-        bool is_new;
+        bool is_new, was_wanted;        /* was_wanted: its digest, and it had a link */
         int64_t attr, size, mtime, content, digest_source, links, wanted, born;
         uint64_t inode;
         int64_t btime;
@@ -358,6 +372,9 @@ int backup_copy(sqlite3 *from, const char *path, bool durable);
 
 /* migrate.c: brings an older store to STORE_FORM. 0, STORE_E_NO_ROOM, negative errno. */
 int migrate(Store *s, sqlite3 *db, int64_t form);
+
+/* rows.c */
+void link_row(const Store *s, sqlite3_stmt *stmt, StoreLink *ret);      /* of LINK_COLUMNS */
 
 /* store.c: store_stmt() writes what is fresh before it hands out a statement. */
 int schema_apply(sqlite3 *db, int64_t form);    /* makes STORE_FORM of `form`, its number included */

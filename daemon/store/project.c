@@ -41,10 +41,29 @@ static Type type_of(Store *s, int64_t attr) {
         return attrs_get(s, attr)->type;
 }
 
-/* A link to a node opened (sign 1) or closed (sign -1). The event's own node is held in
- * memory until it is saved. */
+/* A node has one more link, or less. */
+static int add_links(Store *s, int64_t node, int sign) {
+        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+        bool wanted;
+        int64_t links;
+        int r;
+
+        known_forget(s, node);
+        r = store_stmt(s, SQL_NODE_LINKS, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, node);
+        sql_bind(stmt, 2, sign);
+        r = sql_step(&s->sql, stmt);
+        if (r <= 0)
+                return r;
+        wanted = sql_column(stmt, 0) != 0;
+        links = sql_column(stmt, 1);
+        return wanted_changed(s, node, wanted && links - sign > 0, wanted && links > 0);
+}
+
+/* A link opened (sign 1) or closed (sign -1). The event's own node is in memory until it is saved. */
 static int count_link(Apply *a, int64_t node, int64_t attr, int64_t size, int64_t dataset, int sign) {
-        sqlite3_stmt *stmt;
         int r;
 
         if (type_of(a->s, attr) == TYPE_FILE) {
@@ -56,13 +75,7 @@ static int count_link(Apply *a, int64_t node, int64_t attr, int64_t size, int64_
                 a->t->links += sign;
                 return 0;
         }
-        known_forget(a->s, node);
-        r = store_stmt(a->s, SQL_NODE_LINKS, &stmt);
-        if (r < 0)
-                return r;
-        sql_bind(stmt, 1, node);
-        sql_bind(stmt, 2, sign);
-        return store_run(a->s, stmt);
+        return add_links(a->s, node, sign);
 }
 
 static int load_node(Store *s, int64_t node, StoreTarget *ret) {
@@ -85,6 +98,7 @@ static int load_node(Store *s, int64_t node, StoreTarget *ret) {
                 .digest_source = sql_column(stmt, 4),
                 .links = sql_column(stmt, 5),
                 .wanted = sql_column(stmt, 6),
+                .was_wanted = sql_column(stmt, 5) > 0 && sql_column(stmt, 6) != 0,
                 .born = sql_column(stmt, 7),
                 .inode = (uint64_t) sql_column(stmt, 8),
                 .btime = sql_column(stmt, 9),
@@ -639,8 +653,9 @@ static int save_node(Apply *a) {
 
         if (t->id == 0)
                 return 0;
-        if (t->is_new)
-                return insert_node(a);
+        r = wanted_changed(a->s, t->id, t->was_wanted, t->links > 0 && t->wanted != 0);
+        if (r < 0 || t->is_new)
+                return r < 0 ? r : insert_node(a);
         known_forget(a->s, t->id);
         r = store_stmt(a->s, SQL_NODE_SET, &stmt);
         if (r < 0)

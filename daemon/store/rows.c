@@ -127,9 +127,33 @@ int store_node_seen(Store *s, int64_t node, int64_t ctime) {
         return set_number(s, SQL_NODE_SEEN, node, ctime);
 }
 
-int store_node_want(Store *s, int64_t node, bool wanted) {
+static int want(Store *s, int64_t node, bool wanted) {
+        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+        int64_t links;
+        int r = store_stmt(s, SQL_NODE_WANT, &stmt);
+
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, node);
+        sql_bind(stmt, 2, wanted);
+        r = sql_step(&s->sql, stmt);
+        if (r <= 0)
+                return r;               /* it was so already */
         known_forget(s, node);
-        return set_number(s, SQL_NODE_WANT, node, wanted);
+        links = sql_column(stmt, 0);
+        return wanted_changed(s, node, links > 0 && !wanted, links > 0 && wanted);
+}
+
+int store_node_want(Store *s, int64_t node, bool wanted) {
+        int r;
+
+        assert(s);
+        assert(s->in_transaction);
+
+        r = want(s, node, wanted);
+        if (r < 0 && s->broken == 0)
+                s->broken = r;
+        return r;
 }
 
 int store_dataset_covered(Store *s, int64_t dataset, int64_t usec) {
@@ -187,7 +211,7 @@ int store_node_identity(Store *s, int64_t node, int64_t filesystem, uint64_t ino
         return r;
 }
 
-static void link_row(const Store *s, sqlite3_stmt *stmt, StoreLink *ret) {
+void link_row(const Store *s, sqlite3_stmt *stmt, StoreLink *ret) {
         Bytes name = sql_column_bytes(stmt, 2);
 
         ret->dataset = sql_column(stmt, 0);
@@ -280,55 +304,4 @@ int store_links_of_node(Store *s, int64_t node, StoreLink *ret, int max) {
         sql_bind(stmt, 1, node);
         sql_bind(stmt, 2, max);
         return fill_links(s, stmt, ret, max);
-}
-
-static void wanted_row(Store *s, sqlite3_stmt *stmt, StoreWanted *ret) {
-        StoreKnown k = {
-                .node = sql_column(stmt, 3),
-                .attr = sql_column(stmt, 6),
-                .filesystem = sql_column(stmt, 7),
-                .inode = (uint64_t) sql_column(stmt, 8),
-                .btime = sql_column(stmt, 9),
-                .size = sql_column(stmt, 10),
-                .mtime = sql_column(stmt, 11),
-        };
-
-        link_row(s, stmt, &ret->link);
-        ret->inode = k.inode;
-        ret->btime = k.btime;
-        ret->size = k.size;
-        if (sql_column(stmt, 12) != 0)
-                known_add(s, &k);
-}
-
-int store_wanted(Store *s, int64_t dataset, int64_t after, StoreWanted *ret, int max) {
-        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
-        int n = 0, r;
-
-        assert(s);
-        assert(ret);
-
-        r = store_stmt(s, SQL_WANTED, &stmt);
-        if (r < 0)
-                return r;
-        sql_bind(stmt, 1, after);
-        sql_bind(stmt, 2, dataset);
-        while (n < max && (r = sql_step(&s->sql, stmt)) > 0)
-                if (n == 0 || ret[n - 1].link.node != sql_column(stmt, 3))
-                        wanted_row(s, stmt, &ret[n++]);
-        return r < 0 ? r : n;
-}
-
-int64_t store_wanted_count(Store *s, int64_t upto) {
-        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
-        int r;
-
-        assert(s);
-
-        r = store_stmt(s, SQL_WANTED_COUNT, &stmt);
-        if (r < 0)
-                return r;
-        sql_bind(stmt, 1, upto);
-        r = sql_step(&s->sql, stmt);
-        return r < 0 ? r : sql_column(stmt, 0);
 }

@@ -176,6 +176,8 @@ static int load(Store *s) {
                 return r;
         s->next_node = node + 1;
         r = attrs_load(s);
+        if (r == 0)
+                r = wanted_load(s);
         return r < 0 ? r : leaves_load(s);
 }
 

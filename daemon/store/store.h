@@ -180,15 +180,15 @@ typedef struct StoreWanted {
         uint64_t inode;
         int64_t btime, size;
 } StoreWanted;
-/** store_wanted() - nodes with id > after whose digest is wanted and that have an open link in `dataset`
- *  (0: in any), in the order of their ids. Number or negative errno. */
-int store_wanted(Store *s, int64_t dataset, int64_t after, StoreWanted *ret, int max);
+/** store_wanted() - nodes with id > after whose digest is wanted and that have an open link, in the order of
+ *  their ids, at most max. In a transaction. Number or negative errno. */
+int store_wanted(Store *s, int64_t after, StoreWanted *ret, int max);
 /** store_node_known() - such a node, without content and target, as store_wanted() told it, if surely
  *  neither it nor any name of it has changed since; STORE_E_NONE: look for yourself. All but ctime, seq and
  *  links; nothing to free. */
 int store_node_known(const Store *s, int64_t node, StoreNode *ret);
-/** store_wanted_count() - how many there are, in any dataset, with id <= upto; or negative errno. */
-int64_t store_wanted_count(Store *s, int64_t upto);
+/** store_wanted_count() - how many there are. */
+int64_t store_wanted_count(const Store *s);
 
 typedef struct StoreDataset {
         int64_t id;

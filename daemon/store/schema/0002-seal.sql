@@ -49,3 +49,25 @@ INSERT INTO span SELECT dataset, seq / 1024, sum(DISTINCT 1 << kind) FROM event 
 INSERT INTO span SELECT -1, e.seq / 1024, sum(DISTINCT 1 << kind) FROM event AS e WHERE e.kind = 10 OR (e.kind IN (4, 5)
         AND EXISTS (SELECT 1 FROM link AS l WHERE l.parent = e.old_parent AND l.until = e.seq AND l.name = e.old_name
         AND l.dataset <> e.dataset)) GROUP BY 2;
+
+-- Which nodes are wanted, coarsely: nodes 256 * block to 256 * block + 255, of which some may be.
+CREATE TABLE wanted (
+        block INTEGER PRIMARY KEY
+) STRICT;
+INSERT INTO wanted SELECT DISTINCT id / 256 FROM node WHERE wanted = 1 AND links > 0;
+DROP INDEX node_wanted;
+
+-- Few nodes have the same inode number.
+DROP INDEX node_identity;
+CREATE INDEX node_inode ON node(inode);
+
+-- Digests are unlike one another in their first bytes already; those that are not are told apart by the row.
+CREATE TABLE content_2 (
+        id INTEGER PRIMARY KEY,
+        digest BLOB NOT NULL CHECK (length(digest) = 32),
+        size INTEGER NOT NULL
+) STRICT;
+INSERT INTO content_2 SELECT id, digest, size FROM content ORDER BY id;
+DROP TABLE content;
+ALTER TABLE content_2 RENAME TO content;
+CREATE INDEX content_digest ON content(substr(digest, 1, 6));
