@@ -441,14 +441,14 @@ static void observe_foreign(Intake *i, Observed *o) {
 /* The digest that was asked for, of a file that is recorded as it was then, and is so still. */
 static bool is_as_asked(const Intake *i, Observed *o, const Request *request) {
         const Feed_STATE *m = o->m;
+        StoreNode *n = &o->node;
 
         return request && request->digest && m->digest.size == EVENT_DIGEST_SIZE && !m->target.data &&
                !(m->flags & (FEED_FLAG_FOREIGN | FEED_FLAG_LISTED | FEED_FLAG_ARRIVED)) &&
-               o->type == TYPE_FILE && request->parent == o->parent &&
-               bytes_equal(m->name, BYTES(request->name, request->name_size)) &&
-               store_node_known(i->store, request->node, &o->node) == 0 && o->node.inode == m->inode &&
-               o->node.btime == m->btime && o->node.filesystem == o->dataset->row.filesystem &&
-               !state_differs(&o->node, o);
+               o->type == TYPE_FILE &&
+               store_node_known(i->store, request->node, o->parent, m->name, n) == 0 &&
+               n->inode == m->inode && n->btime == m->btime &&
+               n->filesystem == o->dataset->row.filesystem && !state_differs(n, o);
 }
 
 static void meet_as_asked(Intake *i, const Observed *o) {
@@ -457,8 +457,8 @@ static void meet_as_asked(Intake *i, const Observed *o) {
 
         if (i->n_gaps > 0)
                 gaps_resolve(i, o->node.id);
-        if (store_node_known(i->store, o->node.id, &(StoreNode) { 0 }) != 0) {
-                append_for(i, o, KIND_IDENTIFY, o->node.id);    /* that a gap is closed has changed it */
+        if (store_node_known(i->store, o->node.id, o->parent, o->m->name, &(StoreNode) { 0 }) != 0) {
+                append_for(i, o, KIND_IDENTIFY, o->node.id);    /* a gap that was closed changed it */
                 return;
         }
         e.node = o->node.id;

@@ -9,7 +9,7 @@
  * place; another one that takes it costs asking. Every write of a node's row, of which a link is one, too,
  * forgets it here. */
 
-enum { PLACES = 1 << 13 };              /* as many as digests are under way; 56 bytes each */
+enum { PLACES = 1 << 13 };              /* as many as digests are under way; 72 bytes each */
 
 static StoreKnown *place_of(const Store *s, int64_t node) {
         return &s->known[(uint64_t) node % PLACES];
@@ -44,7 +44,15 @@ void known_clear(Store *s) {
         s->n_known = 0;
 }
 
-int store_node_known(const Store *s, int64_t node, StoreNode *ret) {
+uint64_t known_name(Bytes name) {
+        uint64_t h = UINT64_C(14695981039346656037);
+
+        for (size_t i = 0; i < name.size; i++)
+                h = (h ^ name.data[i]) * UINT64_C(1099511628211);
+        return h;
+}
+
+int store_node_known(const Store *s, int64_t node, int64_t parent, Bytes name, StoreNode *ret) {
         const StoreAttr *attr;
         const StoreKnown *k;
 
@@ -52,7 +60,7 @@ int store_node_known(const Store *s, int64_t node, StoreNode *ret) {
         assert(ret);
 
         k = known_get(s, node);
-        if (!k)
+        if (!k || k->parent != parent || k->name != known_name(name))
                 return STORE_E_NONE;
         attr = attrs_get(s, k->attr);
         *ret = (StoreNode) {

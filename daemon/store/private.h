@@ -222,8 +222,8 @@ typedef struct StoreBulk StoreBulk;
 
 /* A node whose digest is wanted, as it was told (known.c). */
 typedef struct StoreKnown {
-        int64_t node, filesystem, attr, size, mtime, btime;
-        uint64_t inode;
+        int64_t node, filesystem, attr, size, mtime, btime, parent;
+        uint64_t inode, name;           /* name: a hash of it; the link that was told */
 } StoreKnown;
 
 /* What signs. Loaded when it is first needed. */
@@ -315,6 +315,7 @@ int wanted_changed(Store *s, int64_t node, bool was, bool is);
  * then. */
 void known_add(Store *s, const StoreKnown *k);
 const StoreKnown *known_get(const Store *s, int64_t node);      /* NULL: not known */
+uint64_t known_name(Bytes name);
 void known_forget(Store *s, int64_t node);
 void known_clear(Store *s);
 

@@ -183,10 +183,10 @@ typedef struct StoreWanted {
 /** store_wanted() - nodes with id > after whose digest is wanted and that have an open link, in the order of
  *  their ids, at most max. In a transaction. Number or negative errno. */
 int store_wanted(Store *s, int64_t after, StoreWanted *ret, int max);
-/** store_node_known() - such a node, without content and target, as store_wanted() told it, if surely
- *  neither it nor any name of it has changed since; STORE_E_NONE: look for yourself. All but ctime, seq and
- *  links; nothing to free. */
-int store_node_known(const Store *s, int64_t node, StoreNode *ret);
+/** store_node_known() - such a node, without content and target, as store_wanted() told it by that name, if
+ *  surely neither it nor any name of it has changed since; STORE_E_NONE: look for yourself. All but ctime,
+ *  seq and links; nothing to free. */
+int store_node_known(const Store *s, int64_t node, int64_t parent, Bytes name, StoreNode *ret);
 /** store_wanted_count() - how many there are. */
 int64_t store_wanted_count(const Store *s);
 

@@ -41,6 +41,8 @@ int wanted_changed(Store *s, int64_t node, bool was, bool is) {
 
 static void wanted_row(Store *s, sqlite3_stmt *stmt, StoreWanted *ret) {
         StoreKnown k = {
+                .parent = sql_column(stmt, 1),
+                .name = known_name(sql_column_bytes(stmt, 2)),
                 .node = sql_column(stmt, 3),
                 .attr = sql_column(stmt, 6),
                 .filesystem = sql_column(stmt, 7),
