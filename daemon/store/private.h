@@ -159,7 +159,7 @@
 /* Nodes whose digest is wanted (wanted.c). */
 #define STORE_WANTED_COUNT                                                                                  \
         "SELECT count(*) FROM wanted CROSS JOIN node ON node.id >= 256 * wanted.block AND node.id <"        \
-        " 256 * wanted.block + 256 WHERE node.wanted = 1 AND node.links > 0"
+        " 256 * wanted.block + 256 WHERE +node.wanted = 1 AND node.links > 0"
 
 #define NODE_COLUMNS "node.id, filesystem, inode, btime, attr, node.size, mtime, ctime, digest,"            \
                      " digest_source, target, ifnull(seq, 0), links, wanted"                                \

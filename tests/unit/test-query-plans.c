@@ -64,7 +64,8 @@ static const struct {
         { "GAPS", "gap USING INDEX gap_dataset (dataset=?)" },
         /* datasets are few; node_wanted has what is still to be read alone */
         { "TOTALS", "SCAN dataset USING INDEX dataset_name; " NEWEST "; gap USING INDEX gap_open (dataset=?);"
-                    " SCAN dataset USING INDEX dataset_name; SCAN node USING INDEX node_wanted" },
+                    " SCAN dataset USING INDEX dataset_name; SCAN wanted;"
+                    " node USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" },
         { "PAGES", "SCAN pragma_page_count VIRTUAL TABLE INDEX 0:; SCAN pragma_page_size VIRTUAL TABLE INDEX 0:" },
         { "FORM", "SCAN pragma_user_version VIRTUAL TABLE INDEX 0:" },
         { "SERIES", "series USING INDEX sqlite_autoindex_series_1 (name=? AND labels>?)" },
