@@ -374,7 +374,8 @@ int backup_copy(sqlite3 *from, const char *path, bool durable);
 /* migrate.c: brings an older store to STORE_FORM. 0, STORE_E_NO_ROOM, negative errno. */
 int migrate(Store *s, sqlite3 *db, int64_t form);
 
-/* rows.c */
+/* rows.c: node_add_links() - a node has one more link (1), or one less (-1). */
+int node_add_links(Store *s, int64_t node, int sign);
 void link_row(const Store *s, sqlite3_stmt *stmt, StoreLink *ret);      /* of LINK_COLUMNS */
 
 /* store.c: store_stmt() writes what is fresh before it hands out a statement. */

@@ -41,27 +41,6 @@ static Type type_of(Store *s, int64_t attr) {
         return attrs_get(s, attr)->type;
 }
 
-/* A node has one more link, or less. */
-static int add_links(Store *s, int64_t node, int sign) {
-        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
-        bool wanted;
-        int64_t links;
-        int r;
-
-        known_forget(s, node);
-        r = store_stmt(s, SQL_NODE_LINKS, &stmt);
-        if (r < 0)
-                return r;
-        sql_bind(stmt, 1, node);
-        sql_bind(stmt, 2, sign);
-        r = sql_step(&s->sql, stmt);
-        if (r <= 0)
-                return r;
-        wanted = sql_column(stmt, 0) != 0;
-        links = sql_column(stmt, 1);
-        return wanted_changed(s, node, wanted && links - sign > 0, wanted && links > 0);
-}
-
 /* A link opened (sign 1) or closed (sign -1). The event's own node is in memory until it is saved. */
 static int count_link(Apply *a, int64_t node, int64_t attr, int64_t size, int64_t dataset, int sign) {
         int r;
@@ -75,7 +54,7 @@ static int count_link(Apply *a, int64_t node, int64_t attr, int64_t size, int64_
                 a->t->links += sign;
                 return 0;
         }
-        return add_links(a->s, node, sign);
+        return node_add_links(a->s, node, sign);
 }
 
 static int load_node(Store *s, int64_t node, StoreTarget *ret) {

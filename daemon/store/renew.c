@@ -12,7 +12,7 @@ static const char *const copied[] = {
         "tile",       "checkpoint", "care", "run", "series", "chunk",
 };
 /* What follows from it, but for nodes; the same in any store. */
-static const char *const made[] = { "link", "gap", "counter", "span" };
+static const char *const made[] = { "link", "gap", "counter", "span", "wanted" };
 
 static void finalizep(sqlite3_stmt **stmt) {
         sqlite3_finalize(*stmt);
@@ -79,7 +79,8 @@ static int copy_nodes(sqlite3 *from, sqlite3 *anew, sqlite3 *to) {
                 "INSERT INTO node(id, filesystem, inode, btime, born, seq, attr, size, mtime, content,"
                 " digest_source, ctime, links, wanted, target) VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT id"
                 " FROM attr WHERE type = ?7 AND mode = ?8 AND uid = ?9 AND gid = ?10), ?11, ?12, (SELECT id"
-                " FROM content WHERE digest = ?13), ?14, ?15, ?16, ?17, ?18)";
+                " FROM content WHERE substr(digest, 1, 6) = substr(?13, 1, 6) AND digest = ?13), ?14, ?15,"
+                " ?16, ?17, ?18)";
         CLEANUP(finalizep) sqlite3_stmt *get = NULL, *insert = NULL, *old = NULL;
         int rc = SQLITE_DONE, r = prepare(anew, rows, &get);
 

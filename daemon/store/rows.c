@@ -127,6 +127,26 @@ int store_node_seen(Store *s, int64_t node, int64_t ctime) {
         return set_number(s, SQL_NODE_SEEN, node, ctime);
 }
 
+int node_add_links(Store *s, int64_t node, int sign) {
+        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+        bool wanted;
+        int64_t links;
+        int r;
+
+        known_forget(s, node);
+        r = store_stmt(s, SQL_NODE_LINKS, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, node);
+        sql_bind(stmt, 2, sign);
+        r = sql_step(&s->sql, stmt);
+        if (r <= 0)
+                return r;
+        wanted = sql_column(stmt, 0) != 0;
+        links = sql_column(stmt, 1);
+        return wanted_changed(s, node, wanted && links - sign > 0, wanted && links > 0);
+}
+
 static int want(Store *s, int64_t node, bool wanted) {
         CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
         int64_t links;

@@ -361,7 +361,7 @@ def what_follows_from_the_record_is_made_anew_in_another_file():
         db.execute('DELETE FROM link WHERE node % 5 = 0')
         db.execute('UPDATE counter SET files = 1')
         db.execute("UPDATE dataset SET name = 'other'")
-        page, = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'node_identity'").fetchone()
+        page, = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'node_inode'").fetchone()
         db.execute('PRAGMA wal_checkpoint(TRUNCATE)')
         db.close()
         with open(path, 'r+b') as file:

@@ -62,7 +62,7 @@ static const struct {
         { "GAPS_OPEN", "gap USING INDEX gap_open (dataset=?)" },
         { "GAPS_THEN", "gap USING INDEX gap_dataset (dataset=?)" },
         { "GAPS", "gap USING INDEX gap_dataset (dataset=?)" },
-        /* datasets are few; node_wanted has what is still to be read alone */
+        /* datasets are few; wanted has blocks with what is still to be read alone */
         { "TOTALS", "SCAN dataset USING INDEX dataset_name; " NEWEST "; gap USING INDEX gap_open (dataset=?);"
                     " SCAN dataset USING INDEX dataset_name; SCAN wanted;"
                     " node USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" },
