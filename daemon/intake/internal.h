@@ -440,7 +440,7 @@ void requests_pump(Intake *i);
 void requests_clear(Intake *i, Feed *f);
 void request_list(Intake *i, Feed *f, int64_t directory);      /* its names once more, when there is room */
 /* The answer has been recorded: if it was none of what was asked for, that is asked for where it is now. */
-void request_missed(Intake *i, const Request *r);
+bool request_missed(Intake *i, const Request *r);
 void wanted(Feed *f, int64_t node);             /* a node's digest is wanted: let the pump come by */
 void observe_failed(Intake *i, const Feed_FAILED *m);
 

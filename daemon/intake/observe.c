@@ -138,7 +138,7 @@ void observe_gone(Intake *i, const Feed_GONE *m) {
         CLEANUP(freep) Request *request = request_answered(i, m->request);
 
         record_gone(i, m);
-        request_missed(i, request);
+        (void) request_missed(i, request);
 }
 
 /* Names that move. */
@@ -543,7 +543,7 @@ void observe_state(Intake *i, const Feed_STATE *m) {
         CLEANUP(freep) Request *request = request_answered(i, m->request);
 
         record_state(i, m, request);
-        request_missed(i, request);
+        (void) request_missed(i, request);
 }
 
 /* Directories and their listings. */

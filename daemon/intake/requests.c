@@ -222,19 +222,22 @@ Request *request_answered(Intake *i, uint32_t id) {
 }
 
 /* While it was asked for, whoever wanted its digest once more found it asked for. */
-void request_missed(Intake *i, const Request *r) {
+bool request_missed(Intake *i, const Request *r) {
         StoreNode node = { 0 };
         StoreLink link;
+        bool missed;
 
         if (i->error != 0 || !r || !r->digest || store_node_get(i->store, r->node, &node) != 0)
-                return;
-        if (node.wanted && store_links_of_node(i->store, r->node, &link, 1) > 0 &&
-            (link.parent != r->parent ||
-             !bytes_equal(BYTES(link.name, link.name_size), BYTES(r->name, r->name_size)))) {
+                return false;
+        missed = node.wanted && store_links_of_node(i->store, r->node, &link, 1) > 0 &&
+                 (link.parent != r->parent ||
+                  !bytes_equal(BYTES(link.name, link.name_size), BYTES(r->name, r->name_size)));
+        store_node_done(&node);
+        if (missed) {
                 wanted(r->feed, r->node);
                 settlings_again(i, r->feed, r->id);
         }
-        store_node_done(&node);
+        return missed;
 }
 
 bool requests_open_before(const Feed *f, uint32_t limit) {
@@ -336,7 +339,8 @@ void observe_failed(Intake *i, const Feed_FAILED *m) {
         bool again = m->error == EAGAIN, missing = m->error == ENOENT;
         uint32_t dir;
 
-        if (!r || (!r->digest && !r->relist) || feed_of_node(i, r->parent, &dir) != r->feed)
+        if (request_missed(i, r) || !r || (!r->digest && !r->relist) ||
+            feed_of_node(i, r->parent, &dir) != r->feed)
                 return;
         if (r->relist && (again || (missing && dir != r->dir)))
                 request_list(i, r->feed, r->parent);

@@ -367,6 +367,12 @@ static void a_digest_whose_file_moved_unseen_is_asked_for_where_it_is(void **sta
         assert_int_equal(settled.times, 0);
         digest = take_one(f, FEED_DIGEST);
         assert_string_equal(digest.name, "c");
+        put_listed(f, ROOT_DIR, "e", 10, 3);
+        put_failed(f, digest.m.DIGEST.request, ENOENT);
+        pass(f);
+        assert_int_equal(settled.times, 0);
+        digest = take_one(f, FEED_DIGEST);
+        assert_string_equal(digest.name, "e");
         put_digest(f, &digest, 10, 'x');
         put_barrier_done(f, take_one(f, FEED_BARRIER).m.BARRIER.barrier);
         pass(f);
