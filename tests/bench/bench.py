@@ -3,7 +3,7 @@
 """The benchmarks: ours, the peers and the floor side by side, interleaved in one run, medians, and ratios of them.
 `make bench` calls it; --quick is a moment of each, so that it does not rot. SCITRACE_BUILD: the build tree (without
 sanitizers, else the figures say nothing). Here are B1 (a tree is recorded), B3 (a change is visible) and B7 (an answer
-is there); B2 is in storms.py, B4 in digests.py, B9 in slowdown.py, B10 in memories.py."""
+is there); B2 is in storms.py, B4 in digests.py, B5 and B6 in storing.py, B9 in slowdown.py, B10 in memories.py."""
 
 import argparse
 import contextlib
@@ -27,6 +27,7 @@ from link import (Refused, Watchman, ask_watchman, is_sanitized, make_tree, medi
 from memories import b10  # noqa: E402
 from report import line, machine, milli, row, seconds  # noqa: E402
 from slowdown import b9  # noqa: E402
+from storing import b5, b6  # noqa: E402
 from storms import b2  # noqa: E402
 
 SETTLE = 0.25                   # seconds: the policy's default, which the daemon here runs with
@@ -311,7 +312,8 @@ def b7(tree, names, runs, count):
     line()
 
 
-PROGRAMS = ('scitraced', 'scitracectl', 'scitrace-watch', 'tests/bench/floor', 'tests/bench/storm')
+PROGRAMS = ('scitraced', 'scitracectl', 'scitrace-watch', 'tests/bench/ask', 'tests/bench/floor',
+            'tests/bench/record', 'tests/bench/storm')
 
 
 @contextlib.contextmanager
@@ -338,6 +340,8 @@ BENCHES = {
     'B2': lambda quick, runs: b2(200 if quick else 50000, 20 if quick else 2000, runs),
     'B3': lambda quick, runs: b3(runs, 3 if quick else 40),
     'B4': b4,
+    'B5': b5,
+    'B6': b6,
     'B7': run_b7,
     'B9': lambda quick, runs: b9(200 if quick else 20000, 2 if quick else 40, runs),
     'B10': b10,

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""B5, events are stored, against plain SQLite inserts of the same rows; B6, questions to a store of so many events."""
+
+import os
+import subprocess
+import tempfile
+
+import harness
+from link import median
+from report import line, milli, row
+
+EVENTS = int(os.environ.get('EVENTS', '0'))     # of one run; 0: as --quick says
+
+
+def record(how, folder, events):
+    """[(events, seconds, seconds of a processor, bytes of the database)], from the start."""
+    done = subprocess.run([harness.program('tests/bench/record'), how, folder, str(events)], check=True,
+                          stdout=subprocess.PIPE)
+    return [tuple(float(word) for word in text.split()) for text in done.stdout.decode().splitlines()]
+
+
+def work(marks):
+    """Of the last stretch: seconds, and seconds of a processor, an event."""
+    last = marks[-1]
+    first = [mark for mark in marks if mark[0] < last[0] - 1000][-1]
+    return [(last[i] - first[i]) / (last[0] - first[0]) for i in (1, 2)]
+
+
+def b5(quick, runs):
+    sizes = [2000] if quick else [EVENTS] if EVENTS else [100000, 1000000, 10000000]
+    least = None
+    for events in sizes:
+        ours, plain = [], []
+        for _ in range(runs if events < 10**7 else 1):
+            with tempfile.TemporaryDirectory(prefix='scitrace-bench-') as top:
+                plain.append(record('plain', os.path.join(top, 'plain'), events))
+                ours.append(record('ours', os.path.join(top, 'ours'), events))
+        line(f'B5  {events} events are stored, 1000 a transaction, durable; {len(ours)} interleaved runs')
+        times = [median([marks[-1][1] for marks in kind]) for kind in (ours, plain)]
+        costs = [median([work(marks)[1] for marks in kind]) for kind in (ours, plain)]
+        least = least or costs[0]
+        row('plain SQLite inserts of the same rows', f'{events / times[1]:.0f}', 'a s')
+        row('scitrace', f'{events / times[0]:.0f}', 'a s', f'{times[1] / times[0]:.2f} x plain')
+        row('scitrace, at the end: processor time of an event', f'{1e6 * costs[0]:.1f}', 'us',
+            f'{costs[0] / least:.2f} x that at {sizes[0]}; plain {1e6 * costs[1]:.1f}')
+        row('scitrace: all of the database', f'{ours[0][-1][3] / ours[0][-1][0]:.0f}', 'B/event',
+            f'plain {plain[0][-1][3] / plain[0][-1][0]:.0f}, without seals and the present state')
+        line()
+
+
+def b6(quick, runs):
+    events, count = (2000, 5) if quick else (EVENTS or 10**7, 300)
+    with tempfile.TemporaryDirectory(prefix='scitrace-bench-') as top:
+        record('ours', os.path.join(top, 's'), events)
+        ask = [harness.program('tests/bench/ask')]
+        database = os.path.join(top, 's', 'scitrace.db')
+        line(f'B6  questions to a store of {events} events, up to {count} times each (p99; goal 5 ms)')
+        done = subprocess.run(ask + [database, str(count)], check=True, stdout=subprocess.PIPE)
+        for text in done.stdout.decode().splitlines():
+            name, p50, p99, worst, _, late, _ = text.split('\t')
+            row(name, milli(float(p99) / 1e6), 'ms', f'p50 {milli(float(p50) / 1e6)}, worst {milli(float(worst) / 1e6)}' +
+                (f', {late} given up after 2 s' if int(late) else ''))
+        done = subprocess.run(ask + ['verify', database], check=True, stdout=subprocess.PIPE)
+        checked, seconds, _ = done.stdout.split()
+        row('verify, one thread', f'{float(checked) / float(seconds):.0f}', 'a s')
+        line()
