@@ -66,7 +66,7 @@ static void observe(Intake *i, const FeedMessage *m) {
                 observe_exchanged(i, &m->EXCHANGED);
                 break;
         case FEED_LIST_BEGIN:
-                map_clear(&i->from->listed);
+                observe_list_begin(i, &m->LIST_BEGIN);
                 break;
         case FEED_PRESENT:
                 observe_present(i, &m->PRESENT);

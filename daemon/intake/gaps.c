@@ -405,10 +405,11 @@ void observe_gap(Intake *i, const Feed_GAP *m) {
                 return;
         if (m->name.data && store_link_find(i->store, (int64_t) node, m->name, &link) == 0)
                 node = (uint64_t) link.node;
-        if (m->name.data) {
+        if (m->name.data || m->error == ENAMETOOLONG) { /* no walk will change it */
                 gap_open(i, d, (int64_t) node, cause, m->from);
                 gap_lasts(i, (int64_t) node, cause);
-                (void) store_node_want(i->store, (int64_t) node, false); /* it cannot be read */
+                if (m->name.data)       /* it cannot be read */
+                        (void) store_node_want(i->store, (int64_t) node, false);
                 return;
         }
         if (gap_on_dataset(i, d)) {     /* that one lasts until the walk that follows */

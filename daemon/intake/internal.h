@@ -293,6 +293,7 @@ void observe_state(Intake *i, const Feed_STATE *m);
 void observe_gone(Intake *i, const Feed_GONE *m);
 void observe_moved(Intake *i, const Feed_MOVED *m);
 void observe_exchanged(Intake *i, const Feed_EXCHANGED *m);
+void observe_list_begin(Intake *i, const Feed_LIST_BEGIN *m);
 void observe_list_end(Intake *i, const Feed_LIST_END *m);
 void observe_present(Intake *i, const Feed_PRESENT *m);
 

@@ -578,6 +578,15 @@ void observe_dir(Intake *i, const Feed_DIR *m) {
                 dataset_walk(i, d);
 }
 
+/* It can be read: what stood in the way of that is told again, or is over. */
+void observe_list_begin(Intake *i, const Feed_LIST_BEGIN *m) {
+        int64_t node = node_of_dir(i, m->dir);
+
+        map_clear(&i->from->listed);
+        if (node != 0 && i->n_gaps > 0)
+                (void) gaps_reopened(i, node);
+}
+
 void observe_list_end(Intake *i, const Feed_LIST_END *m) {
         int64_t parent = node_of_dir(i, m->dir);
         bool fresh = map_get(&i->fresh, (uint64_t) parent, NULL);

@@ -36,14 +36,19 @@ static void list_appeared(Watch *w, int fd, int wd, const SettleJob *job) {
                                    .origin = job->change.origin, .count = 1, .epoch = job->change.epoch };
                 IdentifyState state;
 
-                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || n.name.size > 255)
-                        continue;       /* longer ones, of vfat or exfat, the record cannot have */
+                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+                        continue;
                 if (entry->d_type == DT_UNKNOWN && identify_stat(dirfd(dir), entry->d_name, &state) == 0 &&
                     S_ISDIR(state.mode))
                         entry->d_type = DT_DIR;
                 if (entry->d_type == DT_DIR)
                         n.flags |= SETTLE_DIRECTORY;
                 pthread_mutex_lock(&w->lock);
+                if (n.name.size > NAME_SIZE_MAX) {
+                        directory_unnameable(w, wd);
+                        pthread_mutex_unlock(&w->lock);
+                        continue;
+                }
                 while (settle_count(w->settle) > CHANGES_MAX * 3 / 4 && !w->stop) {
                         struct timespec at;
 

@@ -74,6 +74,15 @@ void directory_refused(Watch *w, const Directory *d, Bytes name, int error) {
                 state_root_lost(w, root, CAUSE_PERMISSION);
 }
 
+void directory_unnameable(Watch *w, int wd) {
+        Directory *d = table_find(w->table, wd);
+
+        if (!d || d->unnameable)
+                return;
+        state_gap(w, 0, (uint32_t) wd, BYTES_NONE, CAUSE_READ_ERROR, ENAMETOOLONG);
+        d->unnameable = true;
+}
+
 void directory_listed(Watch *w, int wd) {
         Directory *d = table_find(w->table, wd);
 

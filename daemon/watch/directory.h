@@ -26,6 +26,10 @@ void directory_unwatched(Watch *w, uint32_t dir, Bytes name, int error);
  *  it, else of the name. error: positive errno. */
 void directory_refused(Watch *w, const Directory *d, Bytes name, int error);
 
+/** directory_unnameable() - a name in it is longer than NAME_SIZE_MAX: it cannot be recorded, which is a gap
+ *  of the directory until a listing meets none. */
+void directory_unnameable(Watch *w, int wd);
+
 /** directory_listed() - its listing has ended; the mark that is to pass behind it is posted by the next
  *  state_mark(): one does for many listings. */
 void directory_listed(Watch *w, int wd);

@@ -247,7 +247,7 @@ void list_directory(Walk *k, int wd) {
         if (d && r == 0) {
                 k->w->walked_twice += d->listed;
                 k->w->walked_again += was_listed;
-                d->stale = false;
+                d->stale = d->unnameable = false;
                 d->listed = d->listing = true;
                 d->walk = k->id;
                 k->directories++;

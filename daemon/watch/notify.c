@@ -109,10 +109,12 @@ int notify_next(Notify *n, Notice *ret) {
                 return error == 0 || error == EAGAIN || error == EINTR ? 0 : -error;
         }
         size = event->len > 0 ? strnlen(event->name, event->len) : 0;
-        if (size > 255)
-                return -EBADMSG;
         ret->wd = event->wd;
         ret->mask = event->mask;
+        if (size > NAME_SIZE_MAX) {
+                ret->mask = NOTICE_UNNAMEABLE;
+                size = 0;
+        }
         ret->cookie = event->cookie;
         ret->name_size = (uint8_t) size;
         memcpy(ret->name, event->name, size);

@@ -25,7 +25,13 @@
 
 typedef struct Notify Notify;
 
-/** Notice: one inotify event, copied out. name: bytes, NUL behind them; "" for the directory itself. */
+/** Notice: one inotify event, copied out. name: bytes, NUL behind them; "" for the directory itself. Of a
+ *  name that is longer than NAME_SIZE_MAX (vfat, NTFS and FUSE have such) only the directory is known, and
+ *  its mask is NOTICE_UNNAMEABLE alone. */
+enum {
+        NAME_SIZE_MAX = 255,
+        NOTICE_UNNAMEABLE = 1 << 16,    /* none of the kernel's */
+};
 typedef struct Notice {
         int wd;
         uint32_t mask, cookie;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "daemon/watch/appear.h"
+#include "daemon/watch/directory.h"
 #include "daemon/watch/walk.h"
 
 /* reach: how a walk opens directories. From the one above it, which nearly always is the one that was needed
@@ -113,6 +114,12 @@ static bool is_wanted(const struct dirent64 *entry, bool directories) {
         return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
 }
 
+static void tell_unnameable(Watch *w, int wd) {
+        pthread_mutex_lock(&w->lock);
+        directory_unnameable(w, wd);
+        pthread_mutex_unlock(&w->lock);
+}
+
 int reach_names(Walk *k, const Spot *p, int wd, bool directories, ReachFn fn) {
         ssize_t size;
         size_t n = 0;
@@ -125,8 +132,12 @@ int reach_names(Walk *k, const Spot *p, int wd, bool directories, ReachFn fn) {
                         Name *name = &k->slice[n].entry;
 
                         at += entry->d_reclen;
-                        if (length > 255 || !is_wanted(entry, directories))
+                        if (!is_wanted(entry, directories))
                                 continue;
+                        if (length > NAME_SIZE_MAX) {
+                                tell_unnameable(k->w, wd);
+                                continue;
+                        }
                         memcpy(name->name, entry->d_name, length + 1);
                         name->inode = entry->d_ino;
                         name->type = entry->d_type;

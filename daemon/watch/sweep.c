@@ -91,7 +91,13 @@ int sweep_scan(Watch *w, const Spot *p, int64_t since, int64_t slack, uint64_t *
         }
         while (!__atomic_load_n(&w->stop, __ATOMIC_RELAXED) && (errno = 0, entry = readdir(dir))) {
                 (*ret_entries)++;
-                if (entry->d_type == DT_DIR || strlen(entry->d_name) > 255)
+                if (strlen(entry->d_name) > NAME_SIZE_MAX) {
+                        pthread_mutex_lock(&w->lock);
+                        directory_unnameable(w, (int) p->dir);
+                        pthread_mutex_unlock(&w->lock);
+                        continue;
+                }
+                if (entry->d_type == DT_DIR)
                         continue;
                 r = identify_stat(dirfd(dir), entry->d_name, &state);
                 if (r == -EACCES) {     /* nobody may look into it: of each name it would be the same */

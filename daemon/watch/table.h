@@ -31,6 +31,7 @@ typedef struct Directory {
         bool stale;                     /* its listing is known to have missed something */
         bool listing;                   /* is being listed, or will be for the first time */
         uint32_t clear_mark;            /* notices before this mark may be older than its listing */
+        bool unnameable;                /* a gap says that a name in it is too long for the record */
         uint8_t name_size;
         char name[];                    /* NUL behind it */
 } Directory;

@@ -6,6 +6,7 @@
 #include <sys/inotify.h>
 
 #include "daemon/watch/batch.h"
+#include "daemon/watch/directory.h"
 #include "daemon/watch/roots.h"
 
 enum {
@@ -408,6 +409,10 @@ static void on_notice(Watch *w, Batch *b, size_t index, Moment now) {
                 state_marked(w);
         if (!d)
                 return;
+        if (n->mask == NOTICE_UNNAMEABLE) {
+                directory_unnameable(w, d->wd);
+                return;
+        }
         if (n->mask & (IN_IGNORED | IN_UNMOUNT | IN_DELETE_SELF | IN_MOVE_SELF)) {
                 on_self(w, d, n);
                 return;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A file system in user space of a few read-only files, which can stop to answer: FUSE's own protocol, no library. Run
 as `fuse.py DEVICE TARGET NAME=SIZE...`; a file whose name begins with "silent" is never read to its end: its reads are
-not answered until the file system is unmounted (or, after SIGUSR1, from then on). With a block device it is mounted as
+not answered until the file system is unmounted (or, after SIGUSR1, from then on). After SIGUSR2 the last file is gone. With a block device it is mounted as
 fuseblk, like the drivers of foreign disks; DEVICE "-" makes it a plain one."""
 
 import ctypes
@@ -29,6 +29,7 @@ class Server:
         if libc.mount(source.encode(), target.encode(), kind.encode(), 0, options.encode()) != 0:
             sys.exit(f'mount: {os.strerror(ctypes.get_errno())}')
         signal.signal(signal.SIGUSR1, lambda *_: self.speak())
+        signal.signal(signal.SIGUSR2, lambda *_: self.files.pop())
 
     def reply(self, unique, error=0, data=b''):
         os.write(self.fd, struct.pack('<IiQ', 16 + len(data), -error, unique) + data)

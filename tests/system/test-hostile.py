@@ -294,6 +294,26 @@ def a_file_whose_read_is_never_answered_holds_up_nobody():
                   'sha256:' + hashlib.sha256((name * 200).encode()[:1000]).hexdigest(), f'the digest of {name}')
 
 
+def a_name_that_is_too_long_for_the_record_is_a_gap_while_it_is_there():
+    """Its neighbours are recorded, and no walk follows another for it."""
+    stage = Stage(settings=FAST, tree=False)
+    with foreign_disk(stage.tree, 'a=10', 'z=20', 'n' * 300 + '=10') as server, stage:
+        stage.daemon.add(stage.tree, 't')
+        for _ in range(2):
+            stage.daemon.settle('t')
+            equal([(gap['cause'], gap['path']) for gap in stage.daemon.gaps('t')], [('read-error', '.')], 'gaps')
+            equal({row['path'] for row in stage.daemon.ctl('files', 't')}, {'a', 'z'}, 'files')
+            equal(stage.daemon.ctl_run('scan', 't').returncode, 0, 'scan')
+        stage.daemon.settle('t')
+        before = stage.daemon.newest()
+        equal(stage.daemon.ctl_run('scan', 't').returncode, 0, 'scan')
+        stage.daemon.settle('t')
+        equal(stage.daemon.newest(), before, 'events')
+        server.send_signal(signal.SIGUSR2)
+        equal(stage.daemon.ctl_run('scan', 't').returncode, 0, 'scan')
+        wait_for(lambda: not open_gaps(stage), 'the gap ends when it is gone')
+
+
 @measured
 def a_stop_does_not_wait_for_a_read_that_is_never_answered():
     stage = Stage(settings=FAST, tree=False)
@@ -314,5 +334,6 @@ harness.run([
     the_content_of_a_foreign_file_is_not_read_through_a_link_to_it,
     hostile_repositories_are_refused,
     a_file_whose_read_is_never_answered_holds_up_nobody,
+    a_name_that_is_too_long_for_the_record_is_a_gap_while_it_is_there,
     a_stop_does_not_wait_for_a_read_that_is_never_answered,
 ])
