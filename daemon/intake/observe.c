@@ -481,7 +481,8 @@ static bool is_met_again(Intake *i, const Observed *o) {
                store_links(i->store, o->node.id, BYTES_NONE, &any, 1) > 0;
 }
 
-static void record_state(Intake *i, const Feed_STATE *m, const Request *request) {
+/* Whether it was the digest that was asked for: then its node is wanted no more, nobody need look. */
+static bool record_state(Intake *i, const Feed_STATE *m, const Request *request) {
         Observed o = { .m = m, .dataset = dataset_of_dir(i, m->dir), .parent = node_of_dir(i, m->dir),
                        .type = type_from_mode(m->mode) };
         int64_t before = i->appended, owed;
@@ -489,10 +490,10 @@ static void record_state(Intake *i, const Feed_STATE *m, const Request *request)
         int r;
 
         if (!o.dataset || o.parent == 0 || o.type == TYPE_NONE)
-                return;
+                return false;
         if (m->name.size == 0) {        /* the root itself */
                 dataset_root_seen(i, o.dataset, &(IntakeRoot) { m->mode, m->uid, m->gid });
-                return;
+                return false;
         }
         owed = owed_take(i, o.parent, m->name);
         o.count = m->count + owed;
@@ -501,19 +502,19 @@ static void record_state(Intake *i, const Feed_STATE *m, const Request *request)
                 intake_fail(i, -ENOMEM);
         if (fresh && !(m->flags & FEED_FLAG_FOREIGN)) {
                 meet_fresh(i, &o);
-                return;
+                return false;
         }
         if (is_as_asked(i, &o, request)) {
                 meet_as_asked(i, &o);
                 if (i->error == 0 && m->origin == ORIGIN_LIVE)
                         elsewhere_note(i, o.node.id, m->nlink);
-                return;
+                return true;
         }
         r = store_link_find(i->store, o.parent, m->name, &o.link);
         o.has_link = r == 0;
         if (r >= 0 && m->flags & FEED_FLAG_FOREIGN) {
                 observe_foreign(i, &o);
-                return;
+                return false;
         }
         if (r >= 0)
                 r = store_node_find(i->store, o.dataset->row.filesystem, m->inode, m->btime, &o.node);
@@ -537,13 +538,14 @@ static void record_state(Intake *i, const Feed_STATE *m, const Request *request)
         if (i->error == 0 && is_met_again(i, &o))
                 request_list(i, i->from, o.node.id);
         store_node_done(&o.node);
+        return false;
 }
 
 void observe_state(Intake *i, const Feed_STATE *m) {
         CLEANUP(freep) Request *request = request_answered(i, m->request);
 
-        record_state(i, m, request);
-        (void) request_missed(i, request);
+        if (!record_state(i, m, request))
+                (void) request_missed(i, request);
 }
 
 /* Directories and their listings. */
