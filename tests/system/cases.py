@@ -68,7 +68,7 @@ def seen_live(daemon, name, after, status):
     equal(status['overflows'], 0, 'overflows')
     equal(status['watcherRestarts'], 0, 'watcherRestarts')
     equal(daemon.gaps(name), [], 'gaps')
-    check(status['walkedTwice'] <= 2 + status['watches'] // 20,
+    check(status['walkedTwice'] <= 2 + status['watches'] // 5,
           f'{status["walkedTwice"]} of {status["watches"]} directories walked twice')
     late = [row for row in daemon.events(after) if row['origin'] != 'live']
     check(not late, f'{len(late)} events are not live, the first: {late[:1]}')
