@@ -12,7 +12,7 @@ import time
 import harness
 import threads
 from cases import NOBODY, as_a_user, give, seen_live
-from harness import check, diag, equal, need, need_root, program, skip
+from harness import check, diag, equal, measured, need, need_root, program, skip
 from operations import HOLDS, LINKS, MOVES, populate, start_writers
 from overflow import start_with_a_short_queue
 
@@ -276,7 +276,7 @@ def tests():
         for mode in modes.split(','):
             diag(f'repeat with SEEDS={seed} OPS={OPS} WRITERS={WRITERS} MODES={mode}')
             yield (f'{MODES[mode].__name__.replace("_", " ")}, seed {seed}',
-                   lambda f=MODES[mode], s=seed: f(s))
+                   measured(lambda f=MODES[mode], s=seed: f(s)))
 
 
 harness.run(tests())
