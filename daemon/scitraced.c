@@ -40,6 +40,7 @@ typedef struct Daemon {                 /* in the order in which they are made *
         Policy *policy;
         sd_event *event;
         Intake *intake;
+        const char *degraded;           /* the last that tell_status() told; NULL: all is well */
         char *program;                  /* scitrace-watch's, and */
         char *exclude[3];               /* our own folders (place's): watchers borrows both */
         Watchers *watchers;
@@ -213,6 +214,17 @@ static int open_store(Daemon *d) {
         return 0;
 }
 
+/* What 'systemctl status' shows, when it is another than before. */
+static void tell_status(Daemon *d, bool ready) {
+        const char *degraded = intake_degraded(d->intake);
+
+        if (!ready && (d->stopping || degraded == d->degraded))
+                return;
+        d->degraded = degraded;
+        (void) sd_notifyf(0, "%sSTATUS=%s%s", ready ? "READY=1\n" : "",
+                          degraded ? "Not recording: " : "Watching", degraded ? degraded : "");
+}
+
 static int on_intake(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         Daemon *d = userdata;
 
@@ -220,6 +232,7 @@ static int on_intake(sd_event_source *source, int fd, uint32_t events, void *use
         (void) fd;
         (void) events;
         intake_dispatch(d->intake);
+        tell_status(d, false);
         return 0;
 }
 
@@ -518,7 +531,7 @@ int main(int argc, char **argv) {
         if (r == 0 && d.place->socket[0] == '/' && chdir("/") < 0)
                 r = -errno;
         if (r == 0) {
-                (void) sd_notify(0, "READY=1\nSTATUS=Watching");
+                tell_status(&d, true);
                 log_event(LOG_NOTICE, MSG_STARTED, 0, "scitraced %s records into %s and answers on %s",
                           PACKAGE_VERSION, d.place->state, d.place->socket);
                 r = sd_event_loop(d.event);

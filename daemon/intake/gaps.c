@@ -190,6 +190,8 @@ void gap_open(Intake *i, Dataset *d, int64_t node, Cause cause, int64_t from) {
                 intake_fail(i, r);
                 return;
         }
+        if (i->trouble.on)              /* that has been said once and for all, and is tried again */
+                return;
         log_event(LOG_WARNING, MSG_GAP_OPENED, 0,
                   "Changes in dataset %s may have gone unseen (%s); %s", d->row.name,
                   cause_to_word((int) cause), sequel_of(cause), "SCITRACE_DATASET=%s", d->row.name,

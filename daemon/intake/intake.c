@@ -5,13 +5,11 @@
 #include <sys/eventfd.h>
 
 #include "daemon/intake/internal.h"
-#include "lib/log.h"
+#include "daemon/store/ballast.h"
 
-/* The store thread: its transactions, what happens when the store refuses; and the beginning and end of it
- * all. */
+/* The store thread: its transactions; and the beginning and end of it all. */
 
 enum {
-        RETRY_SECONDS = 1,              /* between attempts to write to a store that refused */
         GATHER_USEC = 20 * 1000,        /* between commits, at least, while only frames come ... */
         GATHER_FRAMES = 16,             /* ... and not so many: the watcher has credit for more */
 };
@@ -38,7 +36,7 @@ static int read_boot_id(uint8_t ret[EVENT_ID_SIZE]) {
 
 void intake_fail(Intake *i, int error) {
         if (i->error == 0)
-                i->error = error;
+                i->error = error == -ENOSPC ? STORE_E_FULL : error;
 }
 
 int intake_append(Intake *i, Event *e) {
@@ -115,118 +113,18 @@ static void publish_status(Intake *i, int64_t wanted_count) {
         i->status = all;
 }
 
-static void deliver(Intake *i) {
+void intake_deliver(Intake *i) {
         pthread_mutex_lock(&i->lock);
-        publish_status(i, i->store ? store_wanted_count(i->store) : 0);
-        if (i->store)
+        publish_status(i, store_wanted_count(i->store));
+        if (i->error == 0)              /* else it may tell of what never was committed */
                 i->committed = store_last_seq(i->store);
         answers_release(i);
         pthread_mutex_unlock(&i->lock);
         eventfd_write(i->event_fd, 1);
 }
 
-static void set_degraded(Intake *i, const char *sentence) {
-        __atomic_store_n(&i->degraded, sentence, __ATOMIC_RELEASE);
-}
-
 int intake_begin(Intake *i) {
         return store_begin(i->store, now_usec(CLOCK_REALTIME), now_usec(CLOCK_BOOTTIME), i->boot);
-}
-
-static void work_free(Work *w) {
-        if (w->done)
-                w->done(w);
-        free(w->data);
-        free(w->name);
-        free(w);
-}
-
-static void refuse(Intake *i, Work *w, int error) {
-        if (w->run == work_backup || w->run == work_step || w->run == work_note)
-                intake_counted(i, w->ticket, error, 0, 0);
-        else if (w->run == run_mounts)
-                mounts_refused(i, w);
-        else
-                intake_finish(i, w->ticket, &(IntakeResult) { .outcome = INTAKE_E_FAILED, .error = error });
-}
-
-/* Until the store may work again: who asks is answered at once that it does not. */
-static void wait_refusing(Intake *i, int error) {
-        Work *works;
-
-        pthread_mutex_lock(&i->lock);
-        works = STEAL(i->works);
-        i->works_tail = &i->works;
-        pthread_mutex_unlock(&i->lock);
-        for (Work *w = works, *next; w; w = next) {
-                next = w->next;
-                refuse(i, w, error);
-                work_free(w);
-        }
-        settlings_tick(i, now_usec(CLOCK_MONOTONIC));
-        deliver(i);
-        (void) clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec) { .tv_sec = RETRY_SECONDS }, NULL);
-}
-
-static int open_anew(Intake *i) {
-        CLEANUP(freep) char *path = strdup(store_path(i->store));
-        Store *store = NULL;
-        char *slash = path ? strrchr(path, '/') : NULL;
-        int r;
-
-        if (!slash)
-                return -ENOMEM;
-        *slash = '\0';
-        store_close(STEAL(i->store));
-        do {
-                r = store_open(path, &store);
-                if (r != 0)
-                        wait_refusing(i, -EIO);
-        } while (r != 0 && !__atomic_load_n(&i->stop, __ATOMIC_RELAXED));
-        i->store = store;
-        return r;
-}
-
-/* The store refused. All that was not committed is forgotten, and so is what we derived from it: the
- * datasets get a gap, the watchers begin anew, and what they find then is compared with what the store
- * has. */
-static void recover(Intake *i) {
-        Adding *addings;
-        bool full = i->error == STORE_E_FULL;
-        int r = i->error;
-
-        log_event(LOG_CRIT, full ? MSG_STORE_FULL : MSG_STORE_FAILED, 0,
-                  "The store %s; what happens until it can be written again becomes a gap",
-                  full ? "has no space left on its volume" : "could not be written", "SCITRACE_STORE=%s",
-                  store_path(i->store));
-        set_degraded(i, full ? "the store's volume is full: free some space" :
-                               "the store cannot be written");
-        answers_drop(i, full ? -ENOSPC : -EIO);
-        if (r == STORE_E_FAILED && open_anew(i) != 0)
-                return;
-        do {
-                i->error = 0;
-                addings = STEAL(i->addings);    /* they are asked for anew */
-                datasets_free(i);
-                i->addings = addings;
-                /* No crash: no gap of its own. */
-                if (intake_begin(i) == 0 && datasets_load(i, false, true) == 0) {
-                        datasets_place(i);
-                        for (Feed *f = i->feeds; f; f = f->next)
-                                datasets_lost(i, f, CAUSE_STORE_FULL);
-                        r = i->error ? i->error : store_commit(i->store);
-                        if (r == 0)
-                                break;
-                }
-                store_rollback(i->store);
-                answers_drop(i, full ? -ENOSPC : -EIO);
-                wait_refusing(i, full ? -ENOSPC : -EIO);
-        } while (!__atomic_load_n(&i->stop, __ATOMIC_RELAXED));
-        i->error = 0;
-        set_degraded(i, NULL);
-        answers_reset(i, NULL);
-        feeds_open(i);
-        deliver(i);
 }
 
 static void grant_credit(Intake *i) {
@@ -248,15 +146,21 @@ static void finish_transaction(Intake *i) {
         else
                 store_rollback(i->store);
         sealing_committed(i, i->error == 0);
-        if (i->error != 0) {
-                recover(i);
-                if (!i->store)
-                        return;         /* we are ending, and it cannot be opened */
-        } else {
-                grant_credit(i);
-        }
         i->appended = 0;
-        deliver(i);
+        if (i->error != 0) {
+                trouble_recover(i);
+                return;
+        }
+        grant_credit(i);
+        intake_deliver(i);
+}
+
+void work_free(Work *w) {
+        if (w->done)
+                w->done(w);
+        free(w->data);
+        free(w->name);
+        free(w);
 }
 
 static void run_works(Intake *i, Work *works) {
@@ -264,18 +168,19 @@ static void run_works(Intake *i, Work *works) {
 
         for (Work *w = works, *next; w; w = next) {
                 next = w->next;
-                if (!i->store) {
-                        work_free(w);
+                if (i->trouble.on) {    /* we are ending in it */
+                        work_refuse(i, w);
                         continue;
                 }
                 if (!open && intake_begin(i) != 0)
                         intake_fail(i, STORE_E_FAILED);
                 open = true;
-                if (i->error == 0)
+                if (i->error == 0) {
                         w->run(i, w);
-                else
-                        refuse(i, w, -EIO);
-                work_free(w);
+                        work_free(w);
+                } else {
+                        work_refuse(i, w);
+                }
                 if (i->appended >= TRANSACTION_MAX || i->error != 0) {
                         finish_transaction(i);
                         open = false;
@@ -304,6 +209,8 @@ static void *store_thread(void *userdata) {
         Intake *i = userdata;
 
         pthread_setname_np(pthread_self(), "store");
+        if (i->error != 0)
+                trouble_recover(i);
         pthread_mutex_lock(&i->lock);
         while (!i->stop || i->works) {
                 Work *works = i->works;
@@ -343,18 +250,24 @@ int intake_queue(Intake *i, Work *w) {
         return 0;
 }
 
-static int load(Intake *i) {
-        bool clean = false, first = false;
-        int r = store_run_start(i->store, &clean, &first);
+int intake_load(Intake *i) {
+        int r = i->running ? 0 : store_run_start(i->store, &i->clean, &i->first);
 
+        if (r < 0)
+                return r;
+        i->running = true;
+        r = intake_begin(i);
         if (r == 0)
-                r = intake_begin(i);
-        if (r != 0)
-                return r < 0 ? r : -EIO;
+                r = datasets_load(i, i->clean, i->first);
+        return r == 0 ? i->error : r;
+}
+
+/* On a full volume, or on one that is as good as full, the store thread begins in trouble. */
+static int load(Intake *i) {
+        int r;
+
         readings_load(i);
-        r = datasets_load(i, clean, first);
-        if (r == 0)
-                r = i->error;
+        r = intake_load(i);
         if (r == 0)
                 sealing_seal(i);
         if (r == 0)
@@ -363,6 +276,13 @@ static int load(Intake *i) {
                 store_rollback(i->store);
         sealing_committed(i, r == 0);
         i->committed = store_last_seq(i->store);
+        i->first |= r == 0;
+        if (r == 0)
+                r = ballast_make(store_dir(i->store)) == -ENOSPC ? STORE_E_FULL : 0;
+        if (r == STORE_E_FULL || r == -ENOSPC) {
+                i->error = STORE_E_FULL;
+                return 0;
+        }
         return r > 0 ? -EIO : r;
 }
 
@@ -420,7 +340,7 @@ Intake *intake_free(Intake *i, bool clean) {
                 pthread_mutex_unlock(&i->lock);
                 pthread_join(i->thread, NULL);
         }
-        if (i->store && clean) {
+        if (i->store && clean) {        /* in trouble it may fail, and the gap begins where it did */
                 sealing_end(i);
                 (void) store_run_end(i->store);
         }

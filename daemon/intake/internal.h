@@ -6,7 +6,7 @@
  * to the store thread. intake.c: that thread; answers.c, asks.c: from it and to it; feeds.c, frames.c: the
  * watchers; observe.c, unlink.c: what they saw; adding.c, datasets.c, places.c, nesting.c, rehome.c, gaps.c,
  * requests.c, settling.c: what follows; fresh.c: what a first look need not look up; sealing.c: when the log
- * is sealed. */
+ * is sealed; trouble.c: when the store cannot be written. */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -171,6 +171,13 @@ typedef struct Reading {
         uint8_t data[READING_MAX];
 } Reading;
 
+typedef struct Trouble {                /* the store cannot be written (trouble.c) */
+        bool on;
+        bool full;                      /* for want of space; else for whatever else */
+        bool recorded;                  /* the gaps that it makes are committed */
+        int64_t since;                  /* µs of CLOCK_MONOTONIC */
+} Trouble;
+
 typedef struct Settling {
         struct Settling *next;
         int64_t dataset;                /* 0: all */
@@ -184,7 +191,10 @@ struct Intake {
         Store *store;
         uint8_t boot[EVENT_ID_SIZE];
         pthread_t thread;
-        bool started, clean;
+        bool started;
+        bool running;                   /* the store has been told that this run began */
+        bool clean, first;              /* the one before ended well; there was none, or its gap is
+                                         * recorded */
 
         pthread_mutex_t lock;           /* guards from here ... */
         pthread_cond_t wake;
@@ -199,7 +209,7 @@ struct Intake {
         Map status_of;                  /* dataset -> 1 scanning | 2 watched | 4 stalled | its feed << 8 */
         int event_fd;                   /* ... to here */
 
-        const char *degraded;           /* a literal; atomic */
+        const char *degraded;           /* what the trouble is: a literal; atomic */
         const char *unsealed;           /* the same: why the log is not sealed, which was said */
 
         /* The main thread's. Callbacks stay with it: the store thread knows them by tickets only, so that
@@ -216,6 +226,7 @@ struct Intake {
         int64_t committed_at;           /* µs of CLOCK_MONOTONIC: when the last transaction ended */
         int64_t appended;               /* events in it */
         int error;                      /* of it: STORE_E_FULL, STORE_E_FAILED or negative errno */
+        Trouble trouble;
 
         StoreSeal seal;                 /* made in this transaction; note NULL: none */
         int64_t seal_at;                /* µs, CLOCK_MONOTONIC: not before */
@@ -224,6 +235,7 @@ struct Intake {
         uint32_t next_feed;
         Feed *from;                     /* whose frame is observed just now */
         Mounts mounts;                  /* which file system is where */
+        bool mounts_told;
         /* A directory of a feed is known by its key: the feed's id, and its own on that feed. */
         Map nodes;                      /* key -> its node */
         Map dirs;                       /* node -> key */
@@ -262,6 +274,15 @@ int intake_queue(Intake *i, Work *w);           /* takes w over; NULL is -ENOMEM
 int intake_begin(Intake *i);                    /* a transaction */
 int intake_append(Intake *i, Event *e);         /* fills boot and dataset_uuid */
 void intake_fail(Intake *i, int error);         /* it cannot be committed; the first error counts */
+/* What is watched, by the record; i->datasets is empty. Begins a transaction, in which the gap since the
+ * last run is opened if that is still to be done. 0, or any error: then roll back. */
+int intake_load(Intake *i);
+void intake_deliver(Intake *i);                 /* what is held, and the status, to the main thread */
+void work_free(Work *w);
+
+/* trouble.c */
+void trouble_recover(Intake *i);        /* i->error is set: returns when it is over, or we end in it */
+void work_refuse(Intake *i, Work *w);   /* who asked is told that nothing can be recorded; frees it */
 
 /* answers.c: all but the ticket is held until answers_release() */
 uint64_t intake_ticket(Intake *i, void (*fn)(void), void *userdata);    /* main thread; 0: out of memory */

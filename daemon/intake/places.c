@@ -159,6 +159,7 @@ static Mounts take_mounts(Intake *i, const Work *w) {
                 return (Mounts) { 0 };
         }
         i->mounts = now;
+        i->mounts_told = true;
         return before;
 }
 

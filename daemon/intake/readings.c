@@ -15,10 +15,7 @@ typedef struct __attribute__((packed)) Row {
 } Row;
 
 static int path_of(const Intake *i, const char *suffix, char **ret) {
-        const char *database = store_path(i->store), *slash = strrchr(database, '/');
-
-        return asprintf(ret, "%.*s/readings%s", slash ? (int) (slash - database) : 1, slash ? database : ".",
-                        suffix) < 0 ? -ENOMEM : 0;
+        return asprintf(ret, "%s/readings%s", store_dir(i->store), suffix) < 0 ? -ENOMEM : 0;
 }
 
 void readings_load(Intake *i) {

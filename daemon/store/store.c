@@ -278,6 +278,11 @@ const char *store_path(const Store *s) {
         return s->path;
 }
 
+const char *store_dir(const Store *s) {
+        assert(s);
+        return s->dir;
+}
+
 int64_t store_migrated_from(const Store *s) {
         assert(s);
         return s->migrated_from;

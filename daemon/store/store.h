@@ -52,8 +52,9 @@ Store *store_close(Store *s);
 static inline void store_closep(Store **s) {
         store_close(*s);
 }
-/** store_path() - the database's path; owned by s. */
+/** store_path() - the database's path; store_dir() - the folder that it is in; owned by s. */
 const char *store_path(const Store *s);
+const char *store_dir(const Store *s);
 
 /* Transactions. Everything below happens between begin and commit. */
 
