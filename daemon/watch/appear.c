@@ -102,7 +102,7 @@ static int admit_appeared(Watch *w, const Spot *p, const SettleJob *job, Appeare
         *ret_answered = false;
         if (!settle_fresh(w->settle, job))
                 return 0;
-        if (!parent || !table_attached(parent))
+        if (!parent || !table_attached(w->table, parent))
                 return -ELOOP;          /* it moves, and may be found elsewhere with what is in it */
         if (a->error == ENOENT || a->error == ENOTDIR || (a->error == 0 && !S_ISDIR(a->state.mode))) {
                 uint16_t flags = (uint16_t) ((job->change.flags & ~SETTLE_DIRECTORY) | SETTLE_CONTENT);

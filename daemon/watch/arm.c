@@ -108,11 +108,11 @@ static int describe(Walk *k, int wd, Spot *p) {
 
         pthread_mutex_lock(&k->w->lock);
         d = table_find(k->w->table, wd);
-        root = d && table_attached(d) ? state_root(k->w, d->root) : NULL;
+        root = d && table_attached(k->w->table, d) ? state_root(k->w, d->root) : NULL;
         if (root) {
                 *p = (Spot) { .root = *root, .dir = (uint32_t) wd, .fd = fd };
                 p->root.path = NULL;
-                p->path = k->w->ignore ? table_path(d) : NULL;
+                p->path = k->w->ignore ? table_path(k->w->table, d) : NULL;
         }
         r = !root ? -ENOENT : k->w->ignore && !p->path ? -ENOMEM : 0;
         pthread_mutex_unlock(&k->w->lock);

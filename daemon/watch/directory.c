@@ -28,7 +28,7 @@ int directory_watch(Watch *w, Directory *parent, Bytes name, int fd, const Ident
         if (wd < 0)
                 return wd;
         d = table_find(w->table, wd);
-        if (d && d->parent == parent && bytes_equal(BYTES(d->name, d->name_size), name))
+        if (d && table_parent(w->table, d) == parent && bytes_equal(table_name(d), name))
                 return wd;
         if (!early && ((d && d->parent) || table_child(w->table, parent, name))) {
                 if (!d)
@@ -39,9 +39,9 @@ int directory_watch(Watch *w, Directory *parent, Bytes name, int fd, const Ident
                 /* What else happened to the two names in between is on its way as well,
                  * and older than this. */
                 if (d->parent)
-                        state_blur(w, d->parent);
+                        state_blur(w, table_parent(w->table, d));
                 state_blur(w, parent);
-                r = table_move(w->table, d, parent, name, &d);
+                r = table_move(w->table, d, parent, name);
         } else {
                 r = table_add(w->table, wd, parent->root, parent, name, state->inode, state->btime, &d);
         }
@@ -69,7 +69,7 @@ void directory_refused(Watch *w, const Directory *d, Bytes name, int error) {
         if (error != EACCES)
                 directory_unwatched(w, (uint32_t) d->wd, name, error);
         else if (d->parent)
-                directory_unwatched(w, (uint32_t) d->parent->wd, BYTES(d->name, d->name_size), error);
+                directory_unwatched(w, (uint32_t) table_parent(w->table, d)->wd, table_name(d), error);
         else if (root)
                 state_root_lost(w, root, CAUSE_PERMISSION);
 }

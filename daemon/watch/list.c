@@ -141,7 +141,7 @@ static bool report_slice(Walk *k, int wd, uint32_t removals, Listed *slice, size
         Directory *d = table_find(k->w->table, wd);
         int64_t now = now_usec(CLOCK_REALTIME);
 
-        if (!d || !table_attached(d))
+        if (!d || !table_attached(k->w->table, d))
                 return true;            /* gone as a whole: so is all in it */
         if (d->removals != removals)
                 return false;
@@ -195,7 +195,7 @@ void pass_slice(Walk *k, const Spot *p, int wd, size_t n, WalkLookFn look, WalkR
 /* Under the lock. A walk that leaves out a directory says so. */
 static void explain_unlisted(Walk *k, int wd, bool root_failed, int error) {
         const Directory *d = table_find(k->w->table, wd);
-        Root *root = d && table_attached(d) ? state_root(k->w, d->root) : NULL;
+        Root *root = d && table_attached(k->w->table, d) ? state_root(k->w, d->root) : NULL;
 
         if (!root)
                 return;
@@ -204,7 +204,8 @@ static void explain_unlisted(Walk *k, int wd, bool root_failed, int error) {
         else if (reach_moved(error))    /* it never held still: another walk */
                 state_gap(k->w, 0, (uint32_t) wd, BYTES_NONE, CAUSE_READ_ERROR, -error);
         else
-                directory_unwatched(k->w, (uint32_t) d->parent->wd, BYTES(d->name, d->name_size), -error);
+                directory_unwatched(k->w, (uint32_t) table_parent(k->w->table, d)->wd, table_name(d),
+                                    -error);
 }
 
 /* Under the lock. Where it is will be known when all else is listed again: then it is tried once more. */

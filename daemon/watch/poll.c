@@ -97,7 +97,7 @@ void poll_announced(Watch *w, Directory *d) {
         if (!root || d->poll_said)
                 return;
         d->poll_said = root->limited = true;
-        if (!d->parent || !d->parent->polled)
+        if (!d->parent || !table_parent(w->table, d)->polled)
                 state_gap(w, root->id, (uint32_t) d->wd, BYTES_NONE, CAUSE_WATCH_LIMIT, ENOSPC);
 }
 
@@ -162,12 +162,12 @@ static void not_there(Watch *w, Directory *d, bool root_failed, int error) {
 
         if (root && (root_failed || root->wd == d->wd)) {
                 state_root_lost(w, root, error == -EACCES ? CAUSE_PERMISSION : CAUSE_ROOT_MOVED);
-        } else if (d->parent && table_attached(d) && !reach_moved(error)) {
+        } else if (d->parent && table_attached(w->table, d) && !reach_moved(error)) {
                 if (d->away <= AWAY_MAX)        /* else it was said */
-                        directory_unwatched(w, (uint32_t) d->parent->wd, BYTES(d->name, d->name_size),
+                        directory_unwatched(w, (uint32_t) table_parent(w->table, d)->wd, table_name(d),
                                             -error);
                 d->away = AWAY_MAX + 1;
-        } else if (!table_attached(d) || ++d->away > AWAY_MAX) {
+        } else if (!table_attached(w->table, d) || ++d->away > AWAY_MAX) {
                 state_unwatch(w, d);
         }
 }

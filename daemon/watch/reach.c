@@ -62,17 +62,21 @@ static int by_path(Walk *k, int wd, Spot *p, bool *ret_root) {
 /* Under the lock: what is known of a directory beneath another one; the name is *ret_name. */
 static int find_below(Walk *k, int wd, Spot *p, int *ret_above, char ret_name[256]) {
         const Directory *d = table_find(k->w->table, wd);
-        const Root *root = d && d->parent && table_attached(d) ? state_root(k->w, d->root) : NULL;
+        bool within = d && d->parent && table_attached(k->w->table, d);
+        const Root *root = within ? state_root(k->w, d->root) : NULL;
+        Bytes name;
 
         if (!root || root->wd <= 0)
                 return -ENOENT;
         *p = (Spot) { .root = *root, .dir = (uint32_t) wd, .fd = -1, .inode = d->inode, .btime = d->btime };
         p->root.path = NULL;
-        p->path = k->w->ignore ? table_path(d) : NULL;
+        p->path = k->w->ignore ? table_path(k->w->table, d) : NULL;
         if (k->w->ignore && !p->path)
                 return -ENOMEM;
-        *ret_above = d->parent->wd;
-        memcpy(ret_name, d->name, d->name_size + 1u);
+        *ret_above = table_parent(k->w->table, d)->wd;
+        name = table_name(d);
+        memcpy(ret_name, name.data, name.size);
+        ret_name[name.size] = '\0';
         return 0;
 }
 

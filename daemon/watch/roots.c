@@ -51,8 +51,8 @@ static Directory *find_around(Watch *w, const Root *root, Bytes *ret_name) {
 static bool stands_at(Watch *w, const Directory *d, const Root *root) {
         Bytes name;
 
-        return d->parent && find_around(w, root, &name) == d->parent &&
-               bytes_equal(BYTES(d->name, d->name_size), name);
+        return d->parent && find_around(w, root, &name) == table_parent(w->table, d) &&
+               bytes_equal(table_name(d), name);
 }
 
 int roots_begin(Watch *w, Root *root, int fd, const IdentifyState *state) {
@@ -68,7 +68,7 @@ int roots_begin(Watch *w, Root *root, int fd, const IdentifyState *state) {
         d = wd > 0 ? table_find(w->table, wd) : NULL;
         if (wd < 0)
                 return wd;
-        if (d && d->root != root->id && table_attached(d) && !stands_at(w, d, root))
+        if (d && d->root != root->id && table_attached(w->table, d) && !stands_at(w, d, root))
                 return -EBUSY;
         of = d ? state_root(w, d->root) : NULL;
         if (of)                         /* what is polled of it is said to be watched when it is */
@@ -102,8 +102,8 @@ void roots_end(Watch *w, Root *root) {
         Bytes name;
 
         around = d ? find_around(w, root, &name) : NULL;
-        if (around && table_move(w->table, d, around, name, &d) == 0)
-                table_subtree(d, announce, w);
+        if (around && table_move(w->table, d, around, name) == 0)
+                table_subtree(w->table, d, announce, w);
         else if (d)
                 state_unwatch(w, d);
         free(root->path);
@@ -119,7 +119,7 @@ void roots_leave(Watch *w, const Directory *d) {
                 several = w->roots[i].wd > 0 && &w->roots[i] != of;
         if (!several)
                 return;
-        relative = table_path(d);
+        relative = table_path(w->table, d);
         if (!relative || asprintf(&path, "%s/%s", strcmp(of->path, "/") == 0 ? "" : of->path, relative) < 0)
                 return;                 /* a look at one of them will tell */
         for (size_t i = 0; i < ROOTS_MAX; i++)

@@ -149,7 +149,7 @@ static void forget(void *userdata, Directory *d) {
 }
 
 void state_unwatch(Watch *w, Directory *d) {
-        table_subtree(d, forget, w);
+        table_subtree(w->table, d, forget, w);
 }
 
 void state_root_lost(Watch *w, Root *root, Cause cause) {
@@ -173,8 +173,8 @@ void state_root_lost(Watch *w, Root *root, Cause cause) {
 void state_announce(Watch *w, Directory *d) {
         FeedMessage m = { .type = FEED_DIR,
                           .DIR = { .dir = (uint32_t) d->wd, .root = d->root,
-                                   .parent = d->parent ? (uint32_t) d->parent->wd : 0,
-                                   .name = BYTES(d->name, d->name_size), .inode = d->inode,
+                                   .parent = d->parent ? (uint32_t) table_parent(w->table, d)->wd : 0,
+                                   .name = table_name(d), .inode = d->inode,
                                    .btime = d->btime } };
 
         state_emit(w, &m, true);
@@ -285,13 +285,13 @@ void state_blur(Watch *w, Directory *d) {
 
 int spot_find(Watch *w, uint32_t dir, Spot *ret) {
         Directory *d = table_find(w->table, (int) dir);
-        Root *root = d && table_attached(d) ? state_root(w, d->root) : NULL;
+        Root *root = d && table_attached(w->table, d) ? state_root(w, d->root) : NULL;
 
         if (!root || root->wd <= 0)
                 return -ENOENT;
         *ret = (Spot) { .root = *root, .dir = dir, .fd = -1, .inode = d->inode, .btime = d->btime };
         ret->root.path = strdup(root->path);
-        ret->path = table_path(d);
+        ret->path = table_path(w->table, d);
         if (ret->root.path && ret->path)
                 return 0;
         spot_done(ret);

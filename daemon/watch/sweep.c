@@ -177,7 +177,7 @@ void sweep_stale(Watch *w, int wd) {
                 return;
         d->stale = true;
         if (d->parent)
-                look_at(w, (uint32_t) d->parent->wd, BYTES(d->name, d->name_size));
+                look_at(w, (uint32_t) table_parent(w->table, d)->wd, table_name(d));
 }
 
 /* Under the lock, which is let go meanwhile. False: nothing changed there; else it is stale, or cannot be
@@ -277,7 +277,7 @@ static void give_up(Watch *w, int id) {
         else if (reach_moved(r))
                 state_unwatch(w, d);
         else if (d->parent)
-                directory_unwatched(w, (uint32_t) d->parent->wd, BYTES(d->name, d->name_size), -r);
+                directory_unwatched(w, (uint32_t) table_parent(w->table, d)->wd, table_name(d), -r);
 }
 
 /* Under the lock, which is let go meanwhile. */

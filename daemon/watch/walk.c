@@ -119,7 +119,7 @@ static bool answer_watch(Walk *k) {
         if (wd > 0) {
                 SettleNotice head = { .dir = (uint32_t) wd, .name = BYTES("", 0), .origin = k->origin };
 
-                table_subtree(table_find(k->w->table, wd), announce, k->w);
+                table_subtree(k->w->table, table_find(k->w->table, wd), announce, k->w);
                 state_touch(k->w, &head, moment_now());
                 pthread_cond_signal(&k->w->look);
         }

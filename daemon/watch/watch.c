@@ -22,7 +22,7 @@ static bool is_directory(const Notice *n) {
 }
 
 static bool ignored(const Watch *w, const Directory *d, const Notice *n) {
-        CLEANUP(freep) char *path = w->ignore ? table_path(d) : NULL;
+        CLEANUP(freep) char *path = w->ignore ? table_path(w->table, d) : NULL;
 
         return path && state_ignored(w, path, n->name, is_directory(n));
 }
@@ -83,7 +83,7 @@ static void report_leaving(void *userdata, uint32_t dir, Bytes name, const Settl
 static void leave_with(Watch *w, Directory *child) {
         if (settle_count(w->settle) == 0)
                 return;
-        table_subtree(child, set_leaving, NULL);
+        table_subtree(w->table, child, set_leaving, NULL);
         settle_leave(w->settle, is_leaving, report_leaving, w);
         state_displaced(w);
 }
@@ -116,13 +116,13 @@ static void move_directory(Watch *w, Directory *from, Directory *to, const Notic
                 return;
         roots_leave(w, child);
         root = child->root;
-        if (table_move(w->table, child, to, notice_name(new), &child) < 0) {
+        if (table_move(w->table, child, to, notice_name(new)) < 0) {
                 state_stale(w, (uint32_t) from->wd);
                 state_stale(w, (uint32_t) to->wd);
                 return;
         }
         if (child->root != root)
-                table_subtree(child, announce, w);
+                table_subtree(w->table, child, announce, w);
 }
 
 /* Nothing is there any more, and nothing is recorded there, as far as we know. */
@@ -239,14 +239,14 @@ static void swap_directories(Watch *w, Directory *a, const Notice *name1, Direct
                 table_detach(w->table, first);
         if (second)
                 table_detach(w->table, second);
-        if (first && table_move(w->table, first, b, notice_name(name2), &first) < 0)
+        if (first && table_move(w->table, first, b, notice_name(name2)) < 0)
                 state_stale(w, (uint32_t) b->wd);
         else if (first && root_a != root_b)
-                table_subtree(first, announce, w);
-        if (second && table_move(w->table, second, a, notice_name(name1), &second) < 0)
+                table_subtree(w->table, first, announce, w);
+        if (second && table_move(w->table, second, a, notice_name(name1)) < 0)
                 state_stale(w, (uint32_t) a->wd);
         else if (second && root_a != root_b)
-                table_subtree(second, announce, w);
+                table_subtree(w->table, second, announce, w);
 }
 
 static void on_exchanged(Watch *w, Directory *a, const Notice *name1, Directory *b, const Notice *name2,

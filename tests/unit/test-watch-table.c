@@ -23,13 +23,12 @@ static Directory *add(Table *t, int wd, Directory *parent, const char *name) {
         return d;
 }
 
-static Directory *move(Table *t, Directory *d, Directory *parent, const char *name) {
-        assert_int_equal(table_move(t, d, parent, BYTES_STR(name), &d), 0);
-        return d;
+static void move(Table *t, Directory *d, Directory *parent, const char *name) {
+        assert_int_equal(table_move(t, d, parent, BYTES_STR(name)), 0);
 }
 
-static void assert_path(const Directory *d, const char *expected) {
-        CLEANUP(freep) char *path = table_path(d);
+static void assert_path(const Table *t, const Directory *d, const char *expected) {
+        CLEANUP(freep) char *path = table_path(t, d);
 
         assert_non_null(path);
         assert_string_equal(path, expected);
@@ -45,12 +44,12 @@ static void a_directory_is_found_by_wd_and_by_name(void **state) {
         assert_ptr_equal(table_child(t, a, BYTES_STR("b")), b);
         assert_null(table_child(t, root, BYTES_STR("b")));
         assert_int_equal(table_count(t), 3);
-        assert_path(root, "");
-        assert_path(a, "a");
-        assert_path(b, "a/b");
-        assert_ptr_equal(table_root(b), root);
-        assert_true(table_attached(b));
-        assert_true(table_attached(root));
+        assert_path(t, root, "");
+        assert_path(t, a, "a");
+        assert_path(t, b, "a/b");
+        assert_ptr_equal(table_root(t, b), root);
+        assert_true(table_attached(t, b));
+        assert_true(table_attached(t, root));
         table_free(NULL);
 }
 
@@ -72,13 +71,13 @@ static void a_moved_directory_takes_what_is_below_along(void **state) {
         b->removals = 5;
         b->walk = 6;
         b->clear_mark = 7;
-        b = move(t, b, x, "a longer name than before");
+        move(t, b, x, "a longer name than before");
         assert_ptr_equal(table_find(t, 3), b);
         assert_null(table_child(t, a, BYTES_STR("b")));
-        assert_null(a->first_child);
+        assert_int_equal(a->first_child, 0);
         assert_ptr_equal(table_child(t, x, BYTES_STR("a longer name than before")), b);
         assert_ptr_equal(table_child(t, b, BYTES_STR("c")), c);
-        assert_path(c, "x/a longer name than before/c");
+        assert_path(t, c, "x/a longer name than before/c");
         assert_true(b->listed && b->listing);
         assert_int_equal(b->removals, 5);
         assert_int_equal(b->walk, 6);
@@ -93,16 +92,16 @@ static void a_directory_in_the_way_is_detached(void **state) {
         Directory *root = add(t, 1, NULL, ""), *a = add(t, 2, root, "a"), *b = add(t, 3, root, "b");
         Directory *below = add(t, 4, b, "below");
 
-        a = move(t, a, root, "b");
+        move(t, a, root, "b");
         assert_ptr_equal(table_child(t, root, BYTES_STR("b")), a);
         assert_ptr_equal(table_find(t, 3), b);
-        assert_false(table_attached(b));
-        assert_false(table_attached(below));
+        assert_false(table_attached(t, b));
+        assert_false(table_attached(t, below));
         (void) add(t, 5, root, "b");
-        assert_false(table_attached(a));
-        b = move(t, b, root, "c");      /* it turns up again */
-        assert_true(table_attached(below));
-        assert_path(below, "c/below");
+        assert_false(table_attached(t, a));
+        move(t, b, root, "c");      /* it turns up again */
+        assert_true(table_attached(t, below));
+        assert_path(t, below, "c/below");
 }
 
 static void the_root_of_a_moved_subtree_follows(void **state) {
@@ -110,20 +109,19 @@ static void the_root_of_a_moved_subtree_follows(void **state) {
         Directory *root = add(t, 1, NULL, ""), *a = add(t, 2, root, "a"), *b = add(t, 3, a, "b"), *other = NULL;
 
         assert_int_equal(table_add(t, 9, ROOT + 1, NULL, BYTES_STR(""), 1, 1, &other), 0);
-        a = move(t, a, other, "a");
+        move(t, a, other, "a");
         assert_int_equal(a->root, ROOT + 1);
         assert_int_equal(b->root, ROOT + 1);
-        assert_ptr_equal(table_root(b), other);
+        assert_ptr_equal(table_root(t, b), other);
 }
 
 static void a_directory_does_not_move_below_itself(void **state) {
         Table *t = *state;
-        Directory *root = add(t, 1, NULL, ""), *a = add(t, 2, root, "a"), *b = add(t, 3, a, "b"), *ret = NULL;
+        Directory *root = add(t, 1, NULL, ""), *a = add(t, 2, root, "a"), *b = add(t, 3, a, "b");
 
-        assert_int_equal(table_move(t, a, b, BYTES_STR("a"), &ret), -ELOOP);
-        assert_int_equal(table_move(t, a, a, BYTES_STR("a"), &ret), -ELOOP);
-        assert_null(ret);
-        assert_path(b, "a/b");
+        assert_int_equal(table_move(t, a, b, BYTES_STR("a")), -ELOOP);
+        assert_int_equal(table_move(t, a, a, BYTES_STR("a")), -ELOOP);
+        assert_path(t, b, "a/b");
 }
 
 static void what_is_removed_is_forgotten_and_its_children_are_detached(void **state) {
@@ -134,7 +132,7 @@ static void what_is_removed_is_forgotten_and_its_children_are_detached(void **st
         assert_null(table_find(t, 2));
         assert_null(table_child(t, root, BYTES_STR("a")));
         assert_ptr_equal(table_find(t, 3), b);
-        assert_false(table_attached(b));
+        assert_false(table_attached(t, b));
         assert_int_equal(table_count(t), 2);
 }
 
@@ -145,17 +143,17 @@ static void a_wd_is_used_again_after_the_largest(void **state) {
         Directory *root = add(t, INT32_MAX - 1, NULL, ""), *old = add(t, INT32_MAX, root, "old");
         Directory *below = add(t, 1, old, "below"), *new;
 
-        assert_path(below, "old/below");
+        assert_path(t, below, "old/below");
         table_remove(t, old);
         new = add(t, INT32_MAX, root, "new");
         assert_ptr_equal(table_find(t, INT32_MAX), new);
-        assert_path(new, "new");
+        assert_path(t, new, "new");
         assert_null(table_child(t, root, BYTES_STR("old")));
         assert_null(table_child(t, new, BYTES_STR("below")));
-        assert_false(table_attached(below));
+        assert_false(table_attached(t, below));
         table_remove(t, below);
         below = add(t, 1, new, "below");
-        assert_path(table_find(t, 1), "new/below");
+        assert_path(t, table_find(t, 1), "new/below");
         assert_int_equal(table_count(t), 3);
 }
 
@@ -170,7 +168,7 @@ static void siblings_stay_when_one_is_detached(void **state) {
         assert_ptr_equal(table_child(t, root, BYTES_STR("c")), c);
         table_detach(t, c);
         table_detach(t, a);
-        assert_null(root->first_child);
+        assert_int_equal(root->first_child, 0);
 }
 
 typedef struct Seen {
@@ -189,7 +187,7 @@ static void note_and_remove(void *userdata, Directory *d) {
         Seen *seen = userdata;
 
         note(seen, d);
-        assert_null(d->first_child);
+        assert_int_equal(d->first_child, 0);
         table_remove(seen->t, d);
 }
 
@@ -201,7 +199,7 @@ static void a_subtree_is_visited_children_first_and_may_be_removed(void **state)
         (void) add(t, 4, b, "c");
         (void) add(t, 5, a, "d");
         (void) add(t, 6, root, "sibling");
-        table_subtree(a, note, &seen);
+        table_subtree(t, a, note, &seen);
         assert_int_equal(seen.n, 4);
         assert_int_equal(seen.wds[3], 2);
         for (size_t i = 0, three = 0; i < seen.n; i++) {
@@ -209,11 +207,11 @@ static void a_subtree_is_visited_children_first_and_may_be_removed(void **state)
                 assert_false(three && seen.wds[i] == 4);
         }
         seen.n = 0;
-        table_subtree(a, note_and_remove, &seen);
+        table_subtree(t, a, note_and_remove, &seen);
         assert_int_equal(seen.n, 4);
         assert_int_equal(table_count(t), 2);
         seen.n = 0;
-        table_subtree(root, note_and_remove, &seen);
+        table_subtree(t, root, note_and_remove, &seen);
         assert_int_equal(seen.n, 2);
         assert_int_equal(table_count(t), 0);
 }
@@ -226,7 +224,7 @@ static void a_tree_may_be_very_deep_and_very_wide(void **state) {
 
         for (int i = 2; i < 20000; i++)
                 d = add(t, i, d, "deep");
-        path = table_path(d);
+        path = table_path(t, d);
         assert_int_equal(strlen(path), 19998 * 5 - 1);
         for (int i = 20000; i < 40000; i++) {
                 snprintf(name, sizeof(name), "%d", i);
@@ -235,7 +233,7 @@ static void a_tree_may_be_very_deep_and_very_wide(void **state) {
         assert_ptr_equal(table_child(t, root, BYTES_STR("20001")), table_find(t, 20001));
         table_remove(t, root);
         assert_int_equal(table_count(t), 39998);
-        assert_false(table_attached(table_find(t, 30000)));
+        assert_false(table_attached(t, table_find(t, 30000)));
 }
 
 static void a_name_is_any_bytes(void **state) {
@@ -247,7 +245,60 @@ static void a_name_is_any_bytes(void **state) {
         assert_int_equal(table_add(t, 2, ROOT, root, BYTES(longest, sizeof(longest)), 1, 1, &d), 0);
         assert_ptr_equal(table_child(t, root, BYTES(longest, sizeof(longest))), d);
         assert_null(table_child(t, root, BYTES(longest, 254)));
-        assert_int_equal(d->name[255], 0);
+        assert_true(bytes_equal(table_name(d), BYTES(longest, sizeof(longest))));
+        move(t, d, root, "short");
+        assert_path(t, d, "short");
+        move(t, d, root, "thirteen byte");
+        assert_path(t, d, "thirteen byte");
+        move(t, d, root, "fourteen bytes");
+        assert_path(t, d, "fourteen bytes");
+        assert_ptr_equal(table_child(t, root, BYTES_STR("fourteen bytes")), d);
+}
+
+static void a_moved_directory_is_no_longer_armed_or_leaving(void **state) {
+        Table *t = *state;
+        Directory *root = add(t, 1, NULL, ""), *a = add(t, 2, root, "a");
+
+        a->armed = 3;
+        a->leaving = true;
+        move(t, a, root, "b");
+        assert_int_equal(a->armed, 0);
+        assert_false(a->leaving);
+}
+
+static bool was_place(Directory *const places[2000], const Directory *d) {
+        for (size_t i = 0; i < 2000; i += 2)
+                if (places[i] == d)
+                        return true;
+        return false;
+}
+
+/* In as many chunks as it takes; what was removed leaves room, and nothing of itself. */
+static void the_place_of_a_removed_directory_serves_the_next(void **state) {
+        Table *t = *state;
+        Directory *root = add(t, 1, NULL, ""), *kept[2000], *d;
+        char name[32];
+
+        for (int i = 0; i < 2000; i++) {
+                snprintf(name, sizeof(name), "%d of a long name", i);
+                kept[i] = add(t, i + 2, root, name);
+                kept[i]->stale = true;
+        }
+        for (int i = 0; i < 2000; i += 2)
+                table_remove(t, kept[i]);
+        for (int i = 0; i < 2000; i += 2) {
+                d = add(t, 5000 + i, kept[1], "n");
+                assert_true(was_place(kept, d));
+                assert_false(d->stale || d->first_child != 0);
+                table_detach(t, d);
+        }
+        for (int i = 1; i < 2000; i += 2) {
+                snprintf(name, sizeof(name), "%d of a long name", i);
+                assert_ptr_equal(table_find(t, i + 2), kept[i]);
+                assert_ptr_equal(table_child(t, root, BYTES_STR(name)), kept[i]);
+                assert_path(t, kept[i], name);
+        }
+        assert_int_equal(table_count(t), 2001);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -266,6 +317,8 @@ int main(void) {
                 TEST(a_subtree_is_visited_children_first_and_may_be_removed),
                 TEST(a_tree_may_be_very_deep_and_very_wide),
                 TEST(a_name_is_any_bytes),
+                TEST(a_moved_directory_is_no_longer_armed_or_leaving),
+                TEST(the_place_of_a_removed_directory_serves_the_next),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
