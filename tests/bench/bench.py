@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The benchmarks: ours, the peers and the floor side by side, interleaved in one run, medians, and ratios of them.
 `make bench` calls it; --quick is a moment of each, so that it does not rot. SCITRACE_BUILD: the build tree (without
-sanitizers, else the figures say nothing). Here are B1 (a tree is recorded), B3 (a change is visible) and B7 (an answer
-is there); B2 is in storms.py, B4 in digests.py, B5 and B6 in storing.py, B9 in slowdown.py, B10 in memories.py."""
+sanitizers, else the figures say nothing). Here are B3 (a change is visible) and B7 (an answer is there); B1 is in
+ready.py, B2 in storms.py, B4 in digests.py, B5 and B6 in storing.py, B9 in slowdown.py, B10 in memories.py."""
 
 import argparse
 import contextlib
@@ -22,83 +22,16 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
 import disk  # noqa: E402
 import harness  # noqa: E402
 from digests import b4  # noqa: E402
-from link import (Refused, Watchman, ask_watchman, is_sanitized, make_tree, median, memory, open_link,  # noqa: E402
-                  quantile)
+from link import Refused, Watchman, ask_watchman, is_sanitized, make_tree, median, open_link, quantile  # noqa: E402
 from memories import b10  # noqa: E402
-from report import line, machine, milli, row, seconds  # noqa: E402
+from peers import watchman_is_there  # noqa: E402
+from ready import b1  # noqa: E402
+from report import line, machine, milli, row  # noqa: E402
 from slowdown import b9  # noqa: E402
 from storing import b5, b6  # noqa: E402
 from storms import b2  # noqa: E402
 
 SETTLE = 0.25                   # seconds: the policy's default, which the daemon here runs with
-LIMIT = 300
-
-
-def watchman_is_there():
-    return shutil.which('watchman') is not None
-
-
-# B1
-
-def floor_once(tree, *what):
-    out = subprocess.run([harness.program('tests/bench/floor'), tree, *what], check=True, stdout=subprocess.PIPE).stdout
-    return int(out.split()[0]) / 1e6
-
-
-def watchman_once(tree):
-    """Watch and first query: it knows every name and stat, in memory."""
-    with Watchman() as watchman, watchman.link() as link:
-        began = time.monotonic()
-        ask_watchman(link, 'watch', tree)
-        ask_watchman(link, 'query', tree, {'expression': ['name', 'none'], 'fields': ['name']})
-        taken = time.monotonic() - began
-        return taken, memory([watchman.process.pid])
-
-
-def newest(link):
-    rows = list(link.call('Record.Events', {'reverse': True, 'limit': 1}, more=True))
-    return rows[0]['event']['seq'] if rows and 'event' in rows[0] else 0
-
-
-def ours_once(tree, names):
-    """From `scitracectl add` until every name is recorded and durable; until all digests are known too; memory."""
-    with harness.Daemon() as daemon, open_link(daemon) as link:
-        began = time.monotonic()
-        daemon.add(tree)
-        while newest(link) < names:     # describing the store would count what is still to be read as well
-            if time.monotonic() - began > LIMIT:
-                raise Refused(f'{names} names are not recorded in {LIMIT} s')
-            time.sleep(0.01)
-        recorded = time.monotonic() - began
-        daemon.settle()
-        settled = time.monotonic() - began
-        return recorded, settled, memory([daemon.process.pid, *daemon.watchers()])
-
-
-def b1(tree, directories, files, runs):
-    line(f'B1  ready on a tree: {directories} directories, {files} files of 100 bytes, warm; {runs} interleaved runs')
-    floor, listing, peer, ours = [], [], [], []
-    floor_once(tree)            # warms the caches
-    for _ in range(runs):
-        floor.append(floor_once(tree))
-        listing.append(floor_once(tree, 'list'))
-        if watchman_is_there():
-            peer.append(watchman_once(tree))
-        ours.append(ours_once(tree, directories + files))
-    base, recorded = median(floor), median([run[0] for run in ours])
-    row('floor: list + statx + inotify_add_watch', seconds(base), 's')
-    row('floor of watching: list + inotify_add_watch', seconds(median(listing)), 's')
-    if peer:
-        other = median([run[0] for run in peer])
-        row('watchman: watch + first query, in memory', seconds(other), 's', f'{other / base:.2f} x floor')
-    row('scitrace: every name recorded, durable', seconds(recorded), 's', f'{recorded / base:.2f} x floor' +
-        (f', {recorded / other:.2f} x watchman' if peer else ''))
-    row('scitrace: settled, every digest learned', seconds(median([run[1] for run in ours])), 's')
-    row('scitrace: memory at rest, all processes (PSS)', f'{median([run[2] for run in ours]) / 2**20:.1f}', 'MiB',
-        f'watchman {median([run[1] for run in peer]) / 2**20:.1f}' if peer else '')
-    if not peer:
-        row('watchman', '-', '', 'skipped: it is not installed')
-    line()
 
 
 # B3
@@ -327,7 +260,7 @@ def made_tree(quick):
 
 def run_b1(quick, runs):
     with made_tree(quick) as (tree, directories, files):
-        b1(tree, directories, files, runs)
+        b1(tree, directories, files, runs, quick)
 
 
 def run_b7(quick, runs):

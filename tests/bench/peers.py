@@ -200,3 +200,7 @@ PEERS = (Inotifywait, Fswatch, WatchmanTree)
 
 def installed(peer):
     return peer.program is None or shutil.which(peer.program) is not None
+
+
+def watchman_is_there():
+    return installed(WatchmanTree)
