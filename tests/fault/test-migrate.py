@@ -125,11 +125,32 @@ def refuses_without_room(top):
     return 0
 
 
+def refuses_newer(top):
+    """The daemon ends with a word, and not one byte is another."""
+    folder = os.path.join(top, 'newer')
+    path = os.path.join(folder, 'scitrace.db')
+    os.mkdir(folder, 0o700)
+    make_old(1, path)
+    db = sqlite3.connect(path)
+    db.execute(f'PRAGMA user_version = {NEWEST + 1}')
+    db.close()
+    with open(path, 'rb') as file:
+        before = file.read()
+    done = subprocess.run([os.path.join(BUILD, 'scitraced'), '--user', '--state', folder], capture_output=True,
+                          stdin=subprocess.DEVNULL, check=False, timeout=120)
+    ok(done.returncode == 1 and b'made by a newer scitrace' in done.stderr, 'a store of a newer form is refused', done)
+    with open(path, 'rb') as file:
+        after = file.read()
+    left = [name for name in os.listdir(folder) if name.startswith('scitrace.db')]
+    ok(after == before and left == ['scitrace.db'], 'and left as it is', left)
+
+
 def main():
     memory = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None     # a thousand stores, each synced
     with tempfile.TemporaryDirectory(prefix='scitrace-migrate-', dir=memory) as top:
         for form in OLD:
             one_form(form, top)
+        refuses_newer(top)
         extra = refuses_without_room(top)
     print(f'1..{count + extra}')
     return 1 if failed else 0
