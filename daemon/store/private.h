@@ -99,7 +99,7 @@
                        " ?2, ?3, ?4, ?5, ?6)")                                                              \
         X(DATASET_ALL, "SELECT id, uuid, name, root, kind, filesystem, root_node, removed,"                 \
                        " covered_until, added, head FROM dataset ORDER BY id")                              \
-        X(DATASET_ROOTS, "SELECT root_node FROM dataset WHERE added IS NOT NULL AND removed IS NULL")       \
+        X(DATASET_ROOTS, "SELECT root_node, removed IS NULL FROM dataset WHERE added IS NOT NULL")          \
         X(DATASET_MOVED, "UPDATE dataset SET name = ?2, root = ?3, root_node = ?4 WHERE id = ?1")           \
         X(DATASET_GET, "SELECT uuid, filesystem FROM dataset WHERE id = ?1")                                \
         X(DATASET_IS_ADDED, "UPDATE dataset SET added = ifnull(added, ?2), removed = NULL, name = ?3,"      \
@@ -204,10 +204,15 @@ typedef struct StoreSpans {
         size_t n, max;
 } StoreSpans;
 
-/* The root nodes of the datasets that are watched, while a transaction is on: names beneath one are of its
- * dataset, whatever becomes of the directories around it. */
+/* The root nodes of all datasets, while a transaction is on. Names beneath one that is watched are of its
+ * dataset, whatever becomes of the directories around it; those beneath one that is not any more may still
+ * be, until such a directory belongs to another dataset again. */
+typedef struct StoreRoot {
+        int64_t node;
+        bool watched;
+} StoreRoot;
 typedef struct StoreRoots {
-        int64_t *nodes;
+        StoreRoot *rows;
         size_t n, max;
         bool known;
 } StoreRoots;
@@ -325,8 +330,11 @@ int spans_flush(Store *s);
 void spans_forget(Store *s);
 void spans_done(StoreSpans *p);
 
-/* roots.c: whether a node is the root of a watched dataset; roots_forget(): they may have changed. */
+/* roots.c: roots_have(): whether a node is the root of a watched dataset. roots_left_beneath(): the next,
+ * from *at on (0 at first), that was a root, is none now, and lies beneath dir with no root in between: 1, 0
+ * when there is none, negative errno. roots_forget(): they may have changed. */
 int roots_have(Store *s, int64_t node, bool *ret);
+int roots_left_beneath(Store *s, int64_t dir, size_t *at, int64_t *ret);
 void roots_forget(Store *s);
 void roots_done(StoreRoots *r);
 
@@ -347,7 +355,8 @@ int project_apply(Store *s, const Event *e, StoreTarget *t, int64_t attr, int64_
 
 /** leaves_load() - the tree, from committed rows; damage is no error: see tree_lost.
  *  leaves_add() - the newest event's leaf.
- *  leaves_rebuild() - of all events, tiles too: where they have none yet.
+ *  leaves_rebuild() - of all events up to the first that is damaged, tiles too: where they have none yet;
+ *  leaves_load() is to follow.
  *  leaves_save_edge() - the leaves of the tile that is not full yet, as a tile of their number. */
 int leaves_load(Store *s);
 int leaves_add(Store *s, const Event *e);

@@ -187,8 +187,8 @@ static int adopt_one_below(Apply *a, int64_t node, int64_t attr, int64_t size, i
         return r < 0 ? r : sums_count(a->s, to, 1, size);
 }
 
-/* All names of one directory are of one dataset. */
-static int adopt_others_below(Apply *a, int64_t dir, int64_t dataset) {
+/* All names of one directory are of one dataset; so, beneath it, is all that lies before a root. */
+static int adopt_from(Apply *a, int64_t dir, int64_t dataset) {
         sqlite3_stmt *stmt;
         int64_t had = dataset;
         int r;
@@ -206,13 +206,24 @@ static int adopt_others_below(Apply *a, int64_t dir, int64_t dataset) {
         return walk_below(a, &(Below) { adopt_one_below, SQL_LINK_ADOPT_BENEATH, dataset }, dir);
 }
 
+/* A dataset may have ended while nobody watched around its root, so that its names stayed with it: those are
+ * looked for at the roots that there were, since a directory's own names tell nothing of them. */
+static int adopt_below(Apply *a, int64_t dir, int64_t dataset) {
+        int64_t root;
+        size_t at = 0;
+        int r = adopt_from(a, dir, dataset);
+
+        while (r == 0 && (r = roots_left_beneath(a->s, dir, &at, &root)) > 0)
+                r = adopt_from(a, root, dataset);
+        return r;
+}
+
 /* A directory that came to another dataset took along what is beneath it, but for the root of a dataset. */
 static int adopt(Apply *a, int64_t dir, int64_t dataset) {
         bool root;
-        int r;
+        int r = roots_have(a->s, dir, &root);
 
-        r = roots_have(a->s, dir, &root);
-        return r < 0 || root ? r : adopt_others_below(a, dir, dataset);
+        return r < 0 || root ? r : adopt_below(a, dir, dataset);
 }
 
 static int attr_of(Apply *a, int64_t node, int64_t *ret_attr, int64_t *ret_size) {
@@ -493,7 +504,7 @@ static int apply_dataset_move(Apply *a) {
 
 static int apply_rehome(Apply *a) {
         a->s->crossed = true;
-        return a->e->node == 0 ? -EINVAL : adopt_others_below(a, a->e->node, a->e->dataset);
+        return a->e->node == 0 ? -EINVAL : adopt_below(a, a->e->node, a->e->dataset);
 }
 
 static int apply_dataset_remove(Apply *a) {
