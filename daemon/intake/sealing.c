@@ -17,13 +17,13 @@ static void set_unsealed(Intake *i, const char *why) {
 static void complain(Intake *i, int error) {
         if (i->unsealed)
                 return;
-        set_unsealed(i, error == -EBADMSG ? "nothing is sealed, since the newest events are damaged: see "
+        set_unsealed(i, error == -EBADMSG ? "nothing is sealed, since events in the store are damaged: see "
                                             "'scitracectl verify'" :
                                             "the log cannot be sealed: see the journal");
         if (error == -EBADMSG)
                 log_event(LOG_CRIT, MSG_UNSEALED, 0,
-                          "What the store has of the newest events is not what was recorded: nothing is "
-                          "sealed from here on; 'scitracectl verify' says what is damaged");
+                          "Events in the store cannot be read, or are not what was recorded: nothing is "
+                          "sealed from here on, recording goes on; 'scitracectl verify' names them");
         else
                 log_event(LOG_ERR, MSG_UNSEALED, error,
                           "The log cannot be sealed; recording goes on, and sealing is tried again each "

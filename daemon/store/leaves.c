@@ -7,7 +7,7 @@
 /* Events as leaves of a tree. Its right edge is kept in memory; at a start it is made again from the rows of
  * the newest events (at most 255) and from the last tiles of each level. Where these are damaged, the last
  * checkpoint has left the leaves that it covers; where it has not, there is no tree from then on: events are
- * recorded, and nothing is sealed. */
+ * recorded, and nothing is sealed. So it is for a store of a form without tiles that has a damaged event. */
 
 static int put_tile(void *userdata, unsigned level, int64_t index, Bytes data) {
         Store *s = userdata;
@@ -151,15 +151,14 @@ int leaves_rebuild(Store *s) {
         s->tree_lost = false;
         tree_done(&s->tree);
         reader_seek(s->reader, 0);
-        while ((r = reader_next(s->reader, &e)) == READER_EVENT) {
-                if (e.seq != s->tree.size + 1)
-                        return -EBADMSG;
+        /* Where one cannot be read there is no tree from there on, which leaves_load() finds as well. */
+        while ((r = reader_next(s->reader, &e)) == READER_EVENT && e.seq == s->tree.size + 1) {
                 r = leaves_add(s, &e);
                 if (r < 0)
                         break;
         }
         reader_seek(s->reader, 0);
-        return r == READER_DAMAGED ? -EBADMSG : r;
+        return r < 0 ? r : 0;
 }
 
 int leaves_save_edge(Store *s) {

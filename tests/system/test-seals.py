@@ -362,6 +362,37 @@ def a_damaged_row_among_the_newest_holds_up_the_seals_and_nothing_else():
         check(done.returncode == 2 and b'"from":9,"to":9' in done.stdout, (done.returncode, done.stdout))
 
 
+def an_older_store_with_a_damaged_row_is_brought_to_ours_and_says_so():
+    """Of a form without tiles: what the row was, nobody knows. It is not sealed, and each start is as the first."""
+    daemon = harness.Daemon()
+    os.mkdir(daemon.state, 0o700)
+    db = sqlite3.connect(os.path.join(daemon.state, 'scitrace.db'))
+    with open(os.path.join(os.path.dirname(__file__), '../data/store-form-1.sql'), encoding='ascii') as file:
+        db.executescript(file.read())
+    before = db.execute('SELECT count(*) FROM event').fetchone()[0]
+    db.execute('UPDATE event SET attr = 9999 WHERE seq = 100')
+    db.commit()
+    db.close()
+    with daemon:
+        for name in 'first', 'second':
+            status = daemon.status()
+            check(status['state'] == 'degraded' and 'nothing is sealed' in status['reason'], status)
+            with open(daemon.err, encoding='utf-8') as file:
+                said = file.read()
+            equal(said.count('nothing is sealed from here on'), 1 if name == 'first' else 2, said)
+            done = daemon.ctl_run('verify', '-o', 'json')
+            check(done.returncode == 5 and b'"from":100,"to":100' in done.stdout, (done.returncode, done.stdout))
+            tree = os.path.join(daemon.top, name)
+            os.mkdir(tree)
+            daemon.add(tree, name)
+            fill(tree, 300)
+            daemon.settle(name)
+            harness.compare(daemon.ctl('files', name), harness.snapshot(tree))
+            daemon.stop()
+            daemon.start()
+        check(daemon.newest() > before + 600, 'what was recorded since')
+
+
 def who_gives_up_verifying_leaves_no_copy_behind():
     """It waits for who reads what it found, a copy of the store beneath TMPDIR; and then a signal ends it."""
     with tempfile.TemporaryDirectory() as top, harness.Daemon() as daemon:
@@ -393,4 +424,4 @@ def who_gives_up_verifying_leaves_no_copy_behind():
 
 run([what_the_document_says_is_what_is_sealed, others_can_check_a_proof, a_store_taken_back_is_found_by_the_journal,
      a_copy_that_was_changed_says_so, a_damaged_row_among_the_newest_holds_up_the_seals_and_nothing_else,
-     who_gives_up_verifying_leaves_no_copy_behind])
+     an_older_store_with_a_damaged_row_is_brought_to_ours_and_says_so, who_gives_up_verifying_leaves_no_copy_behind])
