@@ -91,8 +91,8 @@ static void read_content(Looker *l, const Spot *p, const SettleJob *job, Identif
         case -ENOENT:
                 ret->what = SIGHT_AGAIN;
                 break;
-        case -EAGAIN:                   /* who holds a lease is asked to give it up, and not waited for; the */
-                ret->open = true;       /* kernel takes it away after a while, of which no notice tells */
+        case -EAGAIN:                   /* who holds a lease is asked to give it up, and not waited for: */
+                ret->open = true;       /* after a while the kernel takes it, of which no notice tells */
                 ret->error = EAGAIN;
                 break;
         case -EFBIG:                    /* larger than it was, and read when asked for; or never */
