@@ -58,7 +58,8 @@ const char *event_style(const Ctl *c, const json_t *event) {
         return "";
 }
 
-size_t git_length(const char *path) {
+/* Of a path that is beneath a directory called .git: the length of that directory's path, else 0. */
+static size_t git_length(const char *path) {
         for (const char *p = path; p; p = strchr(p, '/')) {
                 p += *p == '/';
                 if (strncmp(p, ".git/", 5) == 0)

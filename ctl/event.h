@@ -12,10 +12,6 @@ char *event_path(const Ctl *c, const json_t *event);
 /** event_style() - the escape sequence of an event's kind, "" when there are no colours. */
 const char *event_style(const Ctl *c, const json_t *event);
 
-/** git_length() - of a path that is beneath a directory called .git: the length of that directory's path,
- *  else 0. */
-size_t git_length(const char *path);
-
 /** Fold: a run of rows beneath one .git directory, shown as one. */
 typedef struct Fold {
         char *dataset, *git;            /* NULL: no run is open */

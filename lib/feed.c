@@ -26,7 +26,6 @@ typedef struct Field {
 typedef struct Shape {
         const Field *fields;
         size_t count;
-        char direction;
 } Shape;
 
 static const Shape *shape_of(unsigned type) {
@@ -36,7 +35,7 @@ static const Shape *shape_of(unsigned type) {
         case number: {                                                                 \
                 typedef Feed_##name This;                                              \
                 static const Field fields[] = { __VA_ARGS__ };                         \
-                static const Shape shape = { fields, ELEMENTS(fields), #direction[0] };\
+                static const Shape shape = { fields, ELEMENTS(fields) };               \
                 return &shape;                                                         \
         }
                 FEED_TABLE(M)
@@ -189,10 +188,4 @@ int feed_next(Bytes frame, size_t *offset, FeedMessage *ret) {
         *offset += HEADER + body;
         *ret = message;
         return 1;
-}
-
-int feed_goes_down(FeedType type) {
-        const Shape *shape = shape_of(type);
-
-        return shape ? shape->direction == 'D' : -EINVAL;
 }

@@ -144,7 +144,5 @@ int feed_add(uint8_t *frame, size_t *size, const FeedMessage *message);
  *  -EBADMSG: not a message (unknown type, wrong length, a run of bytes past the end or over its limit). */
 int feed_next(Bytes frame, size_t *offset, FeedMessage *ret);
 
-/** feed_goes_down() - 1: watcher to scitraced, 0: the other way, -EINVAL: no such type. */
-int feed_goes_down(FeedType type);
 
 #endif

@@ -65,10 +65,6 @@ int origin_from_word(const char *word) {
         return from_word(origins, word);
 }
 
-int cause_from_word(const char *word) {
-        return from_word(causes, word);
-}
-
 int type_from_word(const char *word) {
         return from_word(types, word);
 }

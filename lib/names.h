@@ -64,7 +64,6 @@ const char *digest_source_to_word(int source);
 const char *dataset_kind_to_word(int kind);
 int kind_from_word(const char *word);
 int origin_from_word(const char *word);
-int cause_from_word(const char *word);
 int type_from_word(const char *word);
 
 /** type_from_mode() - the type of st_mode (inode(7)), or TYPE_NONE. */

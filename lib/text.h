@@ -15,11 +15,4 @@
  *  doubt. 0 or -ENOMEM. */
 int text_escape(Bytes b, char **ret);
 
-/** text_unescape() - the way back: malloc'ed bytes. 0, -ENOMEM, or -EINVAL for a backslash that is followed
- *  by neither a backslash nor xNN. */
-int text_unescape(const char *text, uint8_t **ret, size_t *ret_size);
-
-/** text_hex() - 2 * b.size lower-case digits and a NUL into out. */
-void text_hex(Bytes b, char *out);
-
 #endif

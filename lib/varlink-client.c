@@ -48,10 +48,6 @@ VarlinkClient *varlink_client_close(VarlinkClient *c) {
         return NULL;
 }
 
-int varlink_client_fd(const VarlinkClient *c) {
-        return c->fd;
-}
-
 /* The descriptor goes with the first byte. */
 static ssize_t send_some(int socket_fd, const char *data, size_t size, int fd) {
         union {
@@ -144,11 +140,4 @@ int varlink_client_next(VarlinkClient *c, VarlinkReply *ret) {
                         return -ECONNRESET;
                 varlink_input_filled(&c->input, (size_t) n);
         }
-}
-
-int varlink_client_call(VarlinkClient *c, const char *method, json_t *parameters, int fd,
-                        VarlinkReply *ret) {
-        int r = varlink_client_send(c, method, parameters, 0, fd);
-
-        return r < 0 ? r : varlink_client_next(c, ret);
 }

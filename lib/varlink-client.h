@@ -5,8 +5,6 @@
 /* varlink-client: asks a Varlink server on a Unix socket, plainly blocking.
  *
  *      r = varlink_client_open(path, &c);
- *      r = varlink_client_call(c, "org.scitrace.Service.Describe", NULL, -1, &reply);
- *
  *      r = varlink_client_send(c, "org.scitrace.Record.Events", parameters, VARLINK_MORE, -1);
  *      do {
  *              r = varlink_client_next(c, &reply);     (ends the loop when < 0)
@@ -29,10 +27,6 @@ VarlinkClient *varlink_client_close(VarlinkClient *c);
 static inline void varlink_client_closep(VarlinkClient **c) {
         varlink_client_close(*c);
 }
-/** varlink_client_fd() - to wait on; -EINTR of _next leaves everything as it was, so a signal can end a
- * wait. */
-int varlink_client_fd(const VarlinkClient *c);
-
 /** varlink_client_send() - starts a call. flags: VARLINK_MORE, VARLINK_ONEWAY. fd: a descriptor that goes
  *  with it, or -1; stays the caller's. parameters: object or NULL; stay the caller's. What a server
  *  said before it hung up is left for _next. */
@@ -46,7 +40,5 @@ void varlink_client_patience(VarlinkClient *c, int msec);
 /** varlink_client_next() - the next reply; varlink_reply_done() it. 0; -ECONNRESET: the server hung up;
  *  -EBADMSG: not a reply; -EMSGSIZE: more than VARLINK_REPLY_MAX. */
 int varlink_client_next(VarlinkClient *c, VarlinkReply *ret);
-/** varlink_client_call() - send, and the one reply. */
-int varlink_client_call(VarlinkClient *c, const char *method, json_t *parameters, int fd, VarlinkReply *ret);
 
 #endif

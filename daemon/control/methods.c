@@ -93,10 +93,6 @@ const char *interfaces_text(const char *name) {
         return NULL;
 }
 
-const char *interfaces_name(const Interfaces *i, size_t n) {
-        return n < i->n ? i->list[n]->name : NULL;
-}
-
 static int refuse(Refusal *refusal, const char *error, const char *key, Bytes value) {
         *refusal = (Refusal) { error, key, value };
         return 1;

@@ -28,10 +28,8 @@ Interfaces *interfaces_free(Interfaces *i);
  *  when that is missing. */
 const IdlMember *interfaces_member(const Interfaces *i, IdlMemberKind kind, const char *name,
                                    const Idl **ret_idl);
-/** interfaces_text() - an interface's file, or NULL. interfaces_name() - the n-th interface's name, or
- * NULL. */
+/** interfaces_text() - an interface's file, or NULL. */
 const char *interfaces_text(const char *name);
-const char *interfaces_name(const Interfaces *i, size_t n);
 
 typedef struct Refusal {
         const char *error;              /* full name */

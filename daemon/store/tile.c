@@ -45,7 +45,8 @@ bool hasher_failed(const Hasher *h) {
         return h->failed;
 }
 
-void hash_bytes(Hasher *h, Bytes b, Hash *ret) {
+/* Plain SHA-256. */
+static void hash_bytes(Hasher *h, Bytes b, Hash *ret) {
         /* without a name the digest stays what it is: naming it would have it made anew each time */
         if (EVP_DigestInit_ex2(h->ctx, NULL, NULL) != 1 || EVP_DigestUpdate(h->ctx, b.data, b.size) != 1 ||
             EVP_DigestFinal_ex(h->ctx, ret->bytes, NULL) != 1)
@@ -249,32 +250,6 @@ int prove_inclusion(Hasher *h, int64_t index, int64_t size, HashFn fn, void *use
         return r;
 }
 
-/* RFC 6962, 2.1.2: SUBPROOF, without its recursion. */
-int prove_consistency(Hasher *h, int64_t old, int64_t size, HashFn fn, void *userdata,
-                      Hash ret[static PROOF_MAX], unsigned *ret_n) {
-        Prover p = { h, fn, userdata, ret, 0 };
-        int64_t from = 0, to = size;
-        int r = 0;
-
-        assert(old > 0 && old <= size);
-        while (r == 0 && old != to) {
-                int64_t middle = from + split(to - from);
-
-                if (old <= middle) {
-                        r = put_range(&p, middle, to);
-                        to = middle;
-                } else {
-                        r = put_range(&p, from, middle);
-                        from = middle;
-                }
-        }
-        if (r == 0 && from > 0) /* else the old root is known to who asks */
-                r = put_range(&p, from, to);
-        reverse(ret, p.n);
-        *ret_n = p.n;
-        return r;
-}
-
 /* RFC 9162, 2.1.3.2. */
 bool inclusion_holds(Hasher *h, const Hash *leaf, int64_t index, int64_t size, const Hash *proof, unsigned n,
                      const Hash *root) {
@@ -299,45 +274,4 @@ bool inclusion_holds(Hasher *h, const Hash *leaf, int64_t index, int64_t size, c
                 sn >>= 1;
         }
         return sn == 0 && !h->failed && hash_equal(&at, root);
-}
-
-/* RFC 9162, 2.1.4.2. */
-static bool consistency_walk(Hasher *h, uint64_t fn, uint64_t sn, Hash first, const Hash *proof, unsigned n,
-                             const Hash *old_root, const Hash *root) {
-        Hash fr = first, sr = first;
-
-        for (unsigned i = 0; i < n; i++) {
-                if (sn == 0)
-                        return false;
-                if ((fn & 1) || fn == sn) {
-                        hash_node(h, &proof[i], &fr, &fr);
-                        hash_node(h, &proof[i], &sr, &sr);
-                        while (!(fn & 1) && fn != 0) {
-                                fn >>= 1;
-                                sn >>= 1;
-                        }
-                } else {
-                        hash_node(h, &sr, &proof[i], &sr);
-                }
-                fn >>= 1;
-                sn >>= 1;
-        }
-        return sn == 0 && !h->failed && hash_equal(&fr, old_root) && hash_equal(&sr, root);
-}
-
-bool consistency_holds(Hasher *h, int64_t old, const Hash *old_root, int64_t size, const Hash *root,
-                       const Hash *proof, unsigned n) {
-        uint64_t fn = (uint64_t) old - 1, sn = (uint64_t) size - 1;
-
-        if (old <= 0 || old > size)
-                return false;
-        if (old == size)
-                return n == 0 && hash_equal(old_root, root);
-        while (fn & 1) {
-                fn >>= 1;
-                sn >>= 1;
-        }
-        if (fn == 0) /* the old tree is a subtree of the new: its root begins the path */
-                return consistency_walk(h, fn, sn, *old_root, proof, n, old_root, root);
-        return n > 0 && consistency_walk(h, fn, sn, proof[0], proof + 1, n - 1, old_root, root);
 }

@@ -37,10 +37,9 @@ Hasher *hasher_free(Hasher *h);
 bool hasher_failed(const Hasher *h);
 
 /** hash_leaf() - of a leaf's bytes, before which room for one byte is kept: bytes[0] is overwritten, and
- *  size counts it. hash_node() - of two subtrees; ret may be one of them. hash_bytes() - plain SHA-256. */
+ *  size counts it. hash_node() - of two subtrees; ret may be one of them. */
 void hash_leaf(Hasher *h, uint8_t *bytes, size_t size, Hash *ret);
 void hash_node(Hasher *h, const Hash *left, const Hash *right, Hash *ret);
-void hash_bytes(Hasher *h, Bytes b, Hash *ret);
 /** hash_perfect() - the root over n hashes, n a power of two, at most TILE_WIDTH. hash_empty() - the root of
  *  no leaves. */
 void hash_perfect(Hasher *h, const Hash *hashes, unsigned n, Hash *ret);
@@ -73,17 +72,12 @@ void tree_root(const Tree *t, Hasher *h, Hash *ret);
 typedef int (*HashFn)(void *userdata, unsigned height, int64_t index, Hash *ret);
 
 /** prove_inclusion() - the path from leaf `index` to the root of the first `size` leaves; 0 <= index < size.
- *  prove_consistency() - that the first `old` leaves are those of a tree that now has `size`; 0 < old <=
- *  size. *ret_n hashes in ret, at most PROOF_MAX. 0 or what fn returned. */
+ *  *ret_n hashes in ret, at most PROOF_MAX. 0 or what fn returned. */
 int prove_inclusion(Hasher *h, int64_t index, int64_t size, HashFn fn, void *userdata,
                     Hash ret[static PROOF_MAX], unsigned *ret_n);
-int prove_consistency(Hasher *h, int64_t old, int64_t size, HashFn fn, void *userdata,
-                      Hash ret[static PROOF_MAX], unsigned *ret_n);
 
-/** inclusion_holds(), consistency_holds() - whether the proof proves it. */
+/** inclusion_holds() - whether the proof proves it. */
 bool inclusion_holds(Hasher *h, const Hash *leaf, int64_t index, int64_t size, const Hash *proof, unsigned n,
                      const Hash *root);
-bool consistency_holds(Hasher *h, int64_t old, const Hash *old_root, int64_t size, const Hash *root,
-                       const Hash *proof, unsigned n);
 
 #endif

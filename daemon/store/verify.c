@@ -22,7 +22,8 @@ static const char *const texts[VERIFY_SQL_COUNT] = {
         [VERIFY_SQL_KEYS] = "SELECT detail FROM event WHERE kind = 21 AND seq > ?1",
 };
 
-VerifyOutcome verify_worse(VerifyOutcome a, VerifyOutcome b) {
+/* The graver of two. */
+static VerifyOutcome verify_worse(VerifyOutcome a, VerifyOutcome b) {
         static const int grave[] = {
                 [VERIFY_SOUND] = 0,       [VERIFY_DAMAGED] = 1,   [VERIFY_UNSEALED] = 2,
                 [VERIFY_UNKNOWN_KEY] = 3, [VERIFY_TRUNCATED] = 4, [VERIFY_ALTERED] = 5,

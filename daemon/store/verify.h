@@ -73,7 +73,4 @@ typedef struct VerifyResult {
  *  said about the store then. */
 int verify_run(sqlite3 *db, const Verify *v, VerifyResult *ret);
 
-/** verify_worse() - the graver of two. */
-VerifyOutcome verify_worse(VerifyOutcome a, VerifyOutcome b);
-
 #endif

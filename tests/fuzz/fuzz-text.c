@@ -5,12 +5,11 @@
 #include "lib/time.h"
 #include "lib/utf8.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/lib/unescape.h"
 
 /* Any bytes: escaped they are harmless, and find their way back. Any text: a moment, or none. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         CLEANUP(freep) char *escaped = NULL, *text = NULL;
-        CLEANUP(freep) uint8_t *back = NULL;
-        size_t back_size = 0;
         int64_t moment = 0;
 
         if (text_escape(BYTES(data, size), &escaped) < 0 || !utf8_valid(BYTES_STR(escaped)))
@@ -18,8 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         for (const char *p = escaped; *p; p++)
                 if ((unsigned char) *p < 0x20 || *p == 0x7f)
                         abort();
-        if (text_unescape(escaped, &back, &back_size) < 0 || back_size != size ||
-            (size > 0 && memcmp(back, data, size) != 0))
+        if (unescape(escaped) != (long) size || (size > 0 && memcmp(escaped, data, size) != 0))
                 abort();
         text = strndup((const char *) data, size);
         if (text)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tests/lib/unit.h"
 
+#include "lib/embed.h"
 #include "tests/unit/control-fixture.h"
 
 static const Peer administrator = { .administrator = true }, other = { .uid = 1000 };
@@ -39,11 +40,11 @@ static void every_method_is_described_and_every_description_has_its_method(void 
                 assert_int_equal(index, methods);
         }
         assert_true(methods <= METHODS_MAX);
-        for (size_t n = 0; interfaces_name(i, n); n++) {
+        for (const EmbeddedFile *f = interface_files; f->name; f++) {
                 CLEANUP(idl_freep) Idl *parsed = NULL;
                 int line;
 
-                assert_int_equal(idl_parse(interfaces_text(interfaces_name(i, n)), &parsed, &line), 0);
+                assert_int_equal(idl_parse(f->text, &parsed, &line), 0);
                 for (size_t k = 0; k < parsed->n_members; k++) {
                         char name[128];
 

@@ -38,6 +38,14 @@ static int64_t number_of(const char *text) {
         return strtoll(text, NULL, 10);
 }
 
+static Cause cause_of(const char *word) {
+        int cause = 1;
+
+        while (strcmp(cause_to_word(cause), word) != 0)
+                cause++;
+        return (Cause) cause;
+}
+
 typedef struct Setter {
         const char *key;
         enum { I64, U32, RUN, HEX, ID, WORD_KIND, WORD_ORIGIN, WORD_TYPE, WORD_CAUSE, SOURCE } form;
@@ -105,7 +113,7 @@ static void set_field(Vector *v, const Setter *s, const char *value) {
                 v->event.has_state = true;
                 break;
         case WORD_CAUSE:
-                v->event.cause = (Cause) cause_from_word(value);
+                v->event.cause = cause_of(value);
                 break;
         case SOURCE:
                 v->event.digest_source = strcmp(value, "read") == 0 ? DIGEST_SOURCE_READ : DIGEST_SOURCE_KEY;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tests/lib/unit.h"
 
+#include <stdbool.h>
+
 #include "lib/names.h"
 
 #define COUNT_ITEM(n, v, s) +1
 #define CHECK_KIND(n, v, s) assert_int_equal(kind_from_word(kind_to_word(v)), v);
 #define CHECK_ORIGIN(n, v, s) assert_int_equal(origin_from_word(origin_to_word(v)), v);
-#define CHECK_CAUSE(n, v, s) assert_int_equal(cause_from_word(cause_to_word(v)), v);
+#define CHECK_CAUSE(n, v, s) assert_string_equal(cause_to_word(v), s);
 #define CHECK_TYPE(n, v, s) assert_int_equal(type_from_word(type_to_word(v)), v);
 
 static void every_number_has_one_word(void **state) {
@@ -18,6 +20,12 @@ static void every_number_has_one_word(void **state) {
         assert_null(kind_to_word(0));
         assert_null(kind_to_word(0 KIND_TABLE(COUNT_ITEM) + 1));
         assert_int_equal(kind_from_word("Create"), 0);
+}
+
+static bool is_cause(const char *word, int number) {
+        const char *known = cause_to_word(number);
+
+        return known && strcmp(known, word) == 0;
 }
 
 /* A table of docs/FORMATS.md has rows "| word | number |..."; ours must be the same set. */
@@ -36,7 +44,7 @@ static void the_document_has_the_same_numbers(void **state) {
                         continue;
                 rows++;
                 assert_true(kind_from_word(word) == number || origin_from_word(word) == number ||
-                            cause_from_word(word) == number || type_from_word(word) == number);
+                            is_cause(word, number) || type_from_word(word) == number);
         }
         fclose(f);
         assert_int_equal(rows, 0 KIND_TABLE(COUNT_ITEM) ORIGIN_TABLE(COUNT_ITEM) CAUSE_TABLE(COUNT_ITEM)
