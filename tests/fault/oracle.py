@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the record must say after a fault: all that was acknowledged, each event once, and the tree as it is."""
 
+import concurrent.futures
 import os
 import subprocess
 import sys
 import threading
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.environ.get('SCITRACE_SOURCE') or os.path.join(HERE, '..', '..')
@@ -16,6 +18,7 @@ from link import Refused, open_link                                             
 STATE = ('type', 'size', 'mode', 'digest')
 TOLD = (*STATE, 'uid', 'gid', 'mtimeNsec', 'target')
 NAME = 't'
+WORKERS = int(os.environ.get('WORKERS', '3'))
 GONE = (OSError, Refused, ValueError)   # what a call may raise whose daemon has just ended
 
 
@@ -154,3 +157,25 @@ class Oracle:
 def verify(store, *words, env=None):
     return subprocess.run([harness.program('scitracectl'), '--state', '/nonexistent', 'verify', store, *words], env=env,
                           stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT * 2, check=False)
+
+
+def sample(total, number):
+    """So many of the points from 1 to total, others each day; FAULTS=all: all of them, and some more, since no two lives
+    are alike."""
+    if os.environ.get('FAULTS') == 'all':
+        return range(1, total + total // 8)
+    step = max(1, total // number)
+    return range(1 + int(time.time() / 86400) % step, total + 1, step)
+
+
+def sweep(how, points, life):
+    """Calls life(how, point) for each, some at once: a life mostly waits."""
+    def one(point):
+        try:
+            life(how, point)
+            return None
+        except Exception as failure:
+            return f'{how}:{point}: {type(failure).__name__}: {failure}'
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        wrong = [result for result in pool.map(one, points) if result]
+    check(not wrong, f'{len(wrong)} of {len(points)}:\n' + '\n'.join(wrong[:5]))
