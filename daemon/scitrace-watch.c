@@ -131,15 +131,12 @@ static int watch(void) {
         int r = f ? watch_new((unsigned) sysconf(_SC_NPROCESSORS_ONLN), &f->watch) : -ENOMEM;
 
         if (r == 0)
-                r = identify_git_init();
-        if (r == 0)
                 r = watch_start(f->watch);
         if (r == 0)
                 r = run(f);
         if (f && watch_free(f->watch))  /* a file system does not answer: nothing else ends that */
                 _exit(r < 0 ? 1 : 0);
         free(f);
-        identify_git_done();
         return r == -ECONNRESET || r == -EPIPE ? 0 : r;
 }
 

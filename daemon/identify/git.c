@@ -6,6 +6,7 @@
 #include <git2/sys/repository.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 
 #include "daemon/identify/git.h"
 #include "daemon/identify/identify.h"
@@ -52,7 +53,7 @@ static void look_done(Look *l) {
         closep(&l->root_fd);
 }
 
-int identify_git_init(void) {
+static int set_up(void) {
         static const int levels[] = { GIT_CONFIG_LEVEL_PROGRAMDATA, GIT_CONFIG_LEVEL_SYSTEM,
                                       GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_GLOBAL };
 
@@ -66,8 +67,17 @@ int identify_git_init(void) {
         return 0;
 }
 
-void identify_git_done(void) {
-        git_libgit2_shutdown();
+static int ready;
+
+static void begin(void) {
+        ready = set_up();
+}
+
+int git_ready(void) {
+        static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+        (void) pthread_once(&once, begin);
+        return ready;
 }
 
 int git_forget_config(git_repository *repository) {
@@ -284,6 +294,8 @@ static int open_repository(Look *l) {
         if (r <= 0)
                 return r < 0 ? r : -ENOENT;
         r = check_file(l, l->git_fd, "commondir", SMALL_FILE_MAX);
+        if (r >= 0)
+                r = git_ready();
         if (r < 0)
                 return r;
         /* As a bare one libgit2 1.5 opens it without its configuration, which could include any file. */

@@ -7,6 +7,10 @@
 
 #include <git2.h>
 
+/** git_ready() - before anything else of libgit2: 0, or why it cannot be used. From any thread. Not before
+ *  it is needed: libgit2 may read all certificates of the system for it, which takes milliseconds. */
+int git_ready(void);
+
 /** git_forget_config() - gives the repository an empty configuration in memory, so that libgit2 reads no
  *  configuration file, and none that such a file includes. 0 or -ENOMEM. */
 int git_forget_config(git_repository *repository);

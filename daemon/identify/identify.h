@@ -115,9 +115,6 @@ int identify_filesystem(int fd, const char **ret_type, bool *ret_network, uint8_
  * repository, and nothing outside the root: git_repository_path, commondir and objects/info/alternates
  * must lie beneath it. */
 
-/** identify_git_init() - once, before any thread. */
-int identify_git_init(void);
-void identify_git_done(void);
 /** identify_git_head() - what is at root (an absolute path): *ret_kind: a plain folder, or a repository of
  *  git, git-annex (it has .git/annex) or DataLad (.datalad/config gives it an id); ret_commit: the commit
  *  of HEAD in hexadecimal, "" when there is none yet. Looks twice, and waits while what it looks at is
@@ -129,7 +126,7 @@ int identify_git_head(const char *root, DatasetKind *ret_kind, char ret_commit[6
 /* ignore: gitignore(5) patterns of the policy, by libgit2's matcher on a repository in memory. */
 
 typedef struct IdentifyIgnore IdentifyIgnore;
-/** identify_ignore_new() - patterns: newline-separated. After identify_git_init(). -EINVAL: NUL in them. */
+/** identify_ignore_new() - patterns: newline-separated. -EINVAL: NUL in them. */
 int identify_ignore_new(Bytes patterns, IdentifyIgnore **ret);
 IdentifyIgnore *identify_ignore_free(IdentifyIgnore *i);
 /** identify_ignored() - path: relative to the root. Parents are taken to be not ignored. Thread-safe. */

@@ -46,6 +46,9 @@ int identify_ignore_new(Bytes patterns, IdentifyIgnore **ret) {
                 return -ENOMEM;
         pthread_mutex_init(&i->mutex, NULL);
         i->empty = patterns.size == 0;
+        r = git_ready();
+        if (r < 0)
+                return r;
         if (git_repository_new(&i->repository) < 0 || git_forget_config(i->repository) < 0)
                 return -ENOMEM;
         r = add_rules(i->repository, patterns);

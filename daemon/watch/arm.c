@@ -8,7 +8,8 @@
 
 /* arm: the first half of a walk watches all directories, so that what happens in any of them is noticed from
  * then on, and reports them, so that what is noticed has its place. The second half lists their names. What
- * cannot be watched at once, or not at all, is left to that. */
+ * cannot be watched at once, or not at all, is left to that. A directory that by its links has no other one
+ * in it, as most have none, is read in the second half only. */
 
 /* Of those that wait, the last ones keep a descriptor: their turn comes first. */
 static void let_one_go(Walk *k) {
@@ -69,6 +70,17 @@ static void open_below(Walk *k, const Spot *p, Listed *l) {
         l->gone = directory_excluded(k->w, &l->state) || directory_foreign(&p->root, &l->state);
 }
 
+/* Each directory in one is a link to it, by its "..", where links of directories are counted at all: else
+ * there is one. Should it not be so, the second half finds what is in it. */
+static bool has_none_below(const IdentifyState *state) {
+        return state->nlink == 2;
+}
+
+/* Under the lock: a new directory is to be listed, and before that, if it may have others in it, armed. */
+static int arm_next(Walk *k, int wd, Listed *l) {
+        return has_none_below(&l->state) ? order_add(k, wd) : arm_push(k, wd, STEAL_FD(l->fd));
+}
+
 static void report_armed(Walk *k, Directory *d, Listed *l, int64_t now) {
         FeedMessage m = { .type = FEED_STATE };
         Bytes name = BYTES_STR(l->entry.name);
@@ -92,7 +104,7 @@ static void report_armed(Walk *k, Directory *d, Listed *l, int64_t now) {
         m.STATE.first = m.STATE.last = now;
         state_emit_later(k->w, &m);
         state_announce(k->w, child);
-        if (lists && arm_push(k, wd, STEAL_FD(l->fd)) < 0)
+        if (lists && arm_next(k, wd, l) < 0)
                 state_stale(k->w, (uint32_t) wd);
 }
 

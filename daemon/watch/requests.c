@@ -212,6 +212,7 @@ static int on_watch(Watch *w, const Feed_WATCH *m) {
                                                .ROOT = { .root = m->root, .error = EMFILE } }, true);
                 return 0;
         }
+        w->n_roots = MAX_OF(w->n_roots, (size_t) (root - w->roots) + 1);
         free(root->path);
         root->id = m->root;
         root->path = strndup((const char *) m->path.data, m->path.size);

@@ -5,7 +5,7 @@
 #include "daemon/watch/roots.h"
 
 bool roots_meet(const Watch *w, uint32_t root, const IdentifyState *state) {
-        for (size_t i = 0; i < ROOTS_MAX; i++) {
+        for (size_t i = 0; i < w->n_roots; i++) {
                 const Root *r = &w->roots[i];
 
                 if (r->id != 0 && r->id != root && r->inode == state->inode && r->btime == state->btime &&

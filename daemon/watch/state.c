@@ -125,7 +125,7 @@ void state_touch(Watch *w, const SettleNotice *n, Moment now) {
 }
 
 Root *state_root(Watch *w, uint32_t id) {
-        for (size_t i = 0; id != 0 && i < ROOTS_MAX; i++)
+        for (size_t i = 0; id != 0 && i < w->n_roots; i++)
                 if (w->roots[i].id == id)
                         return &w->roots[i];
         return NULL;

@@ -125,6 +125,7 @@ struct Watch {
         int stop_fd;                    /* eventfd: ends the watch thread */
 
         Root roots[ROOTS_MAX];
+        size_t n_roots;                 /* behind these none has ever been in use */
         struct {
                 uint64_t device, inode;
         } excludes[EXCLUDES_MAX];

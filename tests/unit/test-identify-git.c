@@ -415,17 +415,6 @@ static void several_threads_match_at_once(void **state) {
         identify_ignore_free(i);
 }
 
-static int group_setup(void **state) {
-        (void) state;
-        return identify_git_init();
-}
-
-static int group_teardown(void **state) {
-        (void) state;
-        identify_git_done();
-        return 0;
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -449,5 +438,5 @@ int main(void) {
                 cmocka_unit_test(several_threads_match_at_once),
         };
 
-        return cmocka_run_group_tests(tests, group_setup, group_teardown);
+        return cmocka_run_group_tests(tests, NULL, NULL);
 }
