@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
@@ -13,6 +14,7 @@
 #include "daemon/control/listen.h"
 #include "daemon/intake/intake.h"
 #include "daemon/metrics/metrics.h"
+#include "daemon/store/ballast.h"
 #include "daemon/store/store.h"
 #include "daemon/watchers/watchers.h"
 #include "lib/log.h"
@@ -127,6 +129,10 @@ static void open_standard_descriptors(void) {
                 close(fd);
 }
 
+static bool is_full(int r) {
+        return r == -ENOSPC || r == -EDQUOT;
+}
+
 static int find_place(Daemon *d, const Options *o) {
         PlaceEnvironment environment;
         const char *network = NULL;
@@ -155,6 +161,10 @@ static int find_place(Daemon *d, const Options *o) {
                 return log_event(LOG_ERR, MSG_NONE, r, "The state folder %s cannot be made",
                                  d->place ? d->place->state : "?");
         r = place_lock(d->place, &d->lock_fd, &holder);
+        if (is_full(r)) {
+                ballast_drop(d->place->state);
+                r = place_lock(d->place, &d->lock_fd, &holder);
+        }
         if (r == PLACE_E_HELD)
                 return log_event(LOG_ERR, MSG_NONE, -EBUSY,
                                  "scitraced is running already for %s (process %d); see scitracectl status",
@@ -172,6 +182,10 @@ static int open_store(Daemon *d) {
         Store *store = NULL;
         int r = store_open(d->place->state, &store);
 
+        if (is_full(r)) {
+                ballast_drop(d->place->state);
+                r = store_open(d->place->state, &store);
+        }
         switch (r) {
         case 0:
                 break;
@@ -223,6 +237,8 @@ static void tell_status(Daemon *d, bool ready) {
         d->degraded = degraded;
         (void) sd_notifyf(0, "%sSTATUS=%s%s", ready ? "READY=1\n" : "",
                           degraded ? "Not recording: " : "Watching", degraded ? degraded : "");
+        if (!degraded && d->socket_lost)        /* for which there may be room now, too */
+                (void) sd_event_source_set_time(d->socket_source, 0);
 }
 
 static int on_intake(sd_event_source *source, int fd, uint32_t events, void *userdata) {
@@ -406,6 +422,11 @@ static int find_socket(Daemon *d, int *ret_fd) {
         if (r != 0)
                 return r < 0 ? r : -EINVAL;
         r = open_socket(d, ret_fd);
+        if (is_full(r)) {               /* made when there is room; until then, one that nobody can reach */
+                d->socket_lost = true;
+                *ret_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+                r = *ret_fd < 0 ? -errno : 0;
+        }
         if (r == 0)
                 r = sd_event_add_time_relative(d->event, &d->socket_source, CLOCK_MONOTONIC,
                                                SOCKET_CHECK_SECONDS * USEC_PER_SEC, USEC_PER_SEC,

@@ -169,9 +169,16 @@ int place_lock_write(const Place *p, int fd) {
 
         if (n < 0 || (size_t) n >= sizeof(text))
                 return -ENAMETOOLONG;
-        if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t) n, 0) < 0)
+        if (pwrite(fd, text, (size_t) n, 0) < 0 || ftruncate(fd, n) < 0)        /* never without a block */
                 return -errno;
         return 0;
+}
+
+static bool names_socket(int fd, const char *socket) {
+        CLEANUP(freep) char *named = NULL;
+        pid_t pid;
+
+        return lock_read(fd, &pid, &named) == 0 && strcmp(named, socket) == 0;
 }
 
 int place_lock(const Place *p, int *ret_fd, pid_t *ret_pid) {
@@ -190,7 +197,8 @@ int place_lock(const Place *p, int *ret_fd, pid_t *ret_pid) {
                 return PLACE_E_HELD;
         }
         r = place_lock_write(p, fd);
-        if (r < 0)
+        /* On a full disk that copies what is written, there is still what the one before us wrote. */
+        if (r < 0 && !((r == -ENOSPC || r == -EDQUOT) && names_socket(fd, p->socket)))
                 return r;
         *ret_fd = STEAL_FD(fd);
         return 0;

@@ -57,8 +57,8 @@ PlaceMode place_mode(void);
 int place_make(const Place *p);
 
 /** place_lock() - takes the lock for this process and writes "PID\nSOCKET\n" into it; held until *ret_fd is
- *  closed (an open file description lock, fcntl(2)). 0, PLACE_E_HELD (*ret_pid: who, 0 when unknown),
- *  negative errno. */
+ *  closed (an open file description lock, fcntl(2)). 0, PLACE_E_HELD (*ret_pid: who, 0 when unknown; on
+ *  a full disk who had it before), negative errno. */
 int place_lock(const Place *p, int *ret_fd, pid_t *ret_pid);
 /** place_lock_write() - writes p's socket into the lock that this process holds,
  *  where it has another one now. */

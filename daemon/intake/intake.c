@@ -280,6 +280,7 @@ static int load(Intake *i) {
         if (r == 0)
                 r = ballast_make(store_dir(i->store)) == -ENOSPC ? STORE_E_FULL : 0;
         if (r == STORE_E_FULL || r == -ENOSPC) {
+                ballast_drop(store_dir(i->store));      /* whatever else is made at the start needs it too */
                 i->error = STORE_E_FULL;
                 return 0;
         }

@@ -149,8 +149,10 @@ static const char *sentence(const Trouble *t) {
 
 void trouble_recover(Intake *i) {
         Trouble *t = &i->trouble;
-        bool room = has_room(i);
+        bool room = i->error != STORE_E_FULL && has_room(i);
 
+        if (!room)
+                ballast_drop(store_dir(i->store));
         *t = (Trouble) { .on = true, .full = i->error == STORE_E_FULL || !room,
                          .since = now_usec(CLOCK_MONOTONIC) };
         log_event(LOG_CRIT, t->full ? MSG_STORE_FULL : MSG_STORE_FAILED, 0,

@@ -7,7 +7,7 @@
 #include "daemon/store/ballast.h"
 #include "lib/util.h"
 
-/* By writing where it must: a quota is asked too, which statvfs(3) knows nothing of. */
+/* By trying: statvfs(3) knows nothing of quotas, nor of what btrfs is still to give back. */
 static int allocate(const char *path, int *ret_fd) {
         CLEANUP(closep) int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         int r = fd < 0 ? -errno : -posix_fallocate(fd, 0, BALLAST_SIZE);

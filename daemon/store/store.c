@@ -96,9 +96,9 @@ static int look_at(sqlite3 *db, int64_t *ret_form) {
         return form > STORE_FORM ? STORE_E_NEWER : form < STORE_FORM_FIRST ? STORE_E_OLDER : 0;
 }
 
-static int configure(sqlite3 *db) {
+static int configure(sqlite3 *db, bool is_new) {
         int64_t is_wal;
-        int persist = 1, r;
+        int persist = 1, r = 0;
 
         sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
         sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
@@ -106,12 +106,15 @@ static int configure(sqlite3 *db) {
         sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
         sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
         sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
-        r = sql_exec(db,
-                     "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
-                     "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON;"
-                     "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = FAST;"
-                     "PRAGMA journal_size_limit = 16777216; PRAGMA wal_autocheckpoint = 1000;"
-                     "PRAGMA cache_size = -4000");
+        if (is_new)                     /* auto_vacuum is written, which a full disk would not have */
+                r = sql_exec(db, "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL");
+        if (r == 0)
+                r = sql_exec(db,
+                             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                             "PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;"
+                             "PRAGMA temp_store = MEMORY; PRAGMA secure_delete = FAST;"
+                             "PRAGMA journal_size_limit = 16777216; PRAGMA wal_autocheckpoint = 1000;"
+                             "PRAGMA cache_size = -4000");
         if (r == 0)
                 r = sql_number(db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &is_wal);
         if (r < 0)
@@ -203,7 +206,7 @@ static int open_database(Store *s) {
         }
         r = look_at(db, &form);
         if (r == 0)
-                r = configure(db);
+                r = configure(db, form == 0);
         if (r == 0)
                 r = bulk_init(s, db);
         if (r == 0)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """File systems of the tests' own: images on a loop device, in the mount namespace of the test."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -41,7 +42,7 @@ class Volume:
     def __init__(self, kind, folder, size=None, options=()):
         self.kind, self.options, self.size = kind, list(options), size or LEAST[kind]
         self.image = os.path.join(folder, f'{kind}.img')
-        self.path = os.path.join(folder, kind)
+        self.path = self.home = os.path.join(folder, kind)     # home: what is used of it, and filled
         need_root('mounting')
         if kind != 'tmpfs':
             need(f'mkfs.{kind}', 'losetup')
@@ -71,6 +72,42 @@ class Volume:
 
     def umount(self):
         must('umount', self.path)
+
+    def limit(self, size):
+        """Of a btrfs: .home is a folder that may hold so many MiB, by its quota."""
+        need('btrfs')
+        self.home = os.path.join(self.path, 'home')
+        must('btrfs', 'quota', 'enable', self.path)
+        must('btrfs', 'subvolume', 'create', self.home)
+        must('btrfs', 'qgroup', 'limit', f'{size}M', self.home)
+
+    def fill(self):
+        """To the last byte."""
+        fd = os.open(os.path.join(self.home, 'filler'), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        end, piece = 0, 64 << 20
+        while piece >= 4096:
+            try:
+                os.posix_fallocate(fd, end, piece)
+                end += piece
+            except OSError:
+                piece //= 2
+        with contextlib.suppress(OSError):
+            while True:
+                end += os.pwrite(fd, bytes(512), end)
+        with contextlib.suppress(OSError):
+            os.fsync(fd)
+        os.close(fd)
+
+    def fill_inodes(self):
+        """Until no file can be made; bytes there are."""
+        os.mkdir(os.path.join(self.home, 'filler'))
+        with contextlib.suppress(OSError):
+            for n in range(1 << 20):
+                os.close(os.open(os.path.join(self.home, 'filler', str(n)), os.O_WRONLY | os.O_CREAT))
+
+    def empty(self):
+        """What filled it goes."""
+        must('rm', '-r', os.path.join(self.home, 'filler'))
 
     def cut(self):
         """What the disk holds right now, as a power cut would leave it: a copy of the image. Who writes to it must be
