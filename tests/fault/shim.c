@@ -6,6 +6,7 @@
  *   FAULT_AT=N           the change that is meant, from 1; 0: none
  *   FAULT_HOW=kill       the program is killed before it (SIGKILL)
  *             torn       it is killed when half of it is written
+ *             stop       it is stopped before it (SIGSTOP)
  *             NUMBER     it fails with this errno, once
  *             NUMBER+    so do all that follow
  *   FAULT_COUNT=FILE     at its end a program that made some leaves their number there */
@@ -53,6 +54,8 @@ static Fate fate(void) {
                 return GOES_ON;
         if (n == meant && strcmp(how, "kill") == 0)
                 raise(SIGKILL);
+        if (n == meant && strcmp(how, "stop") == 0)
+                raise(SIGSTOP);
         if (n == meant && strcmp(how, "torn") == 0)
                 return IS_TORN;
         if (atoi(how) == 0 || (n > meant && !strchr(how, '+')))

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The power goes while the daemon works, its state folder on each file system: what it had acknowledged is there when it
-comes back. Root only, and a loop device. CUTS=50 makes it longer, SEED=N repeats it. Speaks TAP."""
+comes back. It goes at any moment of much work, again and again, and at the N-th change to the folder in a whole life.
+Root only, and a loop device. CUTS=50 and FAULTS=all make it longer, SEED=N repeats it. Speaks TAP."""
 
 import os
 import random
@@ -13,6 +14,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import oracle                                                                   # noqa: E402
+from life import Life                                                           # noqa: E402
 from oracle import GONE, harness                                                # noqa: E402
 from harness import check, write                                                # noqa: E402
 from volume import Volume, in_a_namespace_of_its_own                            # noqa: E402
@@ -21,6 +23,8 @@ CUTS = int(os.environ.get('CUTS', '3'))
 SEED = int(os.environ.get('SEED', time.time_ns() % 1000000))
 SETTINGS = '[Dataset]\nSettleTime=20ms\n'
 FILES = 40
+CHANGES, SAMPLE = 560, 4        # how many a life has, on two quiet cores; so many of them on each file system
+MEMORY = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
 
 
 class Writer(threading.Thread):
@@ -68,8 +72,7 @@ def cut(daemon, volume, moment):
 
 def the_power_goes(kind):
     chance = random.Random(f'{SEED}:{kind}')
-    memory = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix='scitrace-power-', dir=memory) as top, Volume(kind, top) as volume:
+    with tempfile.TemporaryDirectory(prefix='scitrace-power-', dir=MEMORY) as top, Volume(kind, top) as volume:
         daemon = harness.Daemon(settings=SETTINGS, state=os.path.join(volume.path, 'state'))
         tree = os.path.join(daemon.top, 'tree')
         os.mkdir(tree)
@@ -95,10 +98,56 @@ def the_power_goes(kind):
             daemon.abandon()
 
 
+class Power(threading.Thread):
+    """Goes when the daemon is stopped by the shim, or when that has ended."""
+
+    def __init__(self, life, volume):
+        super().__init__(daemon=True)
+        self.life, self.volume, self.left, self.over, self.error = life, volume, None, threading.Event(), None
+        self.start()
+
+    def is_stopped(self):
+        process = self.life.daemon.process
+        try:
+            with open(f'/proc/{process.pid}/stat', 'rb') as file:
+                return file.read().rpartition(b')')[2].split()[0] == b'T'
+        except (AttributeError, OSError):
+            return False
+
+    def run(self):
+        try:
+            while not self.over.wait(0.01):
+                if self.is_stopped():
+                    self.left = self.volume.cut()
+                    self.life.daemon.process.kill()
+                    return
+        except Exception as error:
+            self.error = error
+
+    def back(self):
+        self.over.set()
+        self.join()
+        check(self.error is None, self.error)
+        if self.left:
+            self.volume.come_back(self.left)
+
+
+def the_power_goes_at(kind, at):
+    with tempfile.TemporaryDirectory(prefix='scitrace-power-', dir=MEMORY) as top, Volume(kind, top) as volume:
+        life = Life('stop', at, volume.path)
+        power = Power(life, volume)
+        life.whole(power.back)
+        check(power.left or at > CHANGES // 2, 'it was never stopped')
+
+
 def tests():
     harness.diag(f'SEED={SEED} CUTS={CUTS}')
     for kind in 'ext4', 'xfs', 'btrfs':
         yield f'what was acknowledged on {kind} outlasts a power cut, {CUTS} times', lambda kind=kind: the_power_goes(kind)
+    for kind in 'ext4', 'xfs', 'btrfs':
+        points = oracle.sample(CHANGES, SAMPLE)
+        yield (f'and on {kind} one at a change to the folder: {len(points)} of {CHANGES}',
+               lambda kind=kind, points=points: oracle.sweep(kind, points, the_power_goes_at))
 
 
 in_a_namespace_of_its_own()
