@@ -203,6 +203,7 @@ static int prune_start(Call *c) {
                         { "events", STORE_STEP_PRUNE_EVENTS },
                         { "nodes", STORE_STEP_PRUNE_NODES },
                         { "batches", STORE_STEP_PRUNE_BATCHES },
+                        { "contents", STORE_STEP_PRUNE_CONTENTS },
                         { "vacuum", STORE_STEP_VACUUM },
                         { "checkpoint", STORE_STEP_CHECKPOINT },
                 },

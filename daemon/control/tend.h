@@ -13,7 +13,7 @@
 
 typedef struct Tend Tend;
 
-enum { TEND_PHASES_MAX = 6 };
+enum { TEND_PHASES_MAX = 7 };
 
 typedef struct TendPhase {
         const char *name;               /* NULL ends the phases */

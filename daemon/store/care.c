@@ -87,6 +87,8 @@ static int take(Store *s, StoreStep step, int64_t argument, int64_t *ret_done, i
                 return prune_nodes(s, ret_done, ret_left);
         case STORE_STEP_PRUNE_BATCHES:
                 return prune_batches(s, ret_done, ret_left);
+        case STORE_STEP_PRUNE_CONTENTS:
+                return contents_step(s, ret_done, ret_left);
         case STORE_STEP_THIN:
                 return prune_thin(s, ret_done, ret_left);
         }

@@ -8,7 +8,7 @@
  * wanted.c: those whose digest is to be read; project.c: their projections; roots.c: where a dataset begins;
  * rows.c: what intake asks; place.c: datasets, file systems, gaps, series; backup.c; leaves.c: the events as
  * leaves of a tree; seal.c: its checkpoints and keys; migrate.c: from an older form; care.c: what keeps the
- * database in shape.
+ * database in shape; prune.c: old rows go; contents.c: so do contents that nothing names.
  * May use: lib.  May not use: anything else in daemon/. */
 
 #include "daemon/store/note.h"
@@ -146,6 +146,9 @@
                        " IN (SELECT root_node FROM dataset)")                                               \
         X(PRUNE_LINKS, "DELETE FROM link WHERE node >= ?1 AND node < ?2 AND NOT EXISTS (SELECT 1 FROM node" \
                        " AS n WHERE n.id = link.node)")                                                     \
+        X(EVENT_CONTENTS, "SELECT content FROM event WHERE seq > ?1 AND seq <= ?2 AND content IS NOT NULL") \
+        X(NODE_CONTENTS, "SELECT content FROM node WHERE id > ?1 AND id <= ?2 AND content IS NOT NULL")     \
+        X(CONTENT_REMOVE, "DELETE FROM content WHERE id = ?1")                                              \
         X(PRUNE_BATCH_PAGE, "SELECT first_seq FROM batch WHERE first_seq > ?1 ORDER BY first_seq LIMIT 1"   \
                             " OFFSET ?2")                                                                   \
         X(PRUNE_BATCHES, "DELETE FROM batch WHERE first_seq > ?1 AND first_seq <= ?2 AND (SELECT"           \
@@ -248,6 +251,14 @@ typedef struct StorePrune {
         int64_t thin, thin_upto;        /* checkpoints; upto 0: nothing is under way */
 } StorePrune;
 
+/* Where the search for contents that nothing names is. */
+typedef struct StoreContents {
+        uint8_t *marks;                 /* a bit each: it is named; NULL: no search is on */
+        int64_t n;                      /* of the contents up to this one */
+        int64_t event, node, content;   /* up to here it is done */
+        int64_t nodes;                  /* up to this one they are looked at */
+} StoreContents;
+
 struct Store {
         Sql sql;
         char *dir;
@@ -280,6 +291,7 @@ struct Store {
         size_t leaf_max;
         StoreSigner signer;
         StorePrune prune;
+        StoreContents contents;
         int64_t migrated_from;          /* form; 0: it was not */
 };
 
@@ -376,6 +388,11 @@ int prune_events(Store *s, int64_t *ret_done, int64_t *ret_left);
 int prune_nodes(Store *s, int64_t *ret_done, int64_t *ret_left);
 int prune_batches(Store *s, int64_t *ret_done, int64_t *ret_left);
 int prune_thin(Store *s, int64_t *ret_done, int64_t *ret_left);
+
+/* contents.c: a step, too, that removes contents that nothing names. contents_forget(): it begins anew, as
+ * what was read may not have been so. */
+int contents_step(Store *s, int64_t *ret_done, int64_t *ret_left);
+void contents_forget(Store *s);
 
 /* backup.c: a copy of an open database into a new file; durable: synced. */
 int backup_copy(sqlite3 *from, const char *path, bool durable);

@@ -10,7 +10,8 @@
  *
  * 1. events       those that may go (prune.h)
  * 2. nodes        that have been gone for as long, with the names that they had
- * 3. batches      in which no event is left */
+ * 3. batches      in which no event is left
+ * 4. contents     that nothing names any more (contents.c) */
 
 enum {
         EVENTS_A_STEP = 2048,           /* that are looked at */

@@ -270,6 +270,7 @@ Store *store_close(Store *s) {
         bulk_done(s);
         store_identities_forget(s);
         known_clear(s);
+        contents_forget(s);
         free(s->path);
         free(s->dir);
         free(s);
@@ -380,6 +381,7 @@ void store_rollback(Store *s) {
         bulk_forget(s);
         spans_forget(s);
         known_clear(s);
+        contents_forget(s);
         if (!sqlite3_get_autocommit(s->sql.db))
                 (void) sql_exec(s->sql.db, "ROLLBACK");
         signer_forget(s);

@@ -292,6 +292,8 @@ typedef enum StoreStep {
         STORE_STEP_PRUNE_EVENTS,        /* they go; done: how many; left: to be looked at */
         STORE_STEP_PRUNE_NODES,         /* so do nodes that were gone by then, with their names */
         STORE_STEP_PRUNE_BATCHES,       /* and when those events were */
+        STORE_STEP_PRUNE_CONTENTS,      /* and contents that no event and no node has any more; all events
+                                         * are read once for that, and a bit a content is kept in memory */
         STORE_STEP_THIN,                /* checkpoints of more than a week ago, but for the last of each day;
                                          * the log says so in the first step */
 } StoreStep;

@@ -256,6 +256,7 @@ def old_events_go_and_what_is_there_stays():
         equal(sum(row['done'] for row in rows if row['phase'] == 'events' and row['left'] == 0), dry['events'],
               'as many as the dry run said')
         d.at_rest('lab', tree)
+        check(sum(row['done'] for row in rows if row['phase'] == 'contents') > 0, 'and what only they had as content')
         equal({row['path']: row for row in d.ctl('files', 'lab')}, files, 'what is there now')
         left = {row['seq']: row for row in d.ctl('log')}
         said = [row for row in left.values() if row['kind'] == 'prune']

@@ -595,6 +595,74 @@ static VerifyOutcome outcome_after(Fixture *f, const char *sql) {
         return outcome;
 }
 
+static void run_steps(Fixture *f, StoreStep step, int64_t argument, int64_t *ret_removed) {
+        int64_t done, left;
+
+        do {
+                begin(f);
+                assert_int_equal(store_step(f->store, step, argument, &done, &left), 0);
+                commit(f);
+                *ret_removed += done;
+        } while (left > 0);
+}
+
+static int64_t modify_to(Fixture *f, int64_t node, int content) {
+        uint8_t digest[EVENT_DIGEST_SIZE] = { (uint8_t) content, (uint8_t) (content >> 8), 1 };
+
+        return append(f, (Event) { .kind = KIND_MODIFY, .count = 1, .node = node, .parent = f->root,
+                                   .name = BYTES_STR("a"), .has_state = true, .type = TYPE_FILE, .size = content,
+                                   .digest = BYTES(digest, EVENT_DIGEST_SIZE),
+                                   .digest_source = DIGEST_SOURCE_READ });
+}
+
+/* 1 to 400 were contents of one file; what comes back while the steps are on must not go. */
+static void contents_that_nothing_names_go_after_a_prune(void **state) {
+        int64_t removed = 0, gone = 0, done, left, node, n;
+        StoreNode last = { 0 };
+        Fixture f;
+
+        fixture_open(&f);
+        begin(&f);
+        node = make(&f, f.root, "a", TYPE_FILE, 1);
+        for (int i = 1; i <= 400; i++)
+                modify_to(&f, node, i);
+        commit(&f);
+        seal(&f);
+        run_steps(&f, STORE_STEP_PRUNE, 256, &done);
+        seal(&f);
+        run_steps(&f, STORE_STEP_PRUNE_EVENTS, 0, &removed);
+        assert_true(removed > 200);
+        assert_int_equal(number(f.store->sql.db, "SELECT count(*) FROM content"), 400);
+
+        begin(&f);
+        assert_int_equal(store_step(f.store, STORE_STEP_PRUNE_CONTENTS, 0, &done, &left), 0);
+        commit(&f);
+        assert_true(done == 0 && left > 0);
+        begin(&f);
+        modify_to(&f, node, 7);
+        commit(&f);
+        run_steps(&f, STORE_STEP_PRUNE_CONTENTS, 0, &gone);
+        assert_int_equal(gone, removed - 1);
+        assert_int_equal(number(f.store->sql.db, "SELECT count(*) FROM content WHERE id NOT IN (SELECT content FROM"
+                                                 " event WHERE content IS NOT NULL)"), 0);
+        assert_int_equal(store_node_get(f.store, node, &last), 0);
+        assert_true(last.has_digest && last.digest[0] == 7);
+        store_node_done(&last);
+        seal(&f);
+        assert_int_equal(outcome_of(&f, &n), VERIFY_SOUND);
+
+        /* Again there is nothing; a content of an old event that comes back is a new row. */
+        gone = 0;
+        run_steps(&f, STORE_STEP_PRUNE_CONTENTS, 0, &gone);
+        assert_int_equal(gone, 0);
+        begin(&f);
+        modify_to(&f, node, 9);
+        commit(&f);
+        seal(&f);
+        assert_int_equal(outcome_of(&f, &n), VERIFY_SOUND);
+        fixture_close(&f);
+}
+
 static void old_checkpoints_are_thinned_as_the_log_says(void **state) {
         int64_t done, left = 1, removed = 0, n;
         char name[32];
@@ -660,6 +728,7 @@ int main(void) {
                 cmocka_unit_test(a_projection_that_does_not_follow_is_damage),
                 cmocka_unit_test(keys_that_are_given_are_trusted_and_no_others),
                 cmocka_unit_test(every_event_has_a_proof_that_the_key_alone_checks),
+                cmocka_unit_test(contents_that_nothing_names_go_after_a_prune),
                 cmocka_unit_test(old_checkpoints_are_thinned_as_the_log_says),   /* seals: the last one */
         };
 
