@@ -4,8 +4,8 @@
 #include "daemon/store/private.h"
 
 /* Contents that no row names any more, after events and nodes went. No index tells who names a content, as
- * all events would pay for it: so all are read once, in steps, and what they name is marked. What is recorded
- * between two steps is marked before anything goes; contents that are younger than this began stay. */
+ * all events would pay for it: so all are read once, in steps, and what they name is marked. What is
+ * recorded between two steps is marked before anything goes; contents younger than the first step stay. */
 
 enum {
         EVENTS_A_STEP = 8192,

@@ -156,8 +156,10 @@
                          " AND NOT EXISTS (SELECT 1 FROM event AS e WHERE e.seq >= batch.first_seq AND"     \
                          " e.seq < (SELECT min(b.first_seq) FROM batch AS b WHERE b.first_seq >"            \
                          " batch.first_seq))")                                                              \
-        X(KEY_LAST, "SELECT seq, detail, (SELECT time FROM batch WHERE first_seq <= seq ORDER BY first_seq" \
-                    " DESC LIMIT 1) FROM event WHERE kind = 21 ORDER BY seq DESC LIMIT 1")
+        X(KEY_LAST, "SELECT e.seq, e.detail, b.time, b.mono, boot.uuid FROM event AS e LEFT JOIN batch AS"  \
+                    " b ON b.first_seq = (SELECT max(k.first_seq) FROM batch AS k WHERE k.first_seq <="     \
+                    " e.seq) LEFT JOIN boot ON boot.id = b.boot WHERE e.kind = 21 ORDER BY e.seq DESC"      \
+                    " LIMIT 1")
 
 /* Nodes whose digest is wanted (wanted.c). */
 #define STORE_WANTED_COUNT                                                                                  \
@@ -239,6 +241,8 @@ typedef struct StoreSigner {
         bool loaded;
         NoteSecret secret;
         int64_t epoch, key_seq, key_time;       /* of its key; the event that says so */
+        int64_t key_mono;               /* its time on the clock of the boot key_boot */
+        uint8_t key_boot[EVENT_ID_SIZE];
         bool takes_over;                /* `next` is the key in this transaction; the files are to follow */
         NoteSecret next;
         int64_t number, size, time;     /* of the last checkpoint; 0: none */

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <sys/stat.h>
@@ -191,7 +192,7 @@ static int load_checkpoint(Store *s) {
 /* The newest event "key": what it says. STORE_E_NONE: there is none. */
 static int load_takeover(Store *s, Takeover *ret) {
         CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
-        Bytes text;
+        Bytes text, boot;
         int r = store_stmt(s, SQL_KEY_LAST, &stmt);
 
         if (r == 0)
@@ -200,6 +201,10 @@ static int load_takeover(Store *s, Takeover *ret) {
                 return r < 0 ? r : STORE_E_NONE;
         s->signer.key_seq = sql_column(stmt, 0);
         s->signer.key_time = sql_column(stmt, 2);
+        s->signer.key_mono = sql_column(stmt, 3);
+        boot = sql_column_bytes(stmt, 4);
+        if (boot.size == EVENT_ID_SIZE)
+                memcpy(s->signer.key_boot, boot.data, EVENT_ID_SIZE);
         r = note_text(sql_column_bytes(stmt, 1), &text);
         return r < 0 ? r : takeover_parse(text, ret);
 }
@@ -223,6 +228,8 @@ static int add_takeover(Store *s, const NoteSecret *by, const NoteSecret *secret
                 return r < 0 ? r : -ENOSPC;
         s->signer.epoch = epoch;
         s->signer.key_time = s->realtime;
+        s->signer.key_mono = s->boottime;
+        memcpy(s->signer.key_boot, s->boot, EVENT_ID_SIZE);
         return 0;
 }
 
@@ -278,12 +285,22 @@ static int load(Store *s, bool *ret_lost) {
         return r;
 }
 
+/* A clock that is set makes no key older, nor keeps one young: within a boot another clock tells. Between
+ * two boots one that went back by a week is as good as one that went on. */
+static int64_t key_age(const Store *s) {
+        const StoreSigner *g = &s->signer;
+
+        if (memcmp(g->key_boot, s->boot, EVENT_ID_SIZE) == 0)
+                return s->boottime - g->key_mono;
+        return imaxabs(s->realtime - g->key_time);
+}
+
 /* Steps 1 and 2; the checkpoint follows. Only when there was something to be sealed since the last time. */
 static int take_over(Store *s) {
         StoreSigner *g = &s->signer;
         int r;
 
-        if (g->takes_over || s->last_seq <= g->key_seq || s->realtime < g->key_time + key_usec)
+        if (g->takes_over || s->last_seq <= g->key_seq || key_age(s) < key_usec)
                 return 0;
         r = note_secret_new(g->secret.key.name, &g->next);
         if (r == 0)
@@ -355,7 +372,8 @@ int store_seal(Store *s, StoreSeal *ret) {
 bool store_seal_due(const Store *s, int64_t realtime) {
         const StoreSigner *g = &s->signer;
 
-        return !g->loaded || s->last_seq > g->size || realtime >= g->time + idle_usec;
+        return !g->loaded || s->last_seq > g->size ||
+               imaxabs(realtime - g->time) >= idle_usec;
 }
 
 void store_seal_done(StoreSeal *seal) {

@@ -30,6 +30,16 @@ class Clock:
         os.pwrite(self.file, struct.pack('q', int(seconds)), 0)
 
 
+def seals_went_on(stage, how_often):
+    """Whatever the clock showed, the log is sealed up to its end, and by the key that it began with."""
+    daemon = stage.daemon
+    daemon.stop()
+    daemon.start()
+    verified = daemon.ctl('verify')[-1]['result']
+    equal((verified['outcome'], verified['keys']), ('sound', 1), 'the seals')
+    check(verified['checkpoints'] >= how_often, f'only {verified["checkpoints"]} checkpoints')
+
+
 STEPS = (-3600, 10 * 365 * 86400, -30 * 86400, 0)
 
 
@@ -49,6 +59,7 @@ def the_clock_is_set_while_the_tree_is_watched():
         check(times[1] - times[0] > 9 * 365 * 86400e6 and times[2] < times[1], 'the clock was not set: the test is wrong')
         equal(len(stage.daemon.ctl('history', stage.at('file'))), len(STEPS), 'the history of a file')
         equal(stage.daemon.gaps('t'), [], 'gaps')
+        seals_went_on(stage, 2)
 
 
 def the_clock_is_set_while_the_daemon_is_down():
@@ -70,6 +81,7 @@ def the_clock_is_set_while_the_daemon_is_down():
         for gap in gaps:
             check(gap['fromUsec'] <= gap['untilUsec'], f'a gap ends before it begins: {gap}')
         equal(len(stage.daemon.ctl('history', stage.at('file'))), 1 + len(STEPS), 'the history of a file')
+        seals_went_on(stage, 1 + len(STEPS))
 
 
 harness.run([the_clock_is_set_while_the_tree_is_watched, the_clock_is_set_while_the_daemon_is_down])

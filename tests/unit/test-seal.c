@@ -7,6 +7,7 @@
 #include <sys/fsuid.h>
 
 #include "daemon/store/private.h"
+#include "tests/lib/merkle.h"
 #include "tests/unit/store-fixture.h"
 
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
@@ -47,21 +48,6 @@ static Checkpoint seal(Fixture *f) {
         return c;
 }
 
-/* The root over the rows, by RFC 6962's own recursion. */
-static Hash naive(Hasher *h, const Hash *leaves, size_t n) {
-        size_t k = 1;
-        Hash left, right;
-
-        if (n == 1)
-                return leaves[0];
-        while (2 * k < n)
-                k *= 2;
-        left = naive(h, leaves, k);
-        right = naive(h, leaves + k, n - k);
-        hash_node(h, &left, &right, &left);
-        return left;
-}
-
 static Hash root_of_rows(Fixture *f, int64_t size) {
         Hash *leaves = calloc((size_t) size, sizeof(*leaves)), root;
         Reader *reader = NULL;
@@ -76,7 +62,7 @@ static Hash root_of_rows(Fixture *f, int64_t size) {
                 assert_int_equal(event_put(&e, 1, &bytes, &max, &n), 0);
                 hash_leaf(f->store->hasher, bytes, n, &leaves[i]);
         }
-        root = naive(f->store->hasher, leaves, (size_t) size);
+        root = naive_root(f->store->hasher, leaves, (size_t) size);
         reader_free(reader);
         free(bytes);
         free(leaves);
@@ -224,6 +210,45 @@ static void each_week_another_key_takes_over_and_the_old_one_is_gone(void **stat
         fixture_reopen(f);
         seal(f);
         assert_int_equal(signed_by(f, 5, &second), 0);
+}
+
+/* At a time of the clock, so long after the boot. */
+static void seal_at(Fixture *f, int64_t realtime, int64_t boottime, const uint8_t boot[static EVENT_ID_SIZE]) {
+        StoreSeal seal;
+
+        f->now = realtime;
+        assert_int_equal(store_begin(f->store, realtime, boottime, boot), 0);
+        make(f, f->root, "", TYPE_FILE, 1);     /* the same name each time: another file took it */
+        assert_true(store_seal_due(f->store, realtime));
+        assert_int_equal(store_seal(f->store, &seal), 0);
+        assert_non_null(seal.note);
+        commit(f);
+        store_seal_done(&seal);
+}
+
+static void a_clock_that_is_set_makes_no_key_older(void **state) {
+        static const char keys[] = "SELECT count(*) FROM event WHERE kind = 21";
+        const uint8_t other_boot[EVENT_ID_SIZE] = { 7 };
+        const int64_t hour = day / 24, start = ((Fixture *) *state)->now;
+        Fixture *f = *state;
+
+        for (int hours = 0; hours < 6; hours++) {
+                static const int64_t set_days[] = { 0, 3650, 3650, -30, 0, -20000 };
+
+                seal_at(f, start + set_days[hours] * day, hours * hour, fixture_boot);
+                assert_int_equal(number(f, keys), 1);
+        }
+        seal_at(f, start - hour, 7 * day, fixture_boot);        /* a week has passed, whatever the clock says */
+        assert_int_equal(number(f, keys), 2);
+        fixture_reopen(f);
+        seal_at(f, start + 8 * day, 8 * day, fixture_boot);
+        assert_int_equal(number(f, keys), 2);
+        for (int hours = 0; hours < 4; hours++) /* booted in 1970: one key, and seals go on */
+                seal_at(f, hours * hour, hours * hour, other_boot);
+        assert_int_equal(number(f, keys), 3);
+        assert_int_equal(number(f, "SELECT count(*) FROM checkpoint"), 12);
+        f->now = start;
+        assert_true(store_seal_due(f->store, start));
 }
 
 static void an_idle_store_keeps_its_key(void **state) {
@@ -440,6 +465,7 @@ int main(void) {
                 WITH_STORE(a_tile_that_is_gone_is_made_of_its_rows_at_a_start),
                 WITH_STORE(it_is_due_when_events_came_or_a_day_has_gone),
                 WITH_STORE(each_week_another_key_takes_over_and_the_old_one_is_gone),
+                WITH_STORE(a_clock_that_is_set_makes_no_key_older),
                 WITH_STORE(an_idle_store_keeps_its_key),
                 WITH_STORE(a_takeover_that_was_rolled_back_leaves_the_old_key),
                 WITH_STORE(a_takeover_that_was_committed_is_ended_by_the_next_start),
