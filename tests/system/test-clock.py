@@ -84,4 +84,21 @@ def the_clock_is_set_while_the_daemon_is_down():
         seals_went_on(stage, 1 + len(STEPS))
 
 
-harness.run([the_clock_is_set_while_the_tree_is_watched, the_clock_is_set_while_the_daemon_is_down])
+def a_clock_that_is_ahead_makes_nothing_old():
+    clock = Clock()
+    stage = clock.stage()
+    with open(os.path.join(stage.daemon.config, 'scitrace', 'scitraced.conf'), 'a', encoding='ascii') as file:
+        file.write('[Retention]\nKeepEvents=1d\n')
+    with stage:
+        for number in range(600):
+            write(stage.at(f'file{number}'), b'x')
+        stage.rest()
+        clock.set(10 * 365 * 86400)
+        write(stage.at('file0'), b'y')
+        stage.rest()
+        stage.daemon.ctl('store', 'backup', os.path.join(stage.daemon.top, 'sealed'))
+        told, = stage.daemon.ctl('store', 'prune', '--dry-run')
+        equal((told['upto'], told['events']), (0, 0), 'what would go')
+
+
+harness.run([the_clock_is_set_while_the_tree_is_watched, a_clock_that_is_ahead_makes_nothing_old, the_clock_is_set_while_the_daemon_is_down])
