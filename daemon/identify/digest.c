@@ -27,12 +27,16 @@ static const int64_t coarse_nsec = INT64_C(2000000000); /* of file systems that 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t buffer_key;
 static int once_error;
+static int descriptors = -1;            /* /proc/self/fd: finding it takes as long as opening a file in it */
 static uid_t self;
 static const uint8_t zeros[BUFFER_SIZE];
 
 static void init_once(void) {
         self = geteuid();
         once_error = -pthread_key_create(&buffer_key, free);
+        descriptors = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (descriptors < 0 && once_error == 0)
+                once_error = -errno;
 }
 
 static int buffer_get(uint8_t **ret) {
@@ -66,16 +70,16 @@ typedef struct Job {
 } Job;
 
 /* Opens what an O_PATH descriptor holds, known by now to be a regular file. */
-static int open_again(int path_fd, uid_t owner) {
-        char link[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+static int open_again(int held, uid_t owner) {
         int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, fd = -1;
+        char link[3 * sizeof(int)];
 
-        snprintf(link, sizeof(link), "/proc/self/fd/%d", path_fd);
+        snprintf(link, sizeof(link), "%d", held);
         /* Others' files want CAP_FOWNER, which a watcher has not; nor need root in a user namespace. */
         if (self == owner || self == 0)
-                fd = open(link, flags | O_NOATIME);
+                fd = openat(descriptors, link, flags | O_NOATIME);
         if (fd < 0)
-                fd = open(link, flags);
+                fd = openat(descriptors, link, flags);
         return fd < 0 ? -errno : fd;
 }
 
@@ -231,67 +235,67 @@ static void put_off(const Job *j, IdentifyReading *ret) {
         memcpy(ret->hash, j->context.h, sizeof(ret->hash));
 }
 
-/* The state before the read is that of the descriptor, so no other node can come between. The size as it was
- * then is what is read: if it is another afterwards, the outcome is CHANGED whatever was read. */
-static int digest_held(int held, const struct statx *stx, Job *job, IdentifyReading *reading,
-                       IdentifyState *ret_state, IdentifyContent *ret) {
-        IdentifyState now = state_from(stx);
-        CLEANUP(closep) int fd = -1;
-        int r;
-
-        if (reading->begun && !same_version(&reading->before, &now)) {
-                *ret_state = now;
-                return IDENTIFY_E_CHANGED;
-        }
-        r = buffer_get(&job->buffer);
-        if (r < 0)
-                return r;
-        fd = open_again(held, stx->stx_uid);
-        if (fd < 0)
-                return fd;
-        job->fd = fd;
-        job->size = now.size;
-        job->sparse = now.size - (int64_t) stx->stx_blocks * 512 >= hole_min;
-        if (reading->begun)
-                go_on(job, reading);
-        else
-                begin(job, &now, reading);
-        job->drop = reading->drop;
-        r = take_all(job);
-        if (r == IDENTIFY_E_PAUSED)
-                put_off(job, reading);
-        if (r != 0)
-                return r;
-        find_pointer(job, ret);
-        SHA256_Final(ret->digest, &job->context);
-        r = identify_stat(fd, "", ret_state);
-        if (r < 0)
-                return r;
-        if (!same_version(&reading->before, ret_state) || job->done != now.size)
-                return IDENTIFY_E_CHANGED;
-        return is_racy(ret_state, reading->began) ? IDENTIFY_E_RACY : IDENTIFY_DONE;
-}
-
-int identify_file(int dir_fd, const char *name, const IdentifyLimits *limits, IdentifyReading *reading,
-                  IdentifyState *ret_state, IdentifyContent *ret) {
-        Job job = { .limits = limits };
+int identify_hold(int dir_fd, const char *name, IdentifyState *ret) {
         CLEANUP(closep) int held = -1;
         struct statx stx;
         int r;
 
-        assert(name && limits && reading && ret_state && ret);
+        assert(name && ret);
         if (!name_is_entry(name))
                 return -EINVAL;
-        /* O_PATH first: opening a FIFO or a device for reading is an act of its own, which others see. */
         held = open_beneath(dir_fd, name, O_PATH | O_NOFOLLOW);
         if (held < 0)
-                return held == -ELOOP ? IDENTIFY_E_NOT_FILE : held;
+                return held;
         r = stat_entry(held, "", &stx);
         if (r < 0)
                 return r;
-        if (!S_ISREG(stx.stx_mode))
+        *ret = state_from(&stx);
+        return STEAL_FD(held);
+}
+
+/* The state before the read is that of the descriptor, so no other node can come between. The size as it was
+ * then is what is read: if it is another afterwards, the outcome is CHANGED whatever was read. */
+int identify_file(int held, const IdentifyState *held_state, const IdentifyLimits *limits,
+                  IdentifyReading *reading, IdentifyState *ret_state, IdentifyContent *ret) {
+        IdentifyState now = *held_state;
+        Job job = { .limits = limits };
+        CLEANUP(closep) int fd = -1;
+        int r;
+
+        assert(held >= 0 && limits && reading && ret_state && ret);
+        if (!S_ISREG(now.mode))
                 return IDENTIFY_E_NOT_FILE;
-        if (limits->budget > 0 && stx.stx_size > (uint64_t) limits->budget)
+        if (limits->budget > 0 && now.size > limits->budget)
                 return -EFBIG;
-        return digest_held(held, &stx, &job, reading, ret_state, ret);
+        if (reading->begun && !same_version(&reading->before, &now)) {
+                *ret_state = now;
+                return IDENTIFY_E_CHANGED;
+        }
+        r = buffer_get(&job.buffer);
+        if (r < 0)
+                return r;
+        fd = open_again(held, now.uid);
+        if (fd < 0)
+                return fd;
+        job.fd = fd;
+        job.size = now.size;
+        job.sparse = now.size - now.allocated >= hole_min;
+        if (reading->begun)
+                go_on(&job, reading);
+        else
+                begin(&job, &now, reading);
+        job.drop = reading->drop;
+        r = take_all(&job);
+        if (r == IDENTIFY_E_PAUSED)
+                put_off(&job, reading);
+        if (r != 0)
+                return r;
+        find_pointer(&job, ret);
+        SHA256_Final(ret->digest, &job.context);
+        r = identify_stat(fd, "", ret_state);
+        if (r < 0)
+                return r;
+        if (!same_version(&reading->before, ret_state) || job.done != now.size)
+                return IDENTIFY_E_CHANGED;
+        return is_racy(ret_state, reading->began) ? IDENTIFY_E_RACY : IDENTIFY_DONE;
 }

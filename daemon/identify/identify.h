@@ -23,6 +23,7 @@ typedef struct IdentifyState {
         uint32_t mode;                  /* with the type's bits */
         uint32_t uid, gid, nlink;
         int64_t size, mtime, ctime;
+        int64_t allocated;              /* bytes on disk */
         bool mount_root;                /* another mount begins here (STATX_ATTR_MOUNT_ROOT) */
 } IdentifyState;
 
@@ -48,7 +49,7 @@ int identify_target(int dir_fd, const char *name, uint8_t **ret, size_t *ret_siz
 typedef enum IdentifyOutcome {
         IDENTIFY_DONE = 0,
         IDENTIFY_E_CHANGED = 1,         /* size, mtime, ctime or inode moved during it: not a version */
-        IDENTIFY_E_NOT_FILE,            /* no regular file (any more); it was not opened, no ret_ is set */
+        IDENTIFY_E_NOT_FILE,            /* no regular file; it was not opened, no ret_ is set */
         IDENTIFY_E_PAUSED,              /* the callback said so: *reading can go on later */
         IDENTIFY_E_RACY,                /* ctime within 10 ms (the coarsest tick; 2 s where the file system
                                          * keeps whole seconds) before the read began: a change during the
@@ -90,14 +91,20 @@ typedef struct IdentifyContent {
         uint8_t key[255];
 } IdentifyContent;
 
-/** identify_file() - reads a regular file, or goes on with it. The file is opened anew for each slice and
- *  must be what it was when the reading began; its state is taken again at the end. On CHANGED and RACY
+/** identify_hold() - a name as what it is now, O_PATH: neither a FIFO nor a device notices, and what the
+ *  descriptor names stays the same; and its state. A descriptor that the caller closes soon, or -errno
+ *  (-ELOOP: a symbolic link; -EINVAL: name has a slash or is ".."). */
+int identify_hold(int dir_fd, const char *name, IdentifyState *ret);
+
+/** identify_file() - reads a regular file, or goes on with it; held, held_state: of identify_hold(), just
+ *  now. It is held and opened anew for each slice and must be what it was when the reading began; its state
+ *  is taken again at the end. On CHANGED and RACY
  *  *ret_state and the content are those after the read. Holes are not read as data (SEEK_DATA), but hashed:
  *  a sparse file of 1 EiB would take years, so the budget bounds it: past it -EFBIG. Of a file of 1 MiB or
  *  more of which nothing was in the page cache, nothing is left there.
- *  0, IDENTIFY_E_*, or -errno (-ENOENT, -EACCES, -EIO ...; -EINVAL: name has a slash or is ".."). */
-int identify_file(int dir_fd, const char *name, const IdentifyLimits *limits, IdentifyReading *reading,
-                  IdentifyState *ret_state, IdentifyContent *ret);
+ *  0, IDENTIFY_E_*, or -errno (-EACCES, -EIO ...). ret_state may be held_state. */
+int identify_file(int held, const IdentifyState *held_state, const IdentifyLimits *limits,
+                  IdentifyReading *reading, IdentifyState *ret_state, IdentifyContent *ret);
 
 /** identify_object() - whether a name in the directory at dir_path (relative to its root) is an object of
  *  git-annex that cannot be written to, has no other name, and whose key tells its SHA-256 and the size

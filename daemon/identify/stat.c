@@ -38,6 +38,7 @@ IdentifyState state_from(const struct statx *stx) {
                 .gid = stx->stx_gid,
                 .nlink = stx->stx_nlink,
                 .size = (int64_t) stx->stx_size,
+                .allocated = (int64_t) stx->stx_blocks * 512,
                 .mtime = nsec_of(&stx->stx_mtime),
                 .ctime = nsec_of(&stx->stx_ctime),
                 .mount_root = stx->stx_attributes & stx->stx_attributes_mask & STATX_ATTR_MOUNT_ROOT,

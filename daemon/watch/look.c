@@ -57,8 +57,7 @@ static bool is_foreign(const Watch *w, const Spot *p, const IdentifyState *state
                !(state->mode & S_IROTH);
 }
 
-static void read_content(Looker *l, const Spot *p, const SettleJob *job, IdentifyReading *reading,
-                         Sight *ret) {
+static void read_content(Looker *l, int held, const SettleJob *job, IdentifyReading *reading, Sight *ret) {
         const Watch *w = l->watch;
         bool asked = job->change.flags & SETTLE_READ;
         int64_t now = now_usec(CLOCK_MONOTONIC);
@@ -69,7 +68,7 @@ static void read_content(Looker *l, const Spot *p, const SettleJob *job, Identif
 
         l->state = ret->state;
         __atomic_store_n(&l->reads, true, __ATOMIC_RELEASE);
-        r = identify_file(p->fd, job->name, &limits, reading, &ret->state, &ret->content);
+        r = identify_file(held, &l->state, &limits, reading, &ret->state, &ret->content);
 
         switch (r) {
         case IDENTIFY_E_RACY:           /* what comes later in the same tick is noticed by itself; should */
@@ -87,7 +86,6 @@ static void read_content(Looker *l, const Spot *p, const SettleJob *job, Identif
         case IDENTIFY_E_PAUSED:
                 ret->what = __atomic_load_n(&w->stop, __ATOMIC_RELAXED) ? SIGHT_DROP : SIGHT_PARK;
                 break;
-        case IDENTIFY_E_NOT_FILE:
         case -ENOENT:
                 ret->what = SIGHT_AGAIN;
                 break;
@@ -103,23 +101,39 @@ static void read_content(Looker *l, const Spot *p, const SettleJob *job, Identif
         }
 }
 
-static void look_at_content(Looker *l, const Spot *p, const SettleJob *job, IdentifyReading *reading,
-                            Sight *ret) {
+static void look_at_content(Looker *l, const Spot *p, int held, const SettleJob *job,
+                            IdentifyReading *reading, Sight *ret) {
         const Watch *w = l->watch;
 
         if (!(job->change.flags & SETTLE_CONTENT))
                 return;
-        if (identify_object(p->path, job->name, &ret->state, ret->content.digest))
+        if (held < 0)                   /* a moment before it was a symbolic link */
+                ret->what = SIGHT_AGAIN;
+        else if (identify_object(p->path, job->name, &ret->state, ret->content.digest))
                 ret->digest_source = DIGEST_SOURCE_KEY;
         else if (is_foreign(w, p, &ret->state))
                 ret->error = EPERM;
         else if (job->change.flags & SETTLE_READ || ret->state.size <= w->digest_max)
-                read_content(l, p, job, reading, ret);
+                read_content(l, held, job, reading, ret);
+}
+
+/* What may be read is held from here on: it is the same node throughout. A symbolic link cannot be. */
+static int take_state(const Spot *p, const SettleJob *job, int *ret_held, IdentifyState *ret) {
+        if (job->change.flags & SETTLE_CONTENT) {
+                int r = identify_hold(p->fd, job->name, ret);
+
+                if (r >= 0)
+                        *ret_held = r;
+                if (r != -ELOOP)
+                        return MIN_OF(r, 0);
+        }
+        return identify_stat(p->fd, job->name, ret);
 }
 
 static void look_at_name(Looker *l, const Spot *p, const SettleJob *job, IdentifyReading *reading,
                          Sight *ret) {
-        int r = identify_stat(p->fd, job->name, &ret->state);
+        CLEANUP(closep) int held = -1;
+        int r = take_state(p, job, &held, &ret->state);
 
         ret->what = SIGHT_STATE;
         if (r == -ENOENT) {
@@ -137,7 +151,7 @@ static void look_at_name(Looker *l, const Spot *p, const SettleJob *job, Identif
                 ret->what = SIGHT_GONE;
                 ret->ignored = true;
         } else if (S_ISREG(ret->state.mode)) {
-                look_at_content(l, p, job, reading, ret);
+                look_at_content(l, p, held, job, reading, ret);
         } else if (S_ISLNK(ret->state.mode)) {
                 r = identify_target(p->fd, job->name, &ret->target, &ret->target_size);
                 if (r < 0)

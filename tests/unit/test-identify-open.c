@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "daemon/identify/identify.h"
+#include "tests/lib/identify.h"
 #include "tests/lib/place.h"
 
 enum { RACE_TRIES = 300000 };
@@ -169,7 +170,7 @@ static void a_file_swapped_with_a_fifo_never_opens_the_fifo(void **state) {
         assert_int_equal(pthread_create(&thread, NULL, exchange, &e), 0);
         for (int i = 0; i < RACE_TRIES / 10; i++) {
                 IdentifyReading reading = { 0 };
-                int r = identify_file(p->fd, "f", &(IdentifyLimits) { 0 }, &reading, &s, &content);
+                int r = identify_name(p->fd, "f", &(IdentifyLimits) { 0 }, &reading, &s, &content);
 
                 assert_true(r >= 0 || r == -EAGAIN);
                 *(r == IDENTIFY_E_NOT_FILE ? &refused : &done) += 1;

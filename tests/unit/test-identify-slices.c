@@ -5,6 +5,7 @@
 
 #include "daemon/identify/identify.h"
 #include "lib/annex.h"
+#include "tests/lib/identify.h"
 #include "tests/lib/place.h"
 
 enum { MIB = 1024 * 1024, SIZE = 3 * MIB + 777 };
@@ -19,7 +20,7 @@ static void await_rest(const Place *p, const char *name) {
         do {
                 IdentifyReading reading = { 0 };
 
-                r = identify_file(p->fd, name, &(IdentifyLimits) { 0 }, &reading, &state, &content);
+                r = identify_name(p->fd, name, &(IdentifyLimits) { 0 }, &reading, &state, &content);
         } while (r == IDENTIFY_E_RACY && now_usec(CLOCK_MONOTONIC) < end);
         assert_int_equal(r, IDENTIFY_DONE);
 }
@@ -54,7 +55,7 @@ static int slice(const Place *p, IdentifyReading *reading, int64_t end, Identify
         IdentifyLimits limits = { .pause = until, .userdata = &end };
         IdentifyState state;
 
-        return identify_file(p->fd, "f", &limits, reading, &state, content);
+        return identify_name(p->fd, "f", &limits, reading, &state, content);
 }
 
 static int open_descriptors(void) {

@@ -11,6 +11,7 @@
 
 #include "daemon/identify/identify.h"
 #include "daemon/identify/stat.h"
+#include "tests/lib/identify.h"
 #include "tests/lib/place.h"
 
 enum { MIB = 1024 * 1024 };
@@ -42,7 +43,7 @@ static int read_file(int dir_fd, const char *name, int64_t budget, IdentifyPause
         IdentifyLimits limits = { budget, pause, userdata };
         IdentifyReading reading = { 0 };
         IdentifyContent content;
-        int r = identify_file(dir_fd, name, &limits, &reading, state, &content);
+        int r = identify_name(dir_fd, name, &limits, &reading, state, &content);
 
         if (r == IDENTIFY_DONE || r == IDENTIFY_E_RACY)
                 memcpy(digest, content.digest, 32);
