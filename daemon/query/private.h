@@ -99,7 +99,7 @@
         X(SPAN_DOWN, "SELECT block FROM span WHERE dataset = ?1 AND block <= ?2 AND kinds & ?3 ORDER BY"    \
                      " block DESC LIMIT 1")                                                                 \
         X(NOTICED, "SELECT seq, ago FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2")                       \
-        X(ROOTS, "SELECT seq, kind, node FROM event WHERE dataset = ?1 AND kind IN (15, 16, 17)"            \
+        X(ROOTS, "SELECT seq, kind, node FROM event WHERE dataset = ?1 AND kind BETWEEN 15 AND 17"          \
                  " AND seq <= ?2 ORDER BY seq DESC")                                                        \
         X(PRUNE_BEGUN, "SELECT result = 'begun' FROM care WHERE what = 'prune'")                            \
         X(PRUNABLE, "SELECT count(*) FROM event WHERE seq > ?1 AND seq <= ?2 AND " PRUNE_MAY_GO)            \

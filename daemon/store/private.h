@@ -53,10 +53,9 @@
                                " substr(c.digest, 1, 6) = substr(b.digest, 1, 6) AND c.digest = b.digest")  \
         X(BULK_CONTENTS, "INSERT OR FAIL INTO content(id, digest, size) SELECT id, digest, size FROM"       \
                          " bulk_content WHERE fresh")                                                       \
-        X(BULK_EVENTS, "INSERT OR FAIL INTO event(seq, ago, span, dataset, kind, origin, count, node,"      \
-                       " parent, name, inode, btime, attr, size, age, content, digest_source, target)"      \
-                       " SELECT seq, ago, span, dataset, kind, origin, count, node, parent, name, inode,"   \
-                       " btime, attr, size, age, content, digest_source, target FROM bulk")                 \
+        X(BULK_EVENTS, "INSERT OR FAIL INTO event SELECT seq, ago, span, dataset, kind, origin, count,"     \
+                       " node, parent, name, inode, btime, attr, size, age, content, digest_source, NULL,"  \
+                       " NULL, NULL, target, NULL, NULL, NULL, NULL FROM bulk")                             \
         X(BULK_NODES, "INSERT OR FAIL INTO node(id, filesystem, inode, btime, born, seq, attr, size,"       \
                       " mtime, content, digest_source, links, wanted, ctime, target) SELECT node,"          \
                       " filesystem, inode, btime, seq, seq, attr, size, mtime, content, digest_source, 1,"  \
@@ -85,7 +84,7 @@
         X(LINK_LIST, "SELECT " LINK_COLUMNS " FROM link WHERE parent = ?1 AND until = 0 AND name > ?2"      \
                      " ORDER BY name LIMIT ?3")                                                             \
         X(LINK_OF_NODE, "SELECT " LINK_COLUMNS " FROM link WHERE node = ?1 AND until = 0 LIMIT ?2")         \
-        X(WANTED, "SELECT link.dataset, link.parent, link.name, link.node, link.since, link.until,"         \
+        X(WANTED, "SELECT link.dataset, link.parent, link.name, link.node, 0, link.until,"                  \
                   " node.attr, filesystem, inode, btime, size, mtime, content IS NULL AND target IS NULL"   \
                   " FROM node CROSS JOIN link ON link.node = node.id AND link.until = 0 WHERE node.id >"    \
                   " ?1 AND node.id < ?2 AND node.wanted = 1 AND node.links > 0 ORDER BY node.id")           \

@@ -177,7 +177,7 @@ int store_links(Store *s, int64_t parent, Bytes after, StoreLink *ret, int max);
 int store_links_of_node(Store *s, int64_t node, StoreLink *ret, int max);
 
 typedef struct StoreWanted {
-        StoreLink link;                 /* one of its open links */
+        StoreLink link;                 /* one of its open links; but not since when: no index has that */
         uint64_t inode;
         int64_t btime, size;
 } StoreWanted;
