@@ -12,6 +12,7 @@
 enum {
         GATHER_USEC = 20 * 1000,        /* between commits, at least, while only frames come ... */
         GATHER_FRAMES = 16,             /* ... and not so many: the watcher has credit for more */
+        GATHER_REQUESTS = REQUESTS_SENT_MAX / 4,        /* more are under way: who waits, waits for many */
 };
 
 static int read_boot_id(uint8_t ret[EVENT_ID_SIZE]) {
@@ -192,13 +193,14 @@ static void run_works(Intake *i, Work *works) {
 
 /* Under the lock. A commit writes every page that its events touched, so in a storm many small ones cost
  * several times what one costs: after a commit, frames gather for a moment. A change that comes alone waits
- * for nothing; nor does what somebody asks for, nor the watcher's answers to our own requests. */
+ * for nothing; nor does what somebody asks for, nor the watcher's answers to few requests of ours. */
 static bool gathers(Intake *i) {
         int64_t until = i->committed_at + GATHER_USEC;
         struct timespec at = { .tv_sec = until / (int64_t) USEC_PER_SEC,
                                .tv_nsec = until % (int64_t) USEC_PER_SEC * (int64_t) NSEC_PER_USEC };
 
-        if (i->stop || i->n_urgent > 0 || i->n_frames >= GATHER_FRAMES || i->requests.count > 0 ||
+        if (i->stop || i->n_urgent > 0 || i->n_frames >= GATHER_FRAMES ||
+            (i->requests.count > 0 && i->requests.count < GATHER_REQUESTS) ||
             now_usec(CLOCK_MONOTONIC) >= until)
                 return false;
         pthread_cond_timedwait(&i->wake, &i->lock, &at);

@@ -303,10 +303,13 @@ static void ask_digest(Intake *i, Feed *f, const StoreWanted *w) {
 /* Names come first: while a tree is walked, no digest is asked for. */
 static void pump(Intake *i, Feed *f) {
         StoreWanted page[PUMP_PAGE];
+        unsigned most = 0;
 
         if (!f->there || walking(i, f))
                 return;
-        while (!f->wanted_done && !f->unsent && f->n_sent < REQUESTS_SENT_MAX / 2) {
+        if (f->n_sent < REQUESTS_SENT_MAX / 2)
+                most = REQUESTS_SENT_MAX - PUMP_PAGE;
+        while (!f->wanted_done && !f->unsent && f->n_sent < most) {
                 int n = store_wanted(i->store, f->wanted_cursor, page, PUMP_PAGE);
 
                 if (n < 0) {
