@@ -192,8 +192,29 @@ static int write_rows(Store *s, const StoreStatement *statements, size_t n) {
         return r;
 }
 
+static int compare_links(const void *a, const void *b) {
+        const Row *one = a, *other = b;
+        int64_t p = one->numbers[COLUMN_parent], q = other->numbers[COLUMN_parent];
+        size_t n = MIN_OF(one->name.size, other->name.size);
+        int r = p < q ? -1 : p > q;
+
+        if (r == 0)
+                r = memcmp(one->name.data, other->name.data, n);
+        return r != 0 ? r : (one->name.size > n) - (other->name.size > n);
+}
+
+/* A directory lists its names in no order; inserted in their own they fill the pages. Nothing else of the
+ * rows is read after this. */
+static int write_links(Store *s) {
+        static const StoreStatement links[] = { SQL_BULK_LINKS };
+        StoreBulk *f = s->bulk;
+
+        qsort(f->rows, f->n, sizeof(f->rows[0]), compare_links);
+        return write_rows(s, links, ELEMENTS(links));
+}
+
 int bulk_flush(Store *s) {
-        static const StoreStatement made[] = { SQL_BULK_NODES, SQL_BULK_LINKS },
+        static const StoreStatement made[] = { SQL_BULK_NODES },
                                     events[] = { SQL_BULK_EVENTS }, contents[] = { SQL_BULK_CONTENTS },
                                     states[] = { SQL_BULK_STATES };
         StoreBulk *f = s->bulk;
@@ -212,6 +233,8 @@ int bulk_flush(Store *s) {
                 r = write_rows(s, made, ELEMENTS(made));
         if (r == 0 && f->n_made < f->n)
                 r = write_rows(s, states, ELEMENTS(states));
+        if (r == 0 && f->n_made > 0)
+                r = write_links(s);
         if (r < 0 && s->broken == 0)
                 s->broken = r;          /* some of them are in the transaction */
         bulk_forget(s);
