@@ -29,7 +29,7 @@ typedef struct Asked { /* what was given on the command line */
         NoteKey *keys;
         size_t n_keys;
         VerifyPoint *points;
-        size_t n_points;
+        size_t n_points, max_points;
         Ctl *c;
         int shown; /* per mille of the progress that stands on the screen */
         VerifyOutcome outcome;
@@ -113,26 +113,49 @@ static bool point_at(Bytes text, VerifyPoint *ret) {
                hash_parse(BYTES(text.data + n, HASH_TEXT - 1), &ret->root) == 0;
 }
 
+static Status add_point(Asked *a, const VerifyPoint *point) {
+        VerifyPoint *points = array_room(a->points, a->n_points, &a->max_points, 64, sizeof(*points));
+
+        if (!points)
+                return complain_memory();
+        a->points = points;
+        points[a->n_points++] = *point;
+        return STATUS_OK;
+}
+
+/* What scitraced remembers beside the database of a state folder. Without it, or in a backup, there is no
+ * such thing. */
+static Status load_witness(Asked *a, const char *source) {
+        CLEANUP(freep) char *path = NULL;
+        CLEANUP(freep) uint8_t *data = NULL;
+        VerifyPoint point;
+        size_t size;
+
+        if (asprintf(&path, "%s/" STORE_WITNESS, source) < 0) {
+                path = NULL;
+                return complain_memory();
+        }
+        if (read_file(path, &data, &size) < 0 || !point_at(BYTES(data, size), &point))
+                return STATUS_OK;
+        return add_point(a, &point);
+}
+
 static Status load_points(Asked *a, const char *path) {
         CLEANUP(freep) uint8_t *data = NULL;
-        size_t size, max = 0;
+        size_t size;
         Status status = load(path, &data, &size);
         Bytes rest = BYTES(data, size);
 
         while (status == STATUS_OK) {
                 const uint8_t *at = memmem(rest.data, rest.size, ORIGIN, strlen(ORIGIN));
-                VerifyPoint point, *points;
+                VerifyPoint point;
 
                 if (!at)
                         break;
                 rest = BYTES(at + 1, rest.size - (size_t) (at + 1 - rest.data));
                 if (!point_at(BYTES(at, rest.size + 1), &point))
                         continue;
-                points = array_room(a->points, a->n_points, &max, 64, sizeof(*points));
-                if (!points)
-                        return complain_memory();
-                a->points = points;
-                points[a->n_points++] = point;
+                status = add_point(a, &point);
         }
         if (status == STATUS_OK && a->n_points == 0)
                 status = complain_file(path, "has no checkpoint in it: nothing was verified");
@@ -200,8 +223,9 @@ static void show_result(Asked *a, const json_t *r) {
                        time_format(row_number(r, "timeUsec"), time));
         printf("\n");
         if (row_number(r, "against") > 0)
-                printf("%lld checkpoints of --against were compared\n",
-                       (long long) row_number(r, "against"));
+                printf("%lld checkpoint%s from outside the database compared\n",
+                       (long long) row_number(r, "against"),
+                       row_number(r, "against") == 1 ? " was" : "s were");
         if (*row_text(r, "key"))
                 printf("%s key: %s\n", a->n_keys > 0 ? "trusted" : "first", row_text(r, "key"));
         if (json_is_true(json_object_get(r, "projections")))
@@ -293,8 +317,6 @@ static void give_result(Asked *a, const VerifyResult *r) {
 
 static Status verify_copy(Asked *a, const char *source, const char *shown) {
         Verify v = {
-                .against = a->points,
-                .n_against = a->n_points,
                 .keys = a->keys,
                 .n_keys = a->n_keys,
                 .now = a->c->options.until ? a->c->options.until : now_usec(CLOCK_REALTIME),
@@ -308,6 +330,11 @@ static Status verify_copy(Asked *a, const char *source, const char *shown) {
         int r = 0;
 
         a->copied = true;
+        status = load_witness(a, source);
+        if (status != STATUS_OK)
+                return status;
+        v.against = a->points;
+        v.n_against = a->n_points;
         status = copying_open(source, shown, "use 'scitracectl verify' without STORE, or verify a backup",
                               (Status) VERIFY_DAMAGED, &copy);
         if (status != STATUS_OK)

@@ -29,6 +29,10 @@ char *event_path(const Ctl *c, const json_t *event) {
         if (strcmp(kind, "prune") == 0)
                 fprintf(f, "%s up to %lld", row_has(event, "prunedTo") ? "events" : "checkpoints",
                         (long long) (row_number(event, "prunedTo") + row_number(event, "thinnedTo")));
+        if (row_has(event, "lostTo"))
+                fprintf(f, "events up to %lld had been there", (long long) row_number(event, "lostTo"));
+        else if (strcmp(kind, "store-lost") == 0)
+                fprintf(f, "taken away, and saved");
         if (*cause)
                 fprintf(f, "%s%s", path ? ": " : "", cause);
         if (*origin && strcmp(origin, "live") != 0)
@@ -49,6 +53,7 @@ const char *event_style(const Ctl *c, const json_t *event) {
                 { "exchange", STYLE_YELLOW },
                 { "gap-open", STYLE_RED STYLE_BOLD },
                 { "gap-close", STYLE_BOLD },
+                { "store-lost", STYLE_RED STYLE_BOLD },
                 { "transient", STYLE_DIM },
         };
 

@@ -155,6 +155,7 @@ int main(int argc, char **argv) {
                      "See scitrace-watch(8).");
                 return c == 'h' ? 0 : 2;
         }
+        (void) hold_standard_descriptors();
         if (!check_feed()) {
                 fprintf(stderr,
                         "scitrace-watch: descriptor 3 is not a feed; scitraced starts this program, see "

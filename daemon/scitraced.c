@@ -27,7 +27,8 @@
 enum {
         FLUSH_SECONDS = 300,            /* between two writings of the open metrics chunks */
         STOP_SETTLE_MSEC = 1000,        /* when asked to stop, what is under way gets so long to arrive */
-        SOCKET_CHECK_SECONDS = 10,      /* between two looks whether the control socket is still there */
+        CHECK_SECONDS = 8,              /* between two looks whether the control socket and the database are
+                                         * still there; a second more when that saves a wake-up */
         PIDS_MAX = 16,
 };
 
@@ -48,8 +49,9 @@ typedef struct Daemon {                 /* in the order in which they are made *
         Watchers *watchers;
         Metrics *metrics;
         Control *control;
-        sd_event_source *sample_source, *socket_source;
+        sd_event_source *sample_source, *check_source;
         Listen listen;                  /* the control socket, if it is our own */
+        bool own_socket;
         bool socket_lost;               /* and has been told so */
         int64_t flushed;
         bool stopping;
@@ -116,17 +118,6 @@ static int parse_options(int argc, char **argv, Options *ret) {
                 return -2;
         }
         return 1;
-}
-
-/* SQLite, or anything else, must not be given descriptor 0, 1 or 2. */
-static void open_standard_descriptors(void) {
-        int fd;
-
-        do
-                fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-        while (fd >= 0 && fd <= 2);
-        if (fd > 2)
-                close(fd);
 }
 
 static bool is_full(int r) {
@@ -238,7 +229,7 @@ static void tell_status(Daemon *d, bool ready) {
         (void) sd_notifyf(0, "%sSTATUS=%s%s", ready ? "READY=1\n" : "",
                           degraded ? "Not recording: " : "Watching", degraded ? degraded : "");
         if (!degraded && d->socket_lost)        /* for which there may be room now, too */
-                (void) sd_event_source_set_time(d->socket_source, 0);
+                (void) sd_event_source_set_time(d->check_source, 0);
 }
 
 static int on_intake(sd_event_source *source, int fd, uint32_t events, void *userdata) {
@@ -394,20 +385,26 @@ static int renew_socket(Daemon *d) {
         return place_lock_write(d->place, d->lock_fd);
 }
 
-static int on_socket_check(sd_event_source *source, uint64_t usec, void *userdata) {
+static void check_socket(Daemon *d) {
+        if (!listen_lost(&d->listen, d->place->socket))
+                return;
+        if (!d->socket_lost)
+                log_event(LOG_WARNING, MSG_SOCKET_LOST, 0,
+                          "%s was removed, making another control socket", d->place->socket,
+                          "SCITRACE_SOCKET=%s", d->place->socket);
+        d->socket_lost = renew_socket(d) < 0;
+        if (!d->socket_lost)
+                log_event(LOG_NOTICE, MSG_NONE, 0, "scitraced answers on %s again", d->place->socket);
+}
+
+/* A transaction in which nothing happens finds out whether its database is still there. */
+static int on_check(sd_event_source *source, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
 
-        if (listen_lost(&d->listen, d->place->socket)) {
-                if (!d->socket_lost)
-                        log_event(LOG_WARNING, MSG_SOCKET_LOST, 0,
-                                  "%s was removed, making another control socket", d->place->socket,
-                                  "SCITRACE_SOCKET=%s", d->place->socket);
-                d->socket_lost = renew_socket(d) < 0;
-                if (!d->socket_lost)
-                        log_event(LOG_NOTICE, MSG_NONE, 0, "scitraced answers on %s again",
-                                  d->place->socket);
-        }
-        (void) sd_event_source_set_time(source, usec + SOCKET_CHECK_SECONDS * USEC_PER_SEC);
+        if (d->own_socket)
+                check_socket(d);
+        (void) intake_tick(d->intake, false);
+        (void) sd_event_source_set_time(source, usec + CHECK_SECONDS * USEC_PER_SEC);
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
@@ -421,16 +418,13 @@ static int find_socket(Daemon *d, int *ret_fd) {
         }
         if (r != 0)
                 return r < 0 ? r : -EINVAL;
+        d->own_socket = true;
         r = open_socket(d, ret_fd);
         if (is_full(r)) {               /* made when there is room; until then, one that nobody can reach */
                 d->socket_lost = true;
                 *ret_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
                 r = *ret_fd < 0 ? -errno : 0;
         }
-        if (r == 0)
-                r = sd_event_add_time_relative(d->event, &d->socket_source, CLOCK_MONOTONIC,
-                                               SOCKET_CHECK_SECONDS * USEC_PER_SEC, USEC_PER_SEC,
-                                               on_socket_check, d);
         return r;
 }
 
@@ -451,6 +445,9 @@ static int start_control(Daemon *d) {
         if (r >= 0 && asprintf(&path, "%s/scitrace.db", d->place->state) < 0)
                 r = -ENOMEM;
         config.store_path = path;
+        if (r >= 0)
+                r = sd_event_add_time_relative(d->event, &d->check_source, CLOCK_MONOTONIC,
+                                               CHECK_SECONDS * USEC_PER_SEC, USEC_PER_SEC, on_check, d);
         if (r >= 0)
                 r = control_new(d->event, fd, &config, &d->control);
         if (r < 0) {
@@ -528,7 +525,7 @@ static void stop(Daemon *d, bool clean) {
                 flush_metrics(d);
         metrics_free(d->metrics);
         sd_event_source_disable_unref(d->sample_source);
-        sd_event_source_disable_unref(d->socket_source);
+        sd_event_source_disable_unref(d->check_source);
         watchers_free(d->watchers);
         free(d->program);
         intake_free(d->intake, clean);
@@ -545,7 +542,7 @@ int main(int argc, char **argv) {
 
         if (r <= 0)
                 return -r;
-        open_standard_descriptors();
+        (void) hold_standard_descriptors();
         umask(0077);
         r = start(&d, &options);
         /* Or the file system that we were started on could not be unmounted. */

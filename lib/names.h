@@ -15,7 +15,7 @@
         X(DATASET_ADD, 15, "dataset-add")  X(DATASET_REMOVE, 16, "dataset-remove")                         \
         X(DATASET_MOVE, 17, "dataset-move") X(CLOCK_STEP, 18, "clock-step")                                \
         X(PRUNE, 19, "prune")              X(CHECKPOINT, 20, "checkpoint") X(KEY, 21, "key")               \
-        X(COMMIT, 22, "commit")
+        X(COMMIT, 22, "commit")            X(STORE_LOST, 23, "store-lost")
 
 #define ORIGIN_TABLE(X)                                                                                    \
         X(LIVE, 1, "live") X(SCAN, 2, "scan") X(RECONCILE, 3, "reconcile") X(IMPORT, 4, "import")
@@ -25,7 +25,8 @@
         X(WATCH_LIMIT, 4, "watch-limit")   X(PERMISSION, 5, "permission") X(UNMOUNTED, 6, "unmounted")     \
         X(OTHER_FILESYSTEM, 7, "other-filesystem") X(REMOTE, 8, "remote") X(STORE_FULL, 9, "store-full")   \
         X(READ_ERROR, 10, "read-error")    X(WATCHER_LOST, 11, "watcher-lost") X(STALLED, 12, "stalled")   \
-        X(ROOT_MOVED, 13, "root-moved")    X(REMOVED, 14, "removed")    X(UNIGNORED, 15, "unignored")
+        X(ROOT_MOVED, 13, "root-moved")    X(REMOVED, 14, "removed")    X(UNIGNORED, 15, "unignored")      \
+        X(STORE_LOST, 16, "store-lost")
 
 #define TYPE_TABLE(X)                                                                                      \
         X(FILE, 1, "file") X(DIRECTORY, 2, "directory") X(SYMLINK, 3, "symlink") X(FIFO, 4, "fifo")        \

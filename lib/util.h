@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -44,6 +45,20 @@ static inline void closep(int *fd) {
         if (*fd >= 0 && close(*fd) < 0)
                 assert(errno != EBADF);
         *fd = -1;
+}
+
+/** hold_standard_descriptors() - those of 0, 1 and 2 that are closed get /dev/null, for our children, too: a
+ *  file opened as one of them would get what somebody prints. 0 or negative errno. */
+static inline int hold_standard_descriptors(void) {
+        int fd;
+
+        do {
+                fd = open("/dev/null", O_RDWR);
+                if (fd < 0)
+                        return -errno;
+        } while (fd <= STDERR_FILENO);
+        close(fd);
+        return 0;
 }
 
 static inline void fclosep(FILE **f) {

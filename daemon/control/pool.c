@@ -80,6 +80,16 @@ static void finish(Job *job, int result) {
         note(job);
 }
 
+/* Under the mutex only since others may cancel it. */
+static void close_query(Thread *t) {
+        Query *q;
+
+        pthread_mutex_lock(&t->pool->mutex);
+        q = STEAL(t->query);
+        pthread_mutex_unlock(&t->pool->mutex);
+        query_close(q);
+}
+
 /* Opened with the first job: the writer must be there before any reader. */
 static int open_query(Thread *t) {
         Query *q = NULL;
@@ -94,8 +104,11 @@ static int open_query(Thread *t) {
 }
 
 static int run(Thread *t, Job *job) {
-        int r = t->query ? 0 : open_query(t);
+        int r;
 
+        if (t->query && query_is_stale(t->query))
+                close_query(t);
+        r = t->query ? 0 : open_query(t);
         if (r == 0 && job_cancelled(job))
                 r = -ECANCELED;
         if (r < 0)

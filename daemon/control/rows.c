@@ -67,6 +67,14 @@ static void emit_pruned(Emit *e, Bytes detail) {
         emit_number(e, blank ? "thinnedTo" : "prunedTo", strtoll(blank ? blank : text, NULL, 10));
 }
 
+/* "N": so many events there had been */
+static void emit_lost(Emit *e, Bytes detail) {
+        char text[24];
+
+        snprintf(text, sizeof(text), "%.*s", (int) detail.size, (const char *) detail.data);
+        emit_number(e, "lostTo", strtoll(text, NULL, 10));
+}
+
 void rows_event(Emit *e, const QueryEvent *row) {
         const Event *v = &row->event;
 
@@ -92,6 +100,8 @@ void rows_event(Emit *e, const QueryEvent *row) {
         emit_word(e, "cause", cause_to_word(v->cause));
         if (v->kind == KIND_PRUNE)
                 emit_pruned(e, v->detail);
+        if (v->kind == KIND_STORE_LOST)
+                emit_lost(e, v->detail);
         if (v->kind == KIND_COMMIT)
                 emit_bytes(e, "gitCommit", v->detail);  /* its own, not the one before */
         else

@@ -54,16 +54,16 @@ static int load_dataset(void *userdata, const StoreDataset *row) {
         return d ? dataset_copy_row(row, &d->row) : -ENOMEM;
 }
 
-int datasets_load(Intake *i, bool clean, bool first) {
+int datasets_load(Intake *i, Cause why) {
         int r = store_datasets(i->store, load_dataset, i);
 
         if (r == 0)
                 r = gaps_load(i);
-        for (size_t n = 0; r == 0 && !first && n < i->n_datasets; n++) {
+        for (size_t n = 0; r == 0 && why != CAUSE_NONE && n < i->n_datasets; n++) {
                 Dataset *d = &i->datasets[n];
 
                 if (!d->row.removed && !gap_on_dataset(i, d))
-                        gap_open(i, d, 0, clean ? CAUSE_STOPPED : CAUSE_CRASHED, d->row.covered_until);
+                        gap_open(i, d, 0, why, d->row.covered_until);
         }
         return r;
 }

@@ -254,20 +254,31 @@ int intake_queue(Intake *i, Work *w) {
 
 int intake_load(Intake *i) {
         int r = i->running ? 0 : store_run_start(i->store, &i->clean, &i->first);
+        Cause ended = i->clean ? CAUSE_STOPPED : CAUSE_CRASHED;
 
         if (r < 0)
                 return r;
         i->running = true;
         r = intake_begin(i);
         if (r == 0)
-                r = datasets_load(i, i->clean, i->first);
+                r = lost_record(i);
+        if (r == 0)
+                r = datasets_load(i, i->first ? CAUSE_NONE : lost_cause(i, ended));
         return r == 0 ? i->error : r;
+}
+
+void intake_loaded(Intake *i, int r) {
+        if (r != 0)
+                return;
+        i->first = true;
+        i->lost = (Lost) { 0 };
 }
 
 /* On a full volume, or on one that is as good as full, the store thread begins in trouble. */
 static int load(Intake *i) {
         int r;
 
+        lost_look(i, false);
         readings_load(i);
         r = intake_load(i);
         if (r == 0)
@@ -278,7 +289,7 @@ static int load(Intake *i) {
                 store_rollback(i->store);
         sealing_committed(i, r == 0);
         i->committed = store_last_seq(i->store);
-        i->first |= r == 0;
+        intake_loaded(i, r);
         if (r == 0)
                 r = ballast_make(store_dir(i->store)) == -ENOSPC ? STORE_E_FULL : 0;
         if (r == STORE_E_FULL || r == -ENOSPC) {
@@ -342,6 +353,10 @@ Intake *intake_free(Intake *i, bool clean) {
                 pthread_cond_signal(&i->wake);
                 pthread_mutex_unlock(&i->lock);
                 pthread_join(i->thread, NULL);
+        }
+        if (i->store && store_is_gone(i->store)) {      /* what is not saved now is lost */
+                intake_fail(i, STORE_E_FAILED);
+                trouble_recover(i);
         }
         if (i->store && clean) {        /* in trouble it may fail, and the gap begins where it did */
                 sealing_end(i);

@@ -6,7 +6,7 @@
  * to the store thread. intake.c: that thread; answers.c, asks.c: from it and to it; feeds.c, frames.c: the
  * watchers; observe.c, unlink.c: what they saw; adding.c, datasets.c, places.c, nesting.c, rehome.c, gaps.c,
  * requests.c, settling.c: what follows; fresh.c: what a first look need not look up; sealing.c: when the log
- * is sealed; trouble.c: when the store cannot be written. */
+ * is sealed; trouble.c: when the store cannot be written; lost.c: when it is not what it was. */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -175,8 +175,15 @@ typedef struct Trouble {                /* the store cannot be written (trouble.
         bool on;
         bool full;                      /* for want of space; else for whatever else */
         bool recorded;                  /* the gaps that it makes are committed */
+        bool gone;                      /* the database was taken away, and is to be saved */
+        bool told;
         int64_t since;                  /* µs of CLOCK_MONOTONIC */
 } Trouble;
+
+typedef struct Lost {                   /* what the record is still to tell of its own store (lost.c) */
+        bool is_to_be_told;
+        int64_t had;                    /* so many events it had once; 0: it still has all */
+} Lost;
 
 typedef struct Settling {
         struct Settling *next;
@@ -227,6 +234,7 @@ struct Intake {
         int64_t appended;               /* events in it */
         int error;                      /* of it: STORE_E_FULL, STORE_E_FAILED or negative errno */
         Trouble trouble;
+        Lost lost;
 
         StoreSeal seal;                 /* made in this transaction; note NULL: none */
         int64_t seal_at;                /* µs, CLOCK_MONOTONIC: not before */
@@ -277,12 +285,19 @@ void intake_fail(Intake *i, int error);         /* it cannot be committed; the f
 /* What is watched, by the record; i->datasets is empty. Begins a transaction, in which the gap since the
  * last run is opened if that is still to be done. 0, or any error: then roll back. */
 int intake_load(Intake *i);
+void intake_loaded(Intake *i, int r);           /* r: of that transaction's commit */
 void intake_deliver(Intake *i);                 /* what is held, and the status, to the main thread */
 void work_free(Work *w);
 
 /* trouble.c */
 void trouble_recover(Intake *i);        /* i->error is set: returns when it is over, or we end in it */
 void work_refuse(Intake *i, Work *w);   /* who asked is told that nothing can be recorded; frees it */
+
+/* lost.c: look: after the store was opened; saved: it had been taken away. record: the event, when there is
+ * one to be made, in a transaction; 0 or any error. cause: of the gap that goes with it; else otherwise. */
+void lost_look(Intake *i, bool saved);
+int lost_record(Intake *i);
+Cause lost_cause(const Intake *i, Cause otherwise);
 
 /* answers.c: all but the ticket is held until answers_release() */
 uint64_t intake_ticket(Intake *i, void (*fn)(void), void *userdata);    /* main thread; 0: out of memory */
@@ -347,7 +362,7 @@ void feeds_free(Intake *i);
 void feeds_tick(Intake *i);                     /* a mark through each, whose return moves covered_until */
 
 /* datasets.c */
-int datasets_load(Intake *i, bool clean, bool first);
+int datasets_load(Intake *i, Cause why);
 void datasets_free(Intake *i);
 Dataset *dataset_find(Intake *i, int64_t id);
 Dataset *dataset_of_dir(Intake *i, uint32_t dir);

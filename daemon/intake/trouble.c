@@ -76,16 +76,14 @@ static bool wait_refusing(Intake *i) {
         return !stop;
 }
 
-/* The one before stays open until then: its lock, and what it keeps of the -wal for whoever reads. */
 static int open_anew(Intake *i) {
-        Store *store = NULL;
-        int r = store_open(store_dir(i->store), &store);
+        int r;
 
-        if (r != 0)
-                return r;
-        store_close(i->store);
-        i->store = store;
-        return 0;
+        i->trouble.gone |= store_is_gone(i->store);
+        r = store_reopen(i->store);
+        if (r == 0)
+                lost_look(i, i->trouble.gone);
+        return r;
 }
 
 static void open_gaps(Intake *i) {
@@ -97,7 +95,7 @@ static void open_gaps(Intake *i) {
                 if (d->row.removed)
                         continue;
                 dataset_unwatched(i, d);
-                gap_open(i, d, 0, CAUSE_STORE_FULL, d->row.covered_until);
+                gap_open(i, d, 0, lost_cause(i, CAUSE_STORE_FULL), d->row.covered_until);
         }
 }
 
@@ -117,7 +115,7 @@ static int record(Intake *i) {
         }
         store_rollback(i->store);       /* after a commit there is nothing to forget */
         answers_drop(i, refusal(i));    /* the watchers are asked when it is over */
-        i->first |= r == 0;
+        intake_loaded(i, r);
         return r;
 }
 
@@ -144,7 +142,24 @@ static bool resume(Intake *i, bool room) {
 }
 
 static const char *sentence(const Trouble *t) {
-        return t->full ? "the store's volume is full: free some space" : "the store cannot be written";
+        return t->full ? "the store's volume is full: free some space" :
+               t->gone ? "the store's database was taken away, and cannot be saved so far" :
+                         "the store cannot be written";
+}
+
+static void tell(Intake *i) {
+        Trouble *t = &i->trouble;
+
+        if (t->told)
+                return;
+        t->told = true;
+        log_event(LOG_CRIT, t->full ? MSG_STORE_FULL : MSG_STORE_FAILED, 0,
+                  "The store %s; what happens until it can be written again is a gap",
+                  t->full && t->gone ? "was taken away, and there is no space to save it" :
+                  t->full            ? "has no space left on its volume" :
+                  t->gone            ? "was taken away, and cannot be saved so far" :
+                                       "could not be written",
+                  "SCITRACE_STORE=%s", store_path(i->store));
 }
 
 void trouble_recover(Intake *i) {
@@ -154,13 +169,12 @@ void trouble_recover(Intake *i) {
         if (!room)
                 ballast_drop(store_dir(i->store));
         *t = (Trouble) { .on = true, .full = i->error == STORE_E_FULL || !room,
-                         .since = now_usec(CLOCK_MONOTONIC) };
-        log_event(LOG_CRIT, t->full ? MSG_STORE_FULL : MSG_STORE_FAILED, 0,
-                  "The store %s; what happens until it can be written again is a gap",
-                  t->full ? "has no space left on its volume" : "could not be written", "SCITRACE_STORE=%s",
-                  store_path(i->store));
+                         .gone = store_is_gone(i->store), .since = now_usec(CLOCK_MONOTONIC) };
+        if (!t->gone)                   /* else it may be saved at once, which is told then */
+                tell(i);
         answers_drop(i, refusal(i));
         while (!resume(i, room)) {
+                tell(i);
                 set_degraded(i, sentence(t));
                 if (!wait_refusing(i))
                         return;
@@ -168,10 +182,12 @@ void trouble_recover(Intake *i) {
         }
         t->on = false;
         set_degraded(i, NULL);
-        log_event(LOG_NOTICE, MSG_STORE_WRITABLE, 0,
-                  "The store can be written again, after %lld s; what happened meanwhile is looked for",
-                  (long long) ((now_usec(CLOCK_MONOTONIC) - t->since) / (int64_t) USEC_PER_SEC),
-                  "SCITRACE_STORE=%s", store_path(i->store));
+        if (t->told)
+                log_event(LOG_NOTICE, MSG_STORE_WRITABLE, 0,
+                          "The store can be written again, after %lld s; what happened meanwhile is looked "
+                          "for",
+                          (long long) ((now_usec(CLOCK_MONOTONIC) - t->since) / (int64_t) USEC_PER_SEC),
+                          "SCITRACE_STORE=%s", store_path(i->store));
         answers_reset(i, NULL);
         feeds_open(i);
         intake_deliver(i);

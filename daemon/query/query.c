@@ -127,6 +127,13 @@ Query *query_close(Query *q) {
         return NULL;
 }
 
+bool query_is_stale(const Query *q) {
+        int moved = 0;
+
+        assert(q);
+        return sqlite3_file_control(q->sql.db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
+}
+
 void query_deadline(Query *q, int64_t usec) {
         assert(q);
         q->deadline = usec > 0 ? now_usec(CLOCK_MONOTONIC) + usec : 0;

@@ -34,6 +34,8 @@ enum {
  *  one of another form), -EBUSY (another process has it), other negative errno. */
 int query_open(const char *path, bool offline, Query **ret);
 Query *query_close(Query *q);
+/** query_is_stale() - its database is not the one at its path any more: close it, and open another. */
+bool query_is_stale(const Query *q);
 /** query_deadline() - the next call, or within a callback the running one, ends with QUERY_E_DEADLINE after
  *  usec from now; 0: never. */
 void query_deadline(Query *q, int64_t usec);

@@ -26,15 +26,11 @@ static int copy_pages(sqlite3 *from, sqlite3 *to) {
         return sql_errno(to, rc);
 }
 
-/* A file of its own that needs no -wal beside it, and is sound. */
-static int finish(sqlite3 *db) {
+static int check(sqlite3 *db) {
         sqlite3_stmt *stmt = NULL;
         const char *answer;
         int rc, r;
 
-        r = sql_exec(db, "PRAGMA journal_mode = DELETE");
-        if (r < 0)
-                return r;
         rc = sqlite3_prepare_v2(db, "PRAGMA integrity_check(1)", -1, &stmt, NULL);
         if (rc == SQLITE_OK)
                 rc = sqlite3_step(stmt);
@@ -46,7 +42,7 @@ static int finish(sqlite3 *db) {
         return r;
 }
 
-int backup_copy(sqlite3 *from, const char *path, bool durable) {
+int backup_copy(sqlite3 *from, const char *path, unsigned flags) {
         sqlite3 *db = NULL;
         int r;
 
@@ -54,12 +50,15 @@ int backup_copy(sqlite3 *from, const char *path, bool durable) {
                             SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, "unix-excl");
         r = sql_errno(db, r);
         if (r == 0) /* no journal would be left by a kill */
-                r = sql_exec(db, durable ? "PRAGMA synchronous = FULL; PRAGMA journal_mode = MEMORY"
-                                         : "PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY");
+                r = sql_exec(db, flags & BACKUP_DURABLE ?
+                                     "PRAGMA synchronous = FULL; PRAGMA journal_mode = MEMORY" :
+                                     "PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY");
         if (r == 0)
                 r = copy_pages(from, db);
-        if (r == 0)
-                r = finish(db);
+        if (r == 0) /* a file of its own that needs no -wal beside it */
+                r = sql_exec(db, "PRAGMA journal_mode = DELETE");
+        if (r == 0 && flags & BACKUP_CHECKED)
+                r = check(db);
         sqlite3_close(db);
         return r;
 }
@@ -118,7 +117,7 @@ int store_backup(Store *s, int fd, int64_t *ret_bytes, int64_t *ret_seq) {
                 return -ENOMEM;
         }
         (void) unlink(path);    /* of a backup that was killed */
-        r = backup_copy(s->sql.db, path, false);      /* the caller's file is what is made durable */
+        r = backup_copy(s->sql.db, path, BACKUP_CHECKED); /* the caller's file is what is made durable */
         if (r == 0) {
                 copy = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
                 r = copy < 0 ? -errno : copy_bytes(copy, fd, &bytes);

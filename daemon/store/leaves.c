@@ -42,6 +42,7 @@ int leaves_add(Store *s, const Event *e) {
                 return 0;
         }
         r = hash_event(s, e, &leaf);
+        s->newest = leaf;
         return r < 0 ? r : tree_add(&s->tree, s->hasher, &leaf, put_tile, s);
 }
 
@@ -64,6 +65,14 @@ static int read_leaves(Store *s, int64_t after, unsigned n, Hash *ret, bool know
         }
         reader_seek(s->reader, 0);
         return r < 0 ? r : 0;
+}
+
+int leaves_of(Store *s, int64_t seq, Hash *ret) {
+        bool known[TILE_WIDTH] = { 0 };
+        unsigned n;
+        int r = read_leaves(s, seq - 1, 1, ret, known, &n);
+
+        return r < 0 ? r : n == 1 ? 0 : -EBADMSG;
 }
 
 /* What the table has of a tile, whole hashes only. Returns how many. */

@@ -39,7 +39,7 @@ static int back_up(const Store *s, sqlite3 *db, int64_t form) {
                 return -ENOMEM;
         }
         (void) unlink(part);
-        r = backup_copy(db, part, true);
+        r = backup_copy(db, part, BACKUP_DURABLE | BACKUP_CHECKED);
         if (r == 0 && rename(part, path) < 0)
                 r = -errno;
         if (r < 0) {

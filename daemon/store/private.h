@@ -7,8 +7,9 @@
  * statement reads; identities.c: whether a node may be known; known.c: nodes that are as they were told;
  * wanted.c: those whose digest is to be read; project.c: their projections; roots.c: where a dataset begins;
  * rows.c: what intake asks; place.c: datasets, file systems, gaps, series; backup.c; leaves.c: the events as
- * leaves of a tree; seal.c: its checkpoints and keys; migrate.c: from an older form; care.c: what keeps the
- * database in shape; prune.c: old rows go; contents.c: so do contents that nothing names.
+ * leaves of a tree; seal.c: its checkpoints and keys; witness.c: how far it was; rescue.c: a database that
+ * was taken away; migrate.c: from an older form; care.c: what keeps the database in shape; prune.c: old rows
+ * go; contents.c: so do contents that nothing names.
  * May use: lib.  May not use: anything else in daemon/. */
 
 #include "daemon/store/note.h"
@@ -126,6 +127,8 @@
         X(TILE_GET, "SELECT data FROM tile WHERE level = ?1 AND idx = ?2")                                  \
         X(CHECKPOINT_ADD, "INSERT INTO checkpoint VALUES (?1, ?2, ?3, ?4)")                                 \
         X(CHECKPOINT_LAST, "SELECT number, size, time, note FROM checkpoint ORDER BY number DESC LIMIT 1")  \
+        X(CHECKPOINT_FROM, "SELECT number, note FROM checkpoint WHERE number >= ?1 ORDER BY number LIMIT"   \
+                           " 1")                                                                            \
         X(CARE_PUT, "INSERT INTO care(what, time, result, seq) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO"      \
                     " UPDATE SET time = ?2, result = ?3, seq = ?4")                                         \
         X(PRUNE_SAY, "INSERT INTO care VALUES (?4, ?1, 'begun', ?2, ?3, ?2) ON CONFLICT DO UPDATE SET"      \
@@ -247,6 +250,13 @@ typedef struct StoreSigner {
         int64_t number, size, time;     /* of the last checkpoint; 0: none */
 } StoreSigner;
 
+/* The newest event that was acknowledged; its leaf, where that is known. */
+typedef struct StoreAcked {
+        int64_t size;
+        bool has_leaf;
+        Hash leaf;
+} StoreAcked;
+
 /* Where a prune is. */
 typedef struct StorePrune {
         int64_t upto;
@@ -292,7 +302,11 @@ struct Store {
         bool tree_lost;                 /* but for its size: some leaf of them cannot be had */
         uint8_t *leaf;                  /* a buffer for one */
         size_t leaf_max;
+        Hash newest;                    /* leaf of the event that was appended last */
         StoreSigner signer;
+        char *witness;                  /* the checkpoint that this transaction makes; NULL: none */
+        StoreAcked acked;
+        int64_t lost;                   /* store_lost() */
         StorePrune prune;
         StoreContents contents;
         int64_t migrated_from;          /* form; 0: it was not */
@@ -370,11 +384,13 @@ int project_apply(Store *s, const Event *e, StoreTarget *t, int64_t attr, int64_
 
 /** leaves_load() - the tree, from committed rows; damage is no error: see tree_lost.
  *  leaves_add() - the newest event's leaf.
+ *  leaves_of() - the leaf of one event, from its row. 0, -EBADMSG (there is none), ...
  *  leaves_rebuild() - of all events up to the first that is damaged, tiles too: where they have none yet;
  *  leaves_load() is to follow.
  *  leaves_save_edge() - the leaves of the tile that is not full yet, as a tile of their number. */
 int leaves_load(Store *s);
 int leaves_add(Store *s, const Event *e);
+int leaves_of(Store *s, int64_t seq, Hash *ret);
 int leaves_rebuild(Store *s);
 int leaves_save_edge(Store *s);
 /** leaves_read_back() - whether the rows of the newest events (at most TILE_WIDTH) still yield the leaves
@@ -384,6 +400,16 @@ int leaves_read_back(Store *s);
 /* seal.c */
 void signer_forget(Store *s);                   /* it is loaded anew */
 void signer_committed(Store *s);                /* the transaction is durable */
+
+/* witness.c: sealed: a checkpoint is made in this transaction; committed: it is durable, forget: it is not.
+ * compare: after a database was opened; sets s->lost. */
+void witness_sealed(Store *s, const char *note);
+void witness_committed(Store *s);
+void witness_forget(Store *s);
+void witness_compare(Store *s);
+
+/* rescue.c: puts a copy that was saved, if there is one, into the database's place. */
+int rescue_finish(const char *dir, const char *path);
 
 /* prune.c: steps; each is part of store_step(). */
 int prune_begin(Store *s, int64_t upto);
@@ -397,8 +423,12 @@ int prune_thin(Store *s, int64_t *ret_done, int64_t *ret_left);
 int contents_step(Store *s, int64_t *ret_done, int64_t *ret_left);
 void contents_forget(Store *s);
 
-/* backup.c: a copy of an open database into a new file; durable: synced. */
-int backup_copy(sqlite3 *from, const char *path, bool durable);
+/* backup.c: a copy of an open database into a new file. */
+enum {
+        BACKUP_DURABLE = 1,             /* synced */
+        BACKUP_CHECKED = 2,             /* the copy's structure; -EBADMSG: it is damaged */
+};
+int backup_copy(sqlite3 *from, const char *path, unsigned flags);
 
 /* migrate.c: brings an older store to STORE_FORM. 0, STORE_E_NO_ROOM, negative errno. */
 int migrate(Store *s, sqlite3 *db, int64_t form);
@@ -407,9 +437,13 @@ int migrate(Store *s, sqlite3 *db, int64_t form);
 int node_add_links(Store *s, int64_t node, int sign);
 void link_row(const Store *s, sqlite3_stmt *stmt, StoreLink *ret);      /* of LINK_COLUMNS */
 
-/* store.c: store_stmt() writes what is fresh before it hands out a statement. */
+/* store.c: store_stmt() writes what is fresh before it hands out a statement. database_close() leaves what
+ * database_open() needs, whichever way that ended. */
+int database_open(Store *s);
+void database_close(Store *s);
 int schema_apply(sqlite3 *db, int64_t form);    /* makes STORE_FORM of `form`, its number included */
 int store_sync_dir(const char *dir);
+int store_write_file(int fd, const void *data, size_t size);     /* from its beginning, and synced */
 int store_stmt(Store *s, StoreStatement which, sqlite3_stmt **ret);
 int store_run(Store *s, sqlite3_stmt *stmt);                    /* one that answers no row */
 

@@ -150,6 +150,6 @@ int renew(sqlite3 *from, Store *anew, const char *dir, const char *path) {
         if (r == 0 && differing > 0)
                 r = -EBADMSG;
         if (r == 0)
-                r = backup_copy(to->sql.db, path, true);
+                r = backup_copy(to->sql.db, path, BACKUP_DURABLE | BACKUP_CHECKED);
         return r > 0 ? -EIO : r;
 }

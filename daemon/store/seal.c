@@ -40,17 +40,6 @@ static int path_of(const Store *s, const char *name, char **ret) {
         return -ENOMEM;
 }
 
-static int write_exactly(int fd, const void *data, size_t size) {
-        ssize_t n;
-
-        do
-                n = pwrite(fd, data, size, 0);
-        while (n < 0 && errno == EINTR);
-        if (n < 0)
-                return -errno;
-        return (size_t) n == size && fsync(fd) == 0 ? 0 : -EIO;
-}
-
 static int key_write(const Store *s, const char *name, const NoteSecret *secret) {
         CLEANUP(freep) char *path = NULL;
         CLEANUP(closep) int fd = -1;
@@ -62,7 +51,7 @@ static int key_write(const Store *s, const char *name, const NoteSecret *secret)
         base64_format(BYTES(secret->secret, NOTE_KEY_SIZE), code);
         snprintf(text, sizeof(text), HEAD "\n%s\n%s\n", secret->key.name, code);
         fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-        r = fd < 0 ? -errno : fchmod(fd, 0600) < 0 ? -errno : write_exactly(fd, text, strlen(text));
+        r = fd < 0 ? -errno : fchmod(fd, 0600) < 0 ? -errno : store_write_file(fd, text, strlen(text));
         OPENSSL_cleanse(text, sizeof(text));
         OPENSSL_cleanse(code, sizeof(code));
         return r < 0 ? r : store_sync_dir(s->dir);
@@ -122,7 +111,7 @@ static void key_wipe(const Store *s, const char *name) {
                 return;
         if (RAND_bytes(noise, sizeof(noise)) != 1)
                 memset(noise, 0, sizeof(noise));
-        (void) write_exactly(fd, noise, sizeof(noise));
+        (void) store_write_file(fd, noise, sizeof(noise));
         (void) unlink(path);
 }
 
@@ -338,6 +327,7 @@ static int add_checkpoint(Store *s, StoreSeal *ret) {
                 s->broken = r;
                 return r;
         }
+        witness_sealed(s, note);
         g->number = c.number;
         g->size = c.size;
         g->time = c.time;

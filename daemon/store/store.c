@@ -38,24 +38,11 @@ int store_run(Store *s, sqlite3_stmt *stmt) {
         return r;
 }
 
-/* A file opened as descriptor 0, 1 or 2 would get what somebody prints; SQLite's must not be it. */
-static int hold_standard_descriptors(void) {
-        int fd;
-
-        do {
-                fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-                if (fd < 0)
-                        return -errno;
-        } while (fd <= STDERR_FILENO);
-        close(fd);
-        return 0;
-}
-
 /* The folder is ours and nobody else's; the file is made 0600 before SQLite would make it 0644. That is the
  * one time that it is opened outside SQLite: nobody can hold a lock yet on a file that did not exist. */
 static int prepare_files(const char *dir, const char *path) {
         struct stat st;
-        int fd;
+        int fd, r;
 
         if (mkdir(dir, 0700) < 0 && errno != EEXIST)
                 return -errno;
@@ -65,6 +52,9 @@ static int prepare_files(const char *dir, const char *path) {
                 return -ENOTDIR;
         if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
                 return -EPERM;
+        r = rescue_finish(dir, path);
+        if (r < 0)
+                return r;
 
         fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
@@ -120,6 +110,17 @@ static int configure(sqlite3 *db, bool is_new) {
         if (r < 0)
                 return r;
         return is_wal ? 0 : -ENOTSUP;
+}
+
+int store_write_file(int fd, const void *data, size_t size) {
+        ssize_t n;
+
+        do
+                n = pwrite(fd, data, size, 0);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return -errno;
+        return (size_t) n == size && fsync(fd) == 0 ? 0 : -EIO;
 }
 
 int store_sync_dir(const char *dir) {
@@ -224,6 +225,33 @@ fail:
         return r;
 }
 
+int database_open(Store *s) {
+        int r = hold_standard_descriptors();
+
+        if (r == 0)
+                r = prepare_files(s->dir, s->path);
+        return r == 0 ? open_database(s) : r;
+}
+
+void database_close(Store *s) {
+        store_rollback(s);
+        attrs_done(&s->attrs);
+        free(s->sums);
+        roots_done(&s->roots);
+        spans_done(&s->spans);
+        signer_forget(s);
+        tree_done(&s->tree);
+        reader_free(s->reader);
+        hasher_free(s->hasher);
+        free(s->leaf);
+        sql_done(&s->sql);
+        bulk_done(s);
+        store_identities_forget(s);
+        known_clear(s);
+        contents_forget(s);
+        *s = (Store) { .dir = s->dir, .path = s->path, .acked = s->acked, .n_wanted = s->n_wanted };
+}
+
 int store_open(const char *dir, Store **ret) {
         CLEANUP(store_closep) Store *s = NULL;
         int r;
@@ -241,13 +269,10 @@ int store_open(const char *dir, Store **ret) {
                 s->path = NULL;
                 return -ENOMEM;
         }
-        r = hold_standard_descriptors();
-        if (r == 0)
-                r = prepare_files(dir, s->path);
-        if (r == 0)
-                r = open_database(s);
+        r = database_open(s);
         if (r != 0)
                 return r;
+        witness_compare(s);
 
         *ret = STEAL(s);
         return 0;
@@ -256,21 +281,7 @@ int store_open(const char *dir, Store **ret) {
 Store *store_close(Store *s) {
         if (!s)
                 return NULL;
-        store_rollback(s);
-        attrs_done(&s->attrs);
-        free(s->sums);
-        roots_done(&s->roots);
-        spans_done(&s->spans);
-        signer_forget(s);
-        tree_done(&s->tree);
-        reader_free(s->reader);
-        hasher_free(s->hasher);
-        free(s->leaf);
-        sql_done(&s->sql);
-        bulk_done(s);
-        store_identities_forget(s);
-        known_clear(s);
-        contents_forget(s);
+        database_close(s);
         free(s->path);
         free(s->dir);
         free(s);
@@ -299,6 +310,8 @@ int store_begin(Store *s, int64_t realtime, int64_t boottime, const uint8_t boot
         assert(boot);
         assert(!s->in_transaction);
 
+        if (!s->sql.db)                 /* store_reopen() saved it, and could not open it so far */
+                return -ESTALE;
         if (s->broken < 0)
                 s->broken = load(s);
         if (s->broken < 0)
@@ -338,13 +351,6 @@ static int write_counters(Store *s) {
         return 0;
 }
 
-/* A database that was unlinked or replaced takes commits, and loses all of them. */
-static bool is_gone(Store *s) {
-        int moved = 0;
-
-        return sqlite3_file_control(s->sql.db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
-}
-
 int store_commit(Store *s) {
         int r;
 
@@ -355,7 +361,7 @@ int store_commit(Store *s) {
         if (r == 0)
                 r = bulk_flush(s);
         if (r == 0)
-                r = is_gone(s) ? -ESTALE : write_counters(s);
+                r = store_is_gone(s) ? -ESTALE : write_counters(s);
         if (r == 0)
                 r = spans_flush(s);
         if (r == 0)
@@ -363,6 +369,7 @@ int store_commit(Store *s) {
         if (r == 0) {
                 s->in_transaction = false;
                 signer_committed(s);
+                witness_committed(s);
                 return 0;
         }
         /* A failed fsync may have written; only a failed write has surely not. */
@@ -385,6 +392,7 @@ void store_rollback(Store *s) {
         if (!sqlite3_get_autocommit(s->sql.db))
                 (void) sql_exec(s->sql.db, "ROLLBACK");
         signer_forget(s);
+        witness_forget(s);
         /* What cannot be read again now cannot be written either: the next begin says so. */
         s->broken = load(s);
 }
@@ -444,5 +452,7 @@ int store_run_start(Store *s, bool *ret_clean, bool *ret_first) {
 int store_run_end(Store *s) {
         assert(s);
         assert(!s->in_transaction);
+        if (!s->sql.db)
+                return -ESTALE;
         return run_write(s, SQL_RUN_END);
 }

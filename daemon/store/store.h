@@ -52,6 +52,20 @@ Store *store_close(Store *s);
 static inline void store_closep(Store **s) {
         store_close(*s);
 }
+/** store_lost() - > 0: the log that was here had so many events, and this one, which was opened, is not its
+ *  continuation: an older copy, or another store, was put in its place, or the disk lost what it had said
+ *  was durable. Known by the file STORE_WITNESS and, after store_reopen(), by what was acknowledged. */
+#define STORE_WITNESS "scitrace.sealed" /* in the state folder: the newest checkpoint, a note */
+int64_t store_lost(const Store *s);
+
+/** store_is_gone() - the database's file was removed, renamed or replaced: no commit succeeds.
+ *  store_reopen() - after STORE_E_FAILED: if it is gone, all that is committed is saved in its place, and
+ *  what lies there now is kept as scitrace.db-found-N; then the database is opened anew, what it has is made
+ *  durable, and is compared with what was acknowledged (store_lost()). Returns as store_open() does; after
+ *  another result than 0 it may be called again, and transactions may or may not begin. Not within one. */
+bool store_is_gone(Store *s);
+int store_reopen(Store *s);
+
 /** store_path() - the database's path; store_dir() - the folder that it is in; owned by s. */
 const char *store_path(const Store *s);
 const char *store_dir(const Store *s);

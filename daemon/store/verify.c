@@ -228,6 +228,24 @@ static void note_pruned(Run *r, const Event *e) {
                 p->seen = MAX_OF(p->seen, upto);
 }
 
+/* The log says that it lost events: how many there had been. Without a number all were saved. */
+static void check_lost(Run *r, const Event *e) {
+        int64_t had;
+
+        if (e->detail.size == 0)
+                return;
+        if (note_number(e->detail, &had) < 0 || had < e->seq)
+                verify_find(r, VERIFY_TRUNCATED, e->seq, e->seq,
+                            "before event %lld another store was put in the place of this one, of which "
+                            "nothing is left",
+                            (long long) e->seq);
+        else
+                verify_find(r, VERIFY_TRUNCATED, e->seq, had,
+                            "events %lld to %lld, as they were recorded first, are gone: an older store was "
+                            "put in the place of this one, or it lost them",
+                            (long long) e->seq, (long long) had);
+}
+
 /* The leaf of event seq: 1 from its row; 0 there is none, or it cannot be read, and that has been told. */
 static int row_leaf(Run *r, int64_t seq, Hash *ret) {
         size_t size;
@@ -290,6 +308,8 @@ static int check_event(Run *r, int64_t seq) {
                 leaf = r->stored[at];
         if (from_row && r->event.kind == KIND_KEY)
                 k = seals_key(r, &r->event);
+        if (from_row && r->event.kind == KIND_STORE_LOST)
+                check_lost(r, &r->event);
         if (k == 0)
                 k = add_leaf(r, seq, &leaf, at < r->n_stored ? &r->stored[at] : &leaf);
         return k < 0 ? k : seals_judge(r);

@@ -9,6 +9,8 @@
  *             stop       it is stopped before it (SIGSTOP)
  *             NUMBER     it fails with this errno, once
  *             NUMBER+    so do all that follow
+ *   FAULT_WHAT=sync      only syncs are counted
+ *   FAULT_WHEN=FILE      nothing is counted while this file is missing
  *   FAULT_COUNT=FILE     at its end a program that made some leaves their number there */
 
 #include <dlfcn.h>
@@ -46,10 +48,19 @@ static bool is_ours(int fd) {
         return is_beneath(path);
 }
 
-static Fate fate(void) {
-        const char *at = getenv("FAULT_AT"), *how = getenv("FAULT_HOW");
-        long n = atomic_fetch_add(&changes, 1) + 1, meant = at ? atol(at) : 0;
+static bool counts(const char *name) {
+        const char *what = getenv("FAULT_WHAT"), *when = getenv("FAULT_WHEN");
 
+        return (!what || strstr(name, what)) && (!when || access(when, F_OK) == 0);
+}
+
+static Fate fate(const char *name) {
+        const char *at = getenv("FAULT_AT"), *how = getenv("FAULT_HOW");
+        long n, meant = at ? atol(at) : 0;
+
+        if (!counts(name))
+                return GOES_ON;
+        n = atomic_fetch_add(&changes, 1) + 1;
         if (meant == 0 || !how || n < meant)
                 return GOES_ON;
         if (n == meant && strcmp(how, "kill") == 0)
@@ -75,7 +86,7 @@ static void *next(const char *name) {
                 type (*real) parameters = (type (*) parameters) next(#name);    \
                 int saved = errno;                                              \
                 bool ours = is_ours(fd);                                        \
-                Fate f = ours ? fate() : GOES_ON;                               \
+                Fate f = ours ? fate(#name) : GOES_ON;                          \
                                                                                 \
                 if (f == FAILS)                                                 \
                         return -1;                                              \
@@ -100,13 +111,13 @@ CHANGE(int, ftruncate64, (int fd, off64_t size), (fd, size), 0)
 int rename(const char *from, const char *to) {
         int (*real)(const char *, const char *) = (int (*)(const char *, const char *)) next("rename");
 
-        return is_beneath(to) && fate() == FAILS ? -1 : real(from, to);
+        return is_beneath(to) && fate("rename") == FAILS ? -1 : real(from, to);
 }
 
 int unlink(const char *path) {
         int (*real)(const char *) = (int (*)(const char *)) next("unlink");
 
-        return is_beneath(path) && fate() == FAILS ? -1 : real(path);
+        return is_beneath(path) && fate("unlink") == FAILS ? -1 : real(path);
 }
 
 static void __attribute__((destructor)) leave_count(void) {

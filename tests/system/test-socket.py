@@ -7,9 +7,10 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 
 import harness
-from harness import check, equal, wait_for, write
+from harness import check, equal, fast, measured, wait_for, write
 
 
 def scitraced(*arguments, **options):
@@ -81,13 +82,21 @@ def a_file_or_the_socket_of_another_is_left_alone():
         check(os.path.getsize(file) == 6 and daemon.status()['state'] == 'running', 'both are as they were')
 
 
-def a_second_daemon_for_the_same_record_is_refused():
-    with harness.Daemon() as daemon:
+@measured
+def a_second_daemon_for_the_same_record_is_refused_at_once():
+    with harness.Daemon() as daemon, tempfile.TemporaryDirectory() as tree:
+        daemon.add(tree, 't')
+        daemon.at_rest('t', tree)
+        began = time.monotonic()
         done = scitraced('--user', '--state', daemon.state)
+        fast(time.monotonic() - began < 1, f'it took {time.monotonic() - began:.1f} s')
         equal((done.returncode, done.stdout), (1, b''), 'a second scitraced')
-        check(b'running already' in done.stderr and str(daemon.process.pid).encode() in done.stderr,
-              f'it says {done.stderr!r}')
+        check(b'running already' in done.stderr and str(daemon.process.pid).encode() in done.stderr and
+              done.stderr.count(b'\n') == 1, f'it says {done.stderr!r}')
+        write(os.path.join(tree, 'file'), b'x')
+        daemon.at_rest('t', tree)
+        equal((daemon.events()[-1]['origin'], daemon.gaps('t')), ('live', []), 'the first one goes on')
 
 
 harness.run([a_removed_socket_is_made_again, logout_takes_the_socket_and_it_moves_to_the_state_folder,
-             a_file_or_the_socket_of_another_is_left_alone, a_second_daemon_for_the_same_record_is_refused])
+             a_file_or_the_socket_of_another_is_left_alone, a_second_daemon_for_the_same_record_is_refused_at_once])

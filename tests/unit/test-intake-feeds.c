@@ -157,26 +157,25 @@ static void wait_degraded(Fixture *f, bool degraded) {
 /* The table of mounts is told once for each change. */
 static void what_is_unmounted_while_the_store_refuses_counts_afterwards(void **state) {
         Fixture *f = *state;
-        char path[128], away[128];
-        FILE *foreign;
+        char path[128], in_the_way[128];
         Asked first;
 
         with_both(f);
         snprintf(path, sizeof(path), "%s/scitrace.db", f->dir);
-        snprintf(away, sizeof(away), "%s/away", f->dir);
-        assert_int_equal(rename(path, away), 0);
-        foreign = fopen(path, "we");
-        assert_true(foreign && fprintf(foreign, "no store, of whoever it may be") > 0);
-        fclose(foreign);
+        snprintf(in_the_way, sizeof(in_the_way), "%s/scitrace.db-rescue.part", f->dir);
+        assert_int_equal(mkdir(in_the_way, 0700), 0);
+        assert_int_equal(unlink(path), 0);
         put_file(f, ROOT_DIR, "a", 10, 'a');
         feed_frame(f);
         wait_degraded(f, true);
         mounts(f, ROOT_LINE);
-        assert_int_equal(rename(away, path), 0);
+        assert_int_equal(rmdir(in_the_way), 0);
         wait_degraded(f, false);
         sync_queue(f);
         f->consumed = f->fed;
-        expect_events(f, "gap-open  store-full\ngap-open  store-full\n");
+        f->query = query_close(f->query);       /* of the database that was taken away */
+        assert_int_equal(query_open(path, false, &f->query), 0);
+        expect_events(f, "store-lost \ngap-open  store-lost\ngap-open  store-lost\n");
         first = take_one(f, FEED_WATCH);
         assert_int_equal(first.feed, take_one(f, FEED_WATCH).feed);     /* on one file system now */
 }

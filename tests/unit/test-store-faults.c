@@ -377,6 +377,26 @@ static void a_database_that_was_removed_acknowledges_nothing(void **state) {
         assert_int_equal(store_commit(f->store), STORE_E_FAILED);
 }
 
+static void what_was_acknowledged_and_is_not_there_is_told(void **state) {
+        Fixture *f = *state;
+        int64_t last;
+
+        begin(f);
+        make_some(f, "a");
+        commit(f);
+        last = store_last_seq(f->store);
+        assert_int_equal(store_reopen(f->store), 0);
+        assert_int_equal(store_lost(f->store), 0);
+        f->store->acked.leaf.bytes[0] ^= 1;
+        assert_int_equal(store_reopen(f->store), 0);
+        assert_int_equal(store_lost(f->store), last);
+        f->store->acked.size = last + 7;
+        assert_int_equal(store_reopen(f->store), 0);
+        assert_int_equal(store_lost(f->store), last + 7);
+        assert_int_equal(store_reopen(f->store), 0);    /* it was told */
+        assert_int_equal(store_lost(f->store), 0);
+}
+
 /* Backup. */
 
 typedef struct Reader {
@@ -460,6 +480,7 @@ int main(void) {
                 WITH_STORE(half_a_transaction_is_never_committed),
                 WITH_STORE(a_disk_that_fails_is_not_a_full_one),
                 WITH_STORE(a_database_that_was_removed_acknowledges_nothing),
+                WITH_STORE(what_was_acknowledged_and_is_not_there_is_told),
                 WITH_STORE(a_backup_beside_a_reader_is_a_whole_store),
         };
 
