@@ -182,6 +182,32 @@ static void a_file_swapped_with_a_fifo_never_opens_the_fifo(void **state) {
         assert_true(done > 0 && refused > 0);
 }
 
+/* What is held is read, whatever has its name by then. */
+static void a_file_that_is_held_is_read_though_a_fifo_has_its_name(void **state) {
+        static const uint8_t abc[] = { 0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea };
+        IdentifyReading reading = { 0 };
+        IdentifyContent content;
+        IdentifyState before, after;
+        Place *p = *state;
+        int held, r;
+
+        place_write(p->fd, "f", "abc", 3);
+        assert_int_equal(mkfifoat(p->fd, "fifo", 0600), 0);
+        held = identify_hold(p->fd, "f", &before);
+        assert_true(held >= 0);
+        assert_int_equal(renameat(p->fd, "fifo", p->fd, "f"), 0);
+        r = identify_file(held, &before, &(IdentifyLimits) { 0 }, &reading, &after, &content);
+        close(held);
+        assert_true(r == IDENTIFY_E_CHANGED || r == IDENTIFY_E_RACY);  /* it lost its name */
+        assert_int_equal(after.inode, before.inode);
+        assert_memory_equal(content.digest, abc, sizeof(abc));
+        held = identify_hold(p->fd, "f", &after);
+        assert_true(held >= 0 && S_ISFIFO(after.mode));
+        assert_int_equal(identify_file(held, &after, &(IdentifyLimits) { 0 }, &reading, &before, &content),
+                         IDENTIFY_E_NOT_FILE);
+        close(held);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 PLACE_TEST(no_symbolic_link_is_followed),
@@ -189,6 +215,7 @@ int main(void) {
                 PLACE_TEST(a_path_beyond_path_max_is_opened_piecewise),
                 PLACE_TEST(a_swapped_directory_never_leads_outside),
                 PLACE_TEST(a_file_swapped_with_a_fifo_never_opens_the_fifo),
+                PLACE_TEST(a_file_that_is_held_is_read_though_a_fifo_has_its_name),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
