@@ -10,14 +10,15 @@
 int main(int argc, char **argv) {
         static const uint8_t boot[EVENT_ID_SIZE] = { 1 };
         int64_t days = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
-        int64_t now = (1800000000 + days * 24 * 3600) * (int64_t) USEC_PER_SEC;
+        int64_t passed = days * 24 * 3600 * (int64_t) USEC_PER_SEC;
+        int64_t now = 1800000000 * (int64_t) USEC_PER_SEC + passed;
         Event e = { .kind = KIND_CLOCK_STEP, .origin = ORIGIN_LIVE, .first = now, .last = now };
         Store *s = NULL;
         StoreSeal seal = { 0 };
         int r = argc > 1 ? store_open(argv[1], &s) : -1;
 
         if (r == 0)
-                r = store_begin(s, now, 1, boot);
+                r = store_begin(s, now, 1 + passed, boot);
         if (r == 0 && days > 0)
                 r = store_append(s, &e, NULL);
         if (r == 0)

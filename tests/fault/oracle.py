@@ -18,6 +18,7 @@ from link import Refused, open_link                                             
 STATE = ('type', 'size', 'mode', 'digest')
 TOLD = (*STATE, 'uid', 'gid', 'mtimeNsec', 'target')
 NAME = 't'
+MEMORY = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None         # for what is synced a thousand times
 WORKERS = int(os.environ.get('WORKERS', '3'))
 GONE = (OSError, Refused, ValueError)   # what a call may raise whose daemon has just ended
 

@@ -60,8 +60,7 @@ def take_over(template, top, how, at):
 
 
 def sweep(how):
-    memory = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix='scitrace-keys-', dir=memory) as top:
+    with tempfile.TemporaryDirectory(prefix='scitrace-keys-', dir=oracle.MEMORY) as top:
         template = os.path.join(top, 'template')
         opened(template, 0, (1,))
         opened(template, 1, (2,))

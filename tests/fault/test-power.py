@@ -15,7 +15,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import oracle                                                                   # noqa: E402
 from life import Life                                                           # noqa: E402
-from oracle import GONE, harness                                                # noqa: E402
+from oracle import GONE, MEMORY, harness                                        # noqa: E402
 from harness import check, write                                                # noqa: E402
 from volume import Volume, in_a_namespace_of_its_own                            # noqa: E402
 
@@ -24,7 +24,6 @@ SEED = int(os.environ.get('SEED', time.time_ns() % 1000000))
 SETTINGS = '[Dataset]\nSettleTime=20ms\n'
 FILES = 40
 CHANGES, SAMPLE = 560, 4        # how many a life has, on two quiet cores; so many of them on each file system
-MEMORY = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
 
 
 class Writer(threading.Thread):

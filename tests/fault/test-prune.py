@@ -70,8 +70,7 @@ def left(daemon, past, upto):
 
 def life(past, how, at):
     """How many changes there were in the first of two lives, or 0: it was killed."""
-    daemon = harness.Daemon(settings=SETTINGS)
-    daemon.state = os.path.join(os.path.realpath(daemon.top), 'state')
+    daemon = harness.Daemon(settings=SETTINGS, state=f'{past.state}-{how}-{at}')
     count = os.path.join(daemon.top, 'count')
     shutil.copytree(past.state, daemon.state, ignore=shutil.ignore_patterns('run'))
     try:
@@ -112,6 +111,7 @@ def life(past, how, at):
         raise
     finally:
         daemon.abandon()
+        harness.remove(daemon.state)
 
 
 def tests(top):
@@ -124,5 +124,5 @@ def tests(top):
                lambda how=how, points=points: oracle.sweep(how, points, lambda how, at: life(past, how, at)))
 
 
-with tempfile.TemporaryDirectory(prefix='scitrace-prune-') as folder:
+with tempfile.TemporaryDirectory(prefix='scitrace-prune-', dir=oracle.MEMORY) as folder:
     harness.run(tests(os.path.realpath(folder)))
