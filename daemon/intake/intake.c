@@ -42,6 +42,7 @@ void intake_fail(Intake *i, int error) {
 
 int intake_append(Intake *i, Event *e) {
         Dataset *d = dataset_find(i, e->dataset);
+        StoreLink lost;
         int64_t seq;
         int r;
 
@@ -55,6 +56,8 @@ int intake_append(Intake *i, Event *e) {
         }
         i->appended++;
         fresh_appended(i, e);
+        while (store_let_go(i->store, &lost))
+                request_check(i, lost.parent, BYTES(lost.name, lost.name_size), e->origin, true);
         return 0;
 }
 

@@ -152,6 +152,9 @@ void observe_moved(Intake *i, const Feed_MOVED *m) {
         StoreLink link, victim;
         bool over;
 
+        /* A name that has no place yet may go before it has: then nobody tells of the old one again. */
+        if (old_parent != 0 && (!d || parent == 0))
+                request_check(i, old_parent, m->old_name, ORIGIN_LIVE, false);
         if (!d || old_parent == 0 || parent == 0)
                 return;
         i->elsewhere_due = true;

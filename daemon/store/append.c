@@ -234,6 +234,7 @@ int store_append(Store *s, Event *e, int64_t *ret_seq) {
         r = number(s, e, &filesystem);
         if (r != 0)
                 return r;
+        s->n_let_go = 0;
         r = project_load(s, e, &target);
         if (r < 0)
                 return r;

@@ -289,6 +289,8 @@ struct Store {
         StoreKnown *known;
         size_t n_known;
         int64_t n_silent;               /* names closed that no event names */
+        StoreLink let_go[2];            /* the last such, of a directory that was to be beneath itself */
+        unsigned n_let_go;
 
         bool in_transaction;
         bool has_batch;                 /* its row is written */

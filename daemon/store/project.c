@@ -289,13 +289,8 @@ static int try_open(Apply *a, int64_t parent, Bytes name, int64_t node, int64_t 
         return r < 0 ? r : sqlite3_changes(a->s->sql.db);
 }
 
-typedef struct Up {                     /* a name of a node, copied */
-        int64_t parent;
-        size_t size;
-        uint8_t name[255];
-} Up;
-
-static int find_up(Apply *a, int64_t node, Up *ret) {
+/* A name of a node. */
+static int find_up(Apply *a, int64_t node, StoreLink *ret) {
         CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
         Bytes name;
         int r;
@@ -309,23 +304,23 @@ static int find_up(Apply *a, int64_t node, Up *ret) {
                 return r < 0 ? r : STORE_E_NONE;
         name = sql_column_bytes(stmt, 1);
         ret->parent = sql_column(stmt, 0);
-        ret->size = MIN_OF(name.size, sizeof(ret->name));
-        memcpy(ret->name, name.data, ret->size);
+        ret->name_size = MIN_OF(name.size, sizeof(ret->name));
+        memcpy(ret->name, name.data, ret->name_size);
         return 0;
 }
 
-static int let_go(Apply *a, const Up *up) {
+static int let_go(Apply *a, const StoreLink *up) {
         Held held;
 
         a->s->n_silent++;
-        return close_name(a, up->parent, BYTES(up->name, up->size), ANYBODY, &held);
+        return close_name(a, up->parent, BYTES(up->name, up->name_size), ANYBODY, &held);
 }
 
 /* A known directory is about to get a name in parent. It has one name at a time; and when the record still
- * believes that parent lies beneath it (the move of what is in between was missed, and a reconciliation will
- * find that), what is in between is let go: no directory is ever beneath itself. */
+ * believes that parent lies beneath it (the move of what is in between was missed, or is yet to be told),
+ * what is in between is let go, and store_let_go() tells: no directory is ever beneath itself. */
 static int make_way(Apply *a, int64_t dir, int64_t parent) {
-        Up up;
+        StoreLink up = { 0 };
         int r;
 
         while ((r = find_up(a, dir, &up)) == 0) {
@@ -334,8 +329,10 @@ static int make_way(Apply *a, int64_t dir, int64_t parent) {
                         return r;
         }
         for (int64_t at = parent; r >= 0 && (r = find_up(a, at, &up)) == 0; at = up.parent)
-                if (up.parent == dir)
+                if (up.parent == dir) {
+                        a->s->let_go[a->s->n_let_go++ % ELEMENTS(a->s->let_go)] = up;
                         return let_go(a, &up);
+                }
         return r < 0 ? r : 0;
 }
 

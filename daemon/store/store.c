@@ -407,6 +407,14 @@ int64_t store_silent(const Store *s) {
         return s->n_silent;
 }
 
+int store_let_go(Store *s, StoreLink *ret) {
+        assert(s && ret);
+        if (s->n_let_go == 0)
+                return 0;
+        *ret = s->let_go[--s->n_let_go % ELEMENTS(s->let_go)];
+        return 1;
+}
+
 int64_t store_next_node(Store *s) {
         assert(s);
         return s->next_node;

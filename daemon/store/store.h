@@ -179,6 +179,10 @@ typedef struct StoreLink {
         Type type;                      /* of the node */
 } StoreLink;
 
+/** store_let_go() - a name that the last event closed since, by what is recorded, a directory would be
+ *  beneath itself: the name may be there still. Parent and name alone. 1 once for each, or 0. */
+int store_let_go(Store *s, StoreLink *ret);
+
 /** store_link_find() - the open link of a name. store_link_closed() - the newest one that is closed.
  *  store_link_last() - the newest one, open or closed. */
 int store_link_find(Store *s, int64_t parent, Bytes name, StoreLink *ret);

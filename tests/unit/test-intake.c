@@ -233,6 +233,54 @@ static void a_rename_takes_what_is_below_along(void **state) {
         expect_files(f, "e/ e/sub/ up ");
 }
 
+/* The watcher knows it, but what is recorded above it was found to be something else, and it is not found again
+ * yet. It may be gone before it is, and what moved into it too: nobody would tell of the old name. */
+static void a_rename_into_a_directory_that_is_not_recorded_leaves_nothing_behind(void **state) {
+        Fixture *f = *state;
+        Asked check;
+
+        with_dataset(f);
+        put_directory(f, ROOT_DIR, "d", 11, 2);
+        put_directory(f, 2, "e", 12, 3);
+        put_directory(f, ROOT_DIR, "moves", 13, 4);
+        put_file(f, ROOT_DIR, "d", 14, 'd');
+        pass(f);
+        expect_events(f, "dataset-add \ncreate d x1\ncreate d/e x1\ncreate moves x1\nunlink d/e\nunlink d\n"
+                         "create d x1 replaces\n");
+        put_moved(f, FEED_MOVED, ROOT_DIR, "moves", 3, "in");
+        pass(f);
+        check = take_one(f, FEED_CHECK);
+        assert_string_equal(check.name, "moves");
+        put_gone(f, 3, "in", 1, 0);
+        put_gone(f, ROOT_DIR, "moves", 0, check.m.CHECK.request);
+        pass(f);
+        expect_files(f, "d ");
+        expect_nothing_asked(f);
+}
+
+/* "d/e/f" moved elsewhere, the notice of which is not here yet, and d into it. */
+static void what_a_directory_would_be_beneath_itself_by_is_looked_for(void **state) {
+        Fixture *f = *state;
+        Asked check;
+
+        with_dataset(f);
+        put_directory(f, ROOT_DIR, "d", 11, 2);
+        put_directory(f, 2, "e", 12, 3);
+        put_directory(f, 3, "f", 13, 4);
+        put_directory(f, 3, "g", 14, 5);
+        put_moved(f, FEED_MOVED, ROOT_DIR, "d", 4, "in");
+        pass(f);
+        check = take_one(f, FEED_CHECK);
+        assert_string_equal(check.name, "e");
+        assert_int_equal(check.m.CHECK.dir, 2);
+        put_moved(f, FEED_MOVED, 3, "f", ROOT_DIR, "f");
+        pass(f);
+        expect_files(f, "f/ f/in/ ");
+        put_directory(f, 2, "e", 12, 3);
+        pass(f);
+        expect_files(f, "f/ f/in/ f/in/e/ f/in/e/g/ ");
+}
+
 static void a_rename_over_a_file_replaces_it(void **state) {
         Fixture *f = *state;
 
@@ -408,6 +456,8 @@ int main(void) {
                 TEST(a_name_that_goes_and_comes_replaces),
                 TEST(a_file_becomes_a_directory_and_the_reverse),
                 TEST(a_rename_takes_what_is_below_along),
+                TEST(a_rename_into_a_directory_that_is_not_recorded_leaves_nothing_behind),
+                TEST(what_a_directory_would_be_beneath_itself_by_is_looked_for),
                 TEST(a_rename_over_a_file_replaces_it),
                 TEST(an_exchange_is_one_event),
                 TEST(a_directory_goes_with_all_that_is_recorded_in_it),
