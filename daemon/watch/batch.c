@@ -28,10 +28,25 @@ static bool is_about(const Notice *n, const Notice *other) {
         return n->wd == other->wd && bytes_equal(notice_name(n), notice_name(other));
 }
 
+/* Behind its two halves, and before anything else can happen to their names, a rename is told to the
+ * directory that moved: of an exchange the way back moves another one. */
+static bool moves_again(const Batch *b, size_t there, const Notice *old, const Notice *new, int wd) {
+        for (size_t i = there + 1; wd > 0 && i < b->count; i++) {
+                const Notice *n = &b->notices[i];
+
+                if (n->wd == wd && n->mask & IN_MOVE_SELF)
+                        return true;
+                if (n->mask & (IN_MOVED_FROM | IN_MOVED_TO) && (is_about(n, old) || is_about(n, new)))
+                        return false;
+        }
+        return false;
+}
+
 /* RENAME_EXCHANGE shows as two renames, there and back, with nothing between them about either name; of
- * other names, and of the directories themselves (IN_MOVE_SELF), there may be. (A rename over a recorded
- * name that is undone at once shows so too; the look at both names that follows tells the difference.) */
-bool batch_exchange(Batch *b, const Notice *old, const Notice *new) {
+ * other names, and of the directories themselves (IN_MOVE_SELF), there may be. So does a rename that is
+ * undone at once: of a watched directory, that is told apart; of anything else, the look at both names that
+ * follows tells the difference. */
+bool batch_exchange(Batch *b, const Notice *old, const Notice *new, int wd) {
         for (size_t i = b->at; i < b->count; i++) {
                 Notice *back = &b->notices[i], *there;
 
@@ -40,7 +55,8 @@ bool batch_exchange(Batch *b, const Notice *old, const Notice *new) {
                 if (!(back->mask & IN_MOVED_FROM) || !is_about(back, new))
                         return false;
                 there = batch_other_half(b, i);
-                if (!there || !is_about(there, old))
+                if (!there || !is_about(there, old) ||
+                    moves_again(b, (size_t) (there - b->notices), old, new, wd))
                         return false;
                 back->mask = there->mask = 0;
                 return true;

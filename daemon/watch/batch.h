@@ -35,8 +35,9 @@ void batch_taken(Batch *b);
 
 /** batch_other_half() - of the IN_MOVED_FROM at `from`; NULL: not read.
  *  batch_exchange() - whether the rename old -> new, from `at` on, is followed by the way back of an
- *  exchange; its two notices are spent then. */
+ *  exchange; its two notices are spent then. wd: of the directory that was renamed; 0: none, or not
+ *  known. */
 Notice *batch_other_half(Batch *b, size_t from);
-bool batch_exchange(Batch *b, const Notice *old, const Notice *new);
+bool batch_exchange(Batch *b, const Notice *old, const Notice *new, int wd);
 
 #endif

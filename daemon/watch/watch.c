@@ -125,13 +125,17 @@ static void move_directory(Watch *w, Directory *from, Directory *to, const Notic
                 table_subtree(w->table, child, announce, w);
 }
 
-/* Nothing is there any more, and nothing is recorded there, as far as we know. */
+/* Nothing is there any more, and nothing is recorded there, as far as we know. (Of two equal halves in a
+ * row the kernel makes one, whatever their cookies: then this may be the way back of an exchange whose first
+ * half was lost so, and something is there.) */
 static void report_left(Watch *w, Directory *d, Bytes name, Moment now) {
+        SettleNotice again = { .dir = (uint32_t) d->wd, .name = name, .origin = ORIGIN_LIVE };
         FeedMessage m = { .type = FEED_GONE,
                           .GONE = { .dir = (uint32_t) d->wd, .name = name, .origin = ORIGIN_LIVE,
                                     .first = now.real, .last = now.real } };
 
         state_emit(w, &m, false);
+        state_touch(w, &again, now);
 }
 
 static void report_moved(Watch *w, Directory *from, Bytes old_name, Directory *to, Bytes name,
@@ -294,17 +298,23 @@ static void on_touched(Watch *w, Directory *d, const Notice *n, Moment now) {
         state_touch(w, &notice, now);
 }
 
+/* What is watched at a name is not there any more; where it is now will be found. */
+static void vacate(Watch *w, Directory *d, const Notice *n) {
+        const Directory *child = table_child(w->table, d, notice_name(n));
+
+        if (child)
+                roots_leave(w, child);
+        table_vacate(w->table, d, notice_name(n));
+}
+
 /* A name that went, or may have been gone before the listing: it is looked at. */
 static void on_blurred(Watch *w, Directory *d, const Notice *n, uint32_t count, Moment now) {
         SettleNotice notice = { .dir = (uint32_t) d->wd, .name = notice_name(n), .origin = ORIGIN_LIVE,
                                 .flags = SETTLE_CONTENT, .count = count };
-        const Directory *child = is_directory(n) ? table_child(w->table, d, notice_name(n)) : NULL;
 
         d->removals++;
-        if (child)
-                roots_leave(w, child);
-        if (child)
-                table_vacate(w->table, d, notice_name(n));
+        if (is_directory(n))
+                vacate(w, d, n);
         state_touch(w, &notice, now);
 }
 
@@ -365,6 +375,7 @@ static void on_moved_blurred(Watch *w, Directory *from, const Notice *old, Direc
                              bool exchange, Moment now) {
         if (exchange || state_blurred(w, from)) {
                 on_blurred(w, from, old, 0, now);      /* counted where it arrives */
+                vacate(w, to, new);
                 on_touched(w, to, new, now);
                 to->removals++;
         } else {
@@ -375,6 +386,7 @@ static void on_moved_blurred(Watch *w, Directory *from, const Notice *old, Direc
 static void on_moved_from(Watch *w, Batch *b, Directory *d, size_t index, Moment now) {
         Notice *old = &b->notices[index], *new = batch_other_half(b, index);
         Directory *to = new ? table_find(w->table, new->wd) : NULL;
+        const Directory *child = is_directory(old) ? table_child(w->table, d, notice_name(old)) : NULL;
         Notice moved;
         bool exchange;
 
@@ -387,7 +399,7 @@ static void on_moved_from(Watch *w, Batch *b, Directory *d, size_t index, Moment
         }
         moved = *new;
         new->mask = 0;
-        exchange = batch_exchange(b, old, &moved);
+        exchange = batch_exchange(b, old, &moved, child ? child->wd : 0);
         if (state_blurred(w, d) || state_blurred(w, to))
                 on_moved_blurred(w, d, old, to, &moved, exchange, now);
         else if (exchange)
@@ -431,10 +443,14 @@ static void on_notice(Watch *w, Batch *b, size_t index, Moment now) {
                 on_touched(w, d, n, now);
 }
 
-static void take_batch(Watch *w, Batch *b, bool drained) {
-        size_t end;
+/* Whether more was read meanwhile: then there may be more still, of which the descriptor does not tell,
+ * since the library has read it already. */
+static bool take_batch(Watch *w, Batch *b, bool drained) {
+        size_t end, count = b->count;
+        bool more;
 
         await_halves(w, b, drained);
+        more = b->count > count;
         end = batch_end(b, drained);
         while (b->at < end) {
                 Moment now = moment_now();
@@ -450,6 +466,7 @@ static void take_batch(Watch *w, Batch *b, bool drained) {
                 pthread_mutex_unlock(&w->lock);
         }
         batch_taken(b);
+        return more;
 }
 
 static int64_t coarse_clock(void) {     /* that of ctimes */
@@ -472,15 +489,15 @@ static void drain(Watch *w, Batch *b) {
         int r;
 
         do {
-                bool set = state_clock_set(w);
+                bool set = state_clock_set(w), more;
                 int64_t now = now_usec(CLOCK_REALTIME), emptied = coarse_clock();
 
                 r = fill(w, b);
                 pthread_mutex_lock(&w->lock);
                 w->clock_set |= set;
                 pthread_mutex_unlock(&w->lock);
-                take_batch(w, b, r == 0);
-                if (r != 0)
+                more = take_batch(w, b, r == 0);
+                if (r != 0 || more)
                         continue;
                 pthread_mutex_lock(&w->lock);
                 w->drained = now;

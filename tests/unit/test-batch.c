@@ -60,7 +60,7 @@ static void an_exchange_across_two_reads_is_one(void **state) {
         new = *batch_other_half(&batch, batch.at++);
         assert_string_equal(new.name, "b");
         batch.at++;
-        assert_true(batch_exchange(&batch, &old, &new));
+        assert_true(batch_exchange(&batch, &old, &new, 0));
         assert_true(notice_spent(&batch.notices[batch.count - 1]));
         assert_true(notice_spent(&batch.notices[batch.count - 2]));
 }
@@ -77,8 +77,41 @@ static void a_rename_after_which_something_else_happens_to_a_name_is_no_exchange
         old = batch.notices[0];
         new = *batch_other_half(&batch, 0);
         batch.at = 2;
-        assert_false(batch_exchange(&batch, &old, &new));
+        assert_false(batch_exchange(&batch, &old, &new, 0));
         assert_false(notice_spent(&batch.notices[3]));
+}
+
+/* a -> b, of the watched directory 2, and back, which tells the directory `wd`. */
+static bool is_exchange(int wd, int known) {
+        Notice old, new;
+
+        batch.count = 0;
+        put(IN_MOVED_FROM | IN_ISDIR, "a", 7);
+        put(IN_MOVED_TO | IN_ISDIR, "b", 7);
+        put(IN_MOVE_SELF, "", 0);
+        batch.notices[2].wd = 2;
+        put(IN_MOVED_FROM | IN_ISDIR, "b", 8);
+        put(IN_MOVED_TO | IN_ISDIR, "a", 8);
+        put(IN_MODIFY, "other", 0);     /* of another processor */
+        put(IN_MOVE_SELF, "", 0);
+        batch.notices[6].wd = wd;
+        put(IN_MOVED_FROM | IN_ISDIR, "b", 9);
+        put(IN_MOVED_TO | IN_ISDIR, "c", 9);
+        put(IN_MOVE_SELF, "", 0);
+        batch.notices[9].wd = 2;
+        old = batch.notices[0];
+        new = batch.notices[1];
+        batch.at = 2;
+        return batch_exchange(&batch, &old, &new, known);
+}
+
+static void a_directory_that_went_there_and_back_is_not_exchanged(void **state) {
+        (void) state;
+        assert_false(is_exchange(2, 2));
+        assert_false(notice_spent(&batch.notices[3]));
+        assert_true(is_exchange(3, 2));
+        assert_true(notice_spent(&batch.notices[3]));
+        assert_true(is_exchange(2, 0)); /* not watched: the looks tell */
 }
 
 static void a_half_that_was_not_read_is_none(void **state) {
@@ -95,6 +128,7 @@ int main(void) {
                 cmocka_unit_test_setup(an_exchange_across_two_reads_is_one, setup),
                 cmocka_unit_test_setup(a_rename_after_which_something_else_happens_to_a_name_is_no_exchange,
                                        setup),
+                cmocka_unit_test_setup(a_directory_that_went_there_and_back_is_not_exchanged, setup),
                 cmocka_unit_test_setup(a_half_that_was_not_read_is_none, setup),
         };
 
