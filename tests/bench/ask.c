@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* ask DATABASE COUNT: puts each question so many times to a store that nobody has open, each time about something else
- * that is in it, and prints "QUESTION P50 P99 WORST ROWS LATE": microseconds, rows of all its answers, and how many of
- * them the daemon would have given up. verify DATABASE: "EVENTS SECONDS" of verifying all of it, by one thread. */
+ * that is in it, and prints "QUESTION P50 P99 WORST ROWS LATE ASKED PAGES": microseconds, rows of all its answers, how
+ * many of them the daemon would have given up, and how many pages of the database the hundredth part of the answers
+ * reads, or more, when it has none of them in memory. verify DATABASE: "EVENTS SECONDS" of verifying all of it, by one thread. */
 #include <errno.h>
 #include <stdio.h>
 
-#include "daemon/query/query.h"
+#include "daemon/query/private.h"
 
 enum { SAMPLE = 4000, LIMIT = 100, PAGE = 512, DEADLINE = 2000000 };
 
@@ -17,7 +18,7 @@ typedef struct Sample {
 static Query *q;
 static Sample files, directories;
 static const char *dataset;
-static int64_t first_usec, last_usec, last_seq, rows;
+static int64_t first_usec, last_usec, newest, rows;
 static uint64_t random_state = 7;
 
 static uint64_t dice(uint64_t n) {
@@ -56,7 +57,7 @@ static int sample_file(void *userdata, const QueryFile *f) {
 
 static int edge(void *userdata, const QueryEvent *e) {
         *(int64_t *) userdata = e->event.last;
-        last_seq = e->event.seq;
+        newest = e->event.seq;
         return 1;
 }
 
@@ -170,7 +171,7 @@ static int ask_dashboard(void) {
 
 static int ask_proof(void) {
         CLEANUP(freep) char *text = NULL;
-        int r = query_prove(q, 1 + (int64_t) dice((uint64_t) last_seq), &text);
+        int r = query_prove(q, 1 + (int64_t) dice((uint64_t) newest), &text);
 
         rows += text != NULL;
         return r == QUERY_E_UNSEALED ? 0 : r;
@@ -209,8 +210,29 @@ static double seconds(void) {
         return (double) t.tv_sec + (double) t.tv_nsec / 1e9;
 }
 
+/* Pages that are read from the file, with nothing in memory before: each costs a disk that is asked for it. */
+static double pages(size_t which, int count) {
+        double *read = calloc((size_t) count, sizeof(*read)), began = seconds(), result;
+        int n = 0, now, high;
+
+        must(read ? 0 : -ENOMEM, "pages");
+        while (n < count && (n < 3 || seconds() - began < 20)) {
+                sqlite3_db_release_memory(q->sql.db);
+                sqlite3_db_status(q->sql.db, SQLITE_DBSTATUS_CACHE_MISS, &now, &high, 1);
+                query_deadline(q, DEADLINE);
+                questions[which].ask();
+                sqlite3_db_status(q->sql.db, SQLITE_DBSTATUS_CACHE_MISS, &now, &high, 1);
+                read[n++] = now;
+        }
+        qsort(read, (size_t) n, sizeof(*read), by_size);
+        result = read[MIN_OF(n - 1, (int) (0.99 * n))];
+        free(read);
+        return result;
+}
+
 static void put(size_t which, int count) {
         double *taken = calloc((size_t) count, sizeof(*taken)), began, all = seconds();
+        long long found;
         int late = 0, n = 0, r;
 
         must(taken ? 0 : -ENOMEM, "times");
@@ -226,8 +248,9 @@ static void put(size_t which, int count) {
                      questions[which].name);
         }
         qsort(taken, (size_t) n, sizeof(*taken), by_size);
-        printf("%s\t%.1f\t%.1f\t%.1f\t%lld\t%d\t%d\n", questions[which].name, 1e6 * taken[n / 2],
-               1e6 * taken[MIN_OF(n - 1, (int) (0.99 * n))], 1e6 * taken[n - 1], (long long) rows, late, n);
+        found = rows;
+        printf("%s\t%.1f\t%.1f\t%.1f\t%lld\t%d\t%d\t%.0f\n", questions[which].name, 1e6 * taken[n / 2],
+               1e6 * taken[MIN_OF(n - 1, (int) (0.99 * n))], 1e6 * taken[n - 1], found, late, n, pages(which, count));
         fflush(stdout);
         free(taken);
 }
@@ -237,7 +260,7 @@ static void verify(void) {
         double began = seconds();
 
         must(query_verify(q, &(Verify) { 0 }, &result), "verify");
-        printf("%lld %.6f %d\n", (long long) last_seq, seconds() - began, (int) result.outcome);
+        printf("%lld %.6f %d\n", (long long) newest, seconds() - began, (int) result.outcome);
 }
 
 int main(int argc, char **argv) {

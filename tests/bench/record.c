@@ -15,6 +15,7 @@ enum {
         BATCH = 1000,                    /* events of a transaction */
         DATASETS = 3,                   /* the last of them is only looked at */
         PER_DIRECTORY = 10,
+        DEPTH_MAX = 12,                 /* directories of a path, and none of its names is long: PATH_MAX is far */
         TREE_MAX = 1000000,
         DESK = 1000, STAY = 5000,       /* files that are worked on at a time, and for how many events */
         YEAR = 365 * 24 * 3600,
@@ -343,15 +344,24 @@ static int64_t make_directory(int dataset, int64_t parent) {
         return d.node;
 }
 
-/* So many files, ten to a directory, and the directories in each other. */
+typedef struct Folder {
+        int64_t node;
+        int depth;
+} Folder;
+
+/* So many files, ten to a directory, and the directories in each other, as deep as people have them. */
 static void first_look(int dataset, size_t n) {
-        int64_t recent[64] = { roots[dataset] }, at = roots[dataset];
+        Folder recent[64] = { { roots[dataset], 0 } }, in;
         size_t first = n_files, n_recent = 1;
+        int64_t at = roots[dataset];
 
         for (size_t i = 0; i < n; i++) {
                 if (i % PER_DIRECTORY == 0) {
-                        at = make_directory(dataset, recent[dice(MIN_OF(n_recent, ELEMENTS(recent)))]);
-                        recent[n_recent++ % ELEMENTS(recent)] = at;
+                        in = recent[dice(MIN_OF(n_recent, ELEMENTS(recent)))];
+                        if (in.depth == DEPTH_MAX)
+                                in = (Folder) { roots[dataset], 0 };
+                        at = make_directory(dataset, in.node);
+                        recent[n_recent++ % ELEMENTS(recent)] = (Folder) { at, in.depth + 1 };
                 }
                 files[n_files] = (File) { .parent = at, .dataset = (int8_t) dataset };
                 make(&files[n_files++], true);
@@ -366,6 +376,19 @@ static void first_look(int dataset, size_t n) {
                 e.size = 0;
                 files[i].seq = give(e);
         }
+}
+
+/* The daemon looks for what is still to be read until there is none. */
+static void look_for_wanted(void) {
+        StoreWanted wanted;
+
+        if (sink != &ours)
+                return;
+        if (in_batch == 0)
+                must(sink->begin(now), "begin");
+        must(store_wanted(store, 0, &wanted, 1), "wanted");
+        if (in_batch == 0)
+                must(sink->commit(), "commit");
 }
 
 /* One of those of the first datasets. People work in some directories that lie near each other for a while, and then in
@@ -493,6 +516,7 @@ int main(int argc, char **argv) {
         tree = n_files;
         first_look(2, tree / 9);
         n_files = tree;
+        look_for_wanted();
         tell();
         while (last_seq < events)
                 work_once();
