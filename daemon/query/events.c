@@ -23,6 +23,7 @@ typedef struct Ask {
         bool came_from;                 /* and what went from there into other datasets */
         int64_t kinds, origins;         /* as bound to the statements */
         int64_t lo, hi;                 /* answers are in (lo, hi] */
+        int64_t newest;                 /* event, when the question began */
         int64_t given;
 } Ask;
 
@@ -170,8 +171,8 @@ static int scan(Ask *a) {
         return r;
 }
 
-/* The events of one name that no directory ever held, by index: its holders one after the other, and what
- * came and went under it before it was recorded. */
+/* The events of one name, by index: its holders one after the other, what happened beneath those that are
+ * directories, and what came and went under it before it was recorded. */
 typedef struct Stream {
         Holders holders;
         int64_t next;                   /* 0: none */
@@ -191,23 +192,37 @@ static int node_event(Query *q, bool down, int64_t node, int64_t lo, int64_t hi,
         return query_one(q, stmt, ret);
 }
 
+/* Of two events, 0: none, the one that comes first in the direction. */
+static int64_t first_of(bool down, int64_t a, int64_t b) {
+        if (a == 0 || b == 0)
+                return a + b;
+        return down ? MAX_OF(a, b) : MIN_OF(a, b);
+}
+
 /* The event in (lo, hi] that comes first in the direction: that which gave the name its holder (from), or
- * one of the holder's own while it had the name. */
-static int in_segment(Query *q, bool down, const Segment *s, int64_t lo, int64_t hi, int64_t *ret) {
-        bool has_from = s->from > lo && s->from <= hi;
+ * one of the holder's own, or beneath it, while it had the name. */
+static int in_segment(const Ask *a, const Segment *s, int64_t lo, int64_t hi, int64_t *ret) {
+        bool has_from = s->from > lo && s->from <= hi, down = a->filter->reverse;
+        int64_t beneath = 0;
         int r;
 
         if (!down && has_from) {
                 *ret = s->from;
                 return 0;
         }
-        r = node_event(q, down, s->node, MAX_OF(lo, s->from), MIN_OF(hi, s->to), ret);
+        lo = MAX_OF(lo, s->from);
+        hi = MIN_OF(hi, s->to);
+        r = node_event(a->q, down, s->node, lo, hi, ret);
+        if (r == 0 && s->directory)
+                r = beneath_next(a->q, down, s->node, a->newest, lo, hi, &beneath);
+        *ret = first_of(down, *ret, beneath);
         if (r == 0 && *ret == 0 && has_from)
                 *ret = s->from;
         return r;
 }
 
-static int next_of_holders(Query *q, bool down, const Holders *h, int64_t lo, int64_t hi, int64_t *ret) {
+static int next_of_holders(const Ask *a, const Holders *h, int64_t lo, int64_t hi, int64_t *ret) {
+        bool down = a->filter->reverse;
         size_t low = 0, high = h->n_nodes;
         int r;
 
@@ -224,7 +239,7 @@ static int next_of_holders(Query *q, bool down, const Holders *h, int64_t lo, in
         for (size_t i = down ? low - 1 : low; i < h->n_nodes; down ? i-- : i++) {       /* ends at -1, too */
                 if (h->nodes[i].from > hi || h->nodes[i].to <= lo)
                         break;
-                r = in_segment(q, down, &h->nodes[i], lo, hi, ret);
+                r = in_segment(a, &h->nodes[i], lo, hi, ret);
                 if (r < 0 || *ret != 0)
                         return r;
         }
@@ -249,8 +264,7 @@ static int next_transient(Query *q, bool down, const Holders *h, int64_t lo, int
                 r = query_one(q, stmt, &seq);
                 if (r < 0)
                         return r;
-                if (seq != 0 && (*ret == 0 || (down ? seq > *ret : seq < *ret)))
-                        *ret = seq;
+                *ret = first_of(down, *ret, seq);
         }
         return 0;
 }
@@ -260,11 +274,26 @@ static int stream_next(Ask *a, Stream *s, int64_t lo, int64_t hi) {
 
         if (s->known)
                 return 0;
-        r = next_of_holders(a->q, a->filter->reverse, &s->holders, lo, hi, &s->next);
+        r = next_of_holders(a, &s->holders, lo, hi, &s->next);
         if (r == 0)
                 r = next_transient(a->q, a->filter->reverse, &s->holders, lo, hi, &s->next);
         s->known = r == 0;
         return r;
+}
+
+/* What is beneath more directories than the trails say: any event of a block that has such. */
+static int next_deep(Ask *a, int64_t lo, int64_t hi, int64_t *ret) {
+        bool down = a->filter->reverse;
+        int64_t block;
+        int r = next_span(a, STORE_SPAN_DEEP, (down ? hi : lo + 1) / STORE_SPAN, &block);
+
+        *ret = 0;
+        if (r < 0 || block < 0)
+                return r;
+        *ret = down ? MIN_OF(hi, block * STORE_SPAN + STORE_SPAN - 1) : MAX_OF(lo + 1, block * STORE_SPAN);
+        if (*ret <= lo || *ret > hi)
+                *ret = 0;
+        return 0;
 }
 
 static int answer_seq(Ask *a, int64_t seq) {
@@ -282,7 +311,7 @@ static int answer_seq(Ask *a, int64_t seq) {
 }
 
 static int merge(Ask *a, Stream *streams, size_t n) {
-        int64_t lo = a->lo, hi = a->hi, best;
+        int64_t lo = a->lo, hi = a->hi, best, deep = 0;
         bool down = a->filter->reverse;
         int r;
 
@@ -291,10 +320,11 @@ static int merge(Ask *a, Stream *streams, size_t n) {
                 best = 0;
                 for (size_t i = 0; r == 0 && i < n; i++) {
                         r = stream_next(a, &streams[i], lo, hi);
-                        if (streams[i].next != 0 &&
-                            (best == 0 || (down ? streams[i].next > best : streams[i].next < best)))
-                                best = streams[i].next;
+                        best = first_of(down, best, streams[i].next);
                 }
+                if (r == 0)
+                        r = next_deep(a, lo, hi, &deep);
+                best = first_of(down, best, deep);
                 if (r < 0 || best == 0)
                         return r;
                 for (size_t i = 0; i < n; i++)
@@ -316,7 +346,8 @@ static void streams_free(Stream *streams, size_t n) {
         free(streams);
 }
 
-/* 1 and the streams when every path names something that never was a directory; 0 when a scan is needed. */
+/* 1 and the streams; 0 when a scan is needed: of a whole dataset, or of a name that had more holders than
+ * are kept. */
 static int open_streams(Ask *a, Stream **ret) {
         Stream *streams;
         int r = 1;
@@ -332,10 +363,7 @@ static int open_streams(Ask *a, Stream **ret) {
                         break;
                 }
                 r = holders_find(a->q, &a->places[i], &streams[i].holders);
-                if (r == -E2BIG)
-                        r = 0;
-                else if (r == 0)
-                        r = !streams[i].holders.directory;
+                r = r == -E2BIG ? 0 : r == 0 ? 1 : r;
         }
         if (r == 1)
                 *ret = streams;
@@ -388,7 +416,8 @@ static int bound(Ask *a) {
         const QueryEvents *f = a->filter;
         int r;
 
-        r = last_seq(a->q, &a->hi);
+        r = last_seq(a->q, &a->newest);
+        a->hi = a->newest;
         if (f->before != 0)
                 a->hi = MIN_OF(a->hi, f->before - 1);
         a->lo = f->after;

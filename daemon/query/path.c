@@ -164,12 +164,11 @@ static int add_links(Query *q, QueryStatement which, const Segment *parent, Byte
                         .node = sql_column(stmt, 0),
                         .from = MAX_OF(since, parent->from),
                         .to = MIN_OF(until == 0 ? INT64_MAX : until, parent->to),
+                        .directory = sql_column(stmt, 3) == TYPE_DIRECTORY,
                 };
 
                 if (s.from > s.to)
                         continue;
-                if (sql_column(stmt, 3) == TYPE_DIRECTORY)
-                        h->directory = true;
                 r = add_segment(&h->nodes, &h->n_nodes, s);
                 if (r < 0)
                         return r;
@@ -185,7 +184,6 @@ static int descend(Query *q, Holders *h, Bytes name) {
         h->parents = STEAL(h->nodes);
         h->n_parents = h->n_nodes;
         h->n_nodes = 0;
-        h->directory = false;
         h->name = name;
         for (size_t i = 0; r == 0 && i < h->n_parents; i++) {
                 r = add_links(q, QUERY_SQL_LINK_CLOSED, &h->parents[i], name, h);
@@ -196,7 +194,7 @@ static int descend(Query *q, Holders *h, Bytes name) {
 }
 
 static int start_at_root(const Place *p, Holders *h) {
-        return add_segment(&h->nodes, &h->n_nodes, (Segment) { p->dataset->root_node, 0, INT64_MAX });
+        return add_segment(&h->nodes, &h->n_nodes, (Segment) { p->dataset->root_node, 0, INT64_MAX, true });
 }
 
 int holders_find(Query *q, const Place *p, Holders *ret) {
@@ -233,7 +231,11 @@ static int newest_in(Query *q, const Segment *parent, Bytes name, Segment *ret) 
         }
         if (r <= 0)
                 return r < 0 ? r : QUERY_E_NO_FILE;
-        *ret = (Segment) { sql_column(stmt, 0), sql_column(stmt, 1), sql_column(stmt, 2) };
+        *ret = (Segment) {
+                .node = sql_column(stmt, 0),
+                .from = sql_column(stmt, 1),
+                .to = sql_column(stmt, 2),
+        };
         if (ret->to == 0)
                 ret->to = INT64_MAX;
         ret->to = MIN_OF(ret->to, parent->to);

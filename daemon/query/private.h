@@ -3,7 +3,8 @@
 #define SCITRACE_DAEMON_QUERY_PRIVATE_H
 
 /* private: what the .c files of daemon/query share. query.c: connection and calls; path.c: paths to nodes
- * and back; row.c: events as they are answered; events.c, history.c, files.c, state.c: the questions.
+ * and back; beneath.c: what happened in a directory; row.c: events as they are answered; events.c,
+ * history.c, files.c, state.c: the questions.
  * May use: lib daemon/store.  May not use: anything else in daemon/. */
 
 #include <stdatomic.h>
@@ -12,6 +13,7 @@
 #include "daemon/store/prune.h"
 #include "daemon/store/sql.h"
 #include "daemon/store/store.h"
+#include "daemon/store/trail.h"
 
 #define EVENT_ROW                                                                                           \
         "SELECT e.seq, e.ago, e.span, ifnull(e.dataset, 0), e.kind, e.origin, e.count, e.node, e.parent,"   \
@@ -98,6 +100,8 @@
                    " block LIMIT 1")                                                                        \
         X(SPAN_DOWN, "SELECT block FROM span WHERE dataset = ?1 AND block <= ?2 AND kinds & ?3 ORDER BY"    \
                      " block DESC LIMIT 1")                                                                 \
+        X(TRAIL, "SELECT directory, data FROM trail WHERE level = ?1 AND idx = ?2 AND directory <= ?3"      \
+                 " ORDER BY directory DESC LIMIT 1")                                                        \
         X(NOTICED, "SELECT seq, ago FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2")                       \
         X(ROOTS, "SELECT seq, kind, node FROM event WHERE dataset = ?1 AND kind BETWEEN 15 AND 17"          \
                  " AND seq <= ?2 ORDER BY seq DESC")                                                        \
@@ -141,6 +145,12 @@ typedef struct Buffer {
 void buffer_done(Buffer *b);
 int buffer_add(Buffer *b, const void *data, size_t size);
 
+/* What a tile of table trail says of a directory. */
+typedef struct Tile {
+        int64_t directory, index;
+        TrailSet set;
+} Tile;
+
 /* A dataset while a call lasts. */
 typedef struct Dataset {
         int64_t id, root_node, added, removed;
@@ -178,6 +188,7 @@ struct Query {
         uint8_t batch_boot[EVENT_ID_SIZE];
 
         PathEntry *paths;               /* PATH_CACHE_SIZE */
+        Tile tiles[TRAIL_LEVELS];       /* of each level the last one that was read; directory 0: none */
         Buffer row_path, row_old_path, scratch;
         int64_t old_dataset;            /* to whose root row_old_path is relative */
 };
@@ -252,6 +263,7 @@ int past_find(Query *q, int64_t node, bool wants_target, int64_t seq, Past *ret)
 /** Segment: a node held a name from one seq to another, both included. */
 typedef struct Segment {
         int64_t node, from, to;
+        bool directory;
 } Segment;
 
 /** Place: an absolute path taken apart. */
@@ -272,7 +284,6 @@ typedef struct Holders {
         Segment *parents, *nodes;
         size_t n_parents, n_nodes;
         Bytes name;                     /* last component; borrowed from the place */
-        bool directory;                 /* one of the nodes is a directory */
 } Holders;
 void holders_done(Holders *h);
 /** holders_find() - p is not the root. -E2BIG: more than SEGMENTS_MAX. */
@@ -282,6 +293,13 @@ int holders_newest(Query *q, const Place *p, Segment *ret);
 
 /** path_at() - the path that a node had as of an event, appended to ret: relative to the dataset's root. */
 int path_at(Query *q, int64_t dataset, int64_t node, int64_t seq, Buffer *ret);
+
+/* beneath.c */
+
+/** beneath_next() - the event in (lo, hi] that comes first in the direction beneath a directory, as the tree
+ *  was then; *ret 0: none. newest: the newest event when the question began. */
+int beneath_next(Query *q, bool down, int64_t directory, int64_t newest, int64_t lo, int64_t hi,
+                 int64_t *ret);
 
 /* row.c */
 

@@ -257,6 +257,7 @@ int query_datasets_load(Query *q) {
 int call_begin(Query *q) {
         atomic_store(&q->cancelled, false);
         forget_datasets(q);
+        memset(q->tiles, 0, sizeof(q->tiles));
         return query_datasets_load(q);
 }
 

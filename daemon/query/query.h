@@ -71,8 +71,8 @@ typedef struct QueryEvents {
 } QueryEvents;
 
 /** query_events() - 0, QUERY_E_DEADLINE, QUERY_E_NO_DATASET. An event is at a path when that is its path or
- *  its old path. Without a directory among the paths the answer comes by index,
- *  else by reading the dataset's events. */
+ *  its old path, beneath one when that begins with it: names as they were right after the event, while
+ *  something held them. It comes by index, that of a dataset's root by reading the events of the dataset. */
 int query_events(Query *q, const QueryEvents *filter, QueryEventFn fn, void *userdata);
 /** query_history() - the events of a file, newest first: backwards through its node's names (renames,
  *  links), and through `replaces` of modify and create events, where the name stayed the same. A name that

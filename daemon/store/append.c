@@ -209,6 +209,8 @@ static int appended(Store *s, const Event *e, int error, bool is_new, int64_t *r
         if (error == 0)
                 error = leaves_add(s, e);
         if (error == 0)
+                error = trails_mark(s, e);
+        if (error == 0)
                 error = spans_mark(s, e);
         if (error < 0) {
                 s->broken = error;      /* half an event is in the transaction */

@@ -5,11 +5,11 @@
 /* private: what the .c files of daemon/store share. store.c: open, transactions; attr.c: the dictionary of
  * attr rows; append.c: event rows; bulk.c: those that come in thousands, in one go; array.c: arrays that a
  * statement reads; identities.c: whether a node may be known; known.c: nodes that are as they were told;
- * wanted.c: those whose digest is to be read; project.c: their projections; roots.c: where a dataset begins;
- * rows.c: what intake asks; place.c: datasets, file systems, gaps, series; backup.c; leaves.c: the events as
- * leaves of a tree; seal.c: its checkpoints and keys; witness.c: how far it was; rescue.c: a database that
- * was taken away; migrate.c: from an older form; care.c: what keeps the database in shape; prune.c: old rows
- * go; contents.c: so do contents that nothing names.
+ * wanted.c: those whose digest is to be read; mark.c: what happened beneath a directory; project.c: their
+ * projections; roots.c: where a dataset begins; rows.c: what intake asks; place.c: datasets, file systems,
+ * gaps, series; backup.c; leaves.c: the events as leaves of a tree; seal.c: its checkpoints and keys;
+ * witness.c: how far it was; rescue.c: a database that was taken away; migrate.c: from an older form; care.c:
+ * what keeps the database in shape; prune.c: old rows go; contents.c: so do contents that nothing names.
  * May use: lib.  May not use: anything else in daemon/. */
 
 #include "daemon/store/note.h"
@@ -17,6 +17,7 @@
 #include "daemon/store/reader.h"
 #include "daemon/store/sql.h"
 #include "daemon/store/store.h"
+#include "daemon/store/trail.h"
 #include "lib/embed.h"
 
 #define STORE_STATEMENTS(X)                                                                                 \
@@ -78,6 +79,7 @@
         X(LINK_CLOSE_BENEATH, "UPDATE link SET until = ?2 WHERE parent = ?1 AND until = 0")                 \
         X(LINK_ADOPT_BENEATH, "UPDATE link SET dataset = ?2 WHERE parent = ?1 AND until = 0")               \
         X(LINK_UP, "SELECT parent, name FROM link WHERE node = ?1 AND until = 0 LIMIT 1")                   \
+        X(LINK_WAS, "SELECT parent, max(since), until FROM link WHERE node = ?1 AND since <= ?2")           \
         X(LINK_DATASETS, "SELECT dataset FROM link WHERE node = ?1 AND until = 0")                          \
         X(LINK_FIND, "SELECT " LINK_COLUMNS " FROM link WHERE parent = ?1 AND until = 0 AND name = ?2")     \
         X(LINK_LAST, "SELECT " LINK_COLUMNS " FROM link INDEXED BY link_closed WHERE parent = ?1 AND"       \
@@ -94,6 +96,10 @@
         X(WANTED_REMOVE, "DELETE FROM wanted WHERE block = ?1")                                             \
         X(COUNTER_ADD, "INSERT INTO counter VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET files = files"    \
                        " + ?2, bytes = bytes + ?3")                                                         \
+        X(TRAIL_GET, "SELECT directory, data FROM trail WHERE level = ?1 AND idx = ?2 AND directory >= ?3"  \
+                     " ORDER BY directory LIMIT 1")                                                         \
+        X(TRAIL_ADD, "INSERT INTO trail VALUES (?1, ?2, ?3, ?4)")                                           \
+        X(TRAIL_CLEAR, "DELETE FROM trail WHERE level = 0 AND idx = ?1")                                    \
         X(SPAN_ADD, "INSERT INTO span VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET kinds = kinds | ?3")    \
         X(DATASET_ADD, "INSERT INTO dataset(uuid, name, root, kind, filesystem, root_node) VALUES (?1,"     \
                        " ?2, ?3, ?4, ?5, ?6)")                                                              \
@@ -211,7 +217,30 @@ typedef struct StoreSpans {
         size_t n, max;
 } StoreSpans;
 
-/* The root nodes of all datasets, while a transaction is on. Names beneath one that is watched are of its
+/* The tile of events that is being filled (mark.c): a row for each directory beneath which something
+ * happened. */
+typedef struct StoreTrail {
+        int64_t directory;
+        TrailSet at;
+} StoreTrail;
+typedef struct StoreUp {                /* a directory, and the one in which it is; 0: a dataset's root */
+        int64_t node, parent;
+} StoreUp;
+typedef struct StoreTrails {
+        bool known;                     /* rows are those of the tile `index` */
+        bool fresh;                     /* they are not all in the table */
+        int64_t index;
+        StoreTrail *rows;
+        size_t n, max, n_slots;
+        uint32_t *slots;                /* a hash table of numbers of rows + 1; n_slots: a power of two */
+        StoreUp *ups;                   /* those last asked for */
+        int64_t above;                  /* chain: rows of this directory and those above it; 0: of none */
+        uint32_t chain[TRAIL_DEPTH];
+        size_t n_chain;
+        bool deep;                      /* there are more above it */
+} StoreTrails;
+
+/* The root nodes of all datasets. Names beneath one that is watched are of its
  * dataset, whatever becomes of the directories around it; those beneath one that is not any more may still
  * be, until such a directory belongs to another dataset again. */
 typedef struct StoreRoot {
@@ -282,6 +311,8 @@ struct Store {
         size_t n_sums;
         StoreRoots roots;
         StoreSpans spans;
+        StoreTrails trails;
+        bool deep;                      /* the event is beneath more directories than trails say */
         bool crossed;                   /* by the event that is being applied: a name left another dataset */
         StoreBulk *bulk;
         StoreIdentities identities;
@@ -360,6 +391,16 @@ int spans_mark(Store *s, const Event *e);
 int spans_flush(Store *s);
 void spans_forget(Store *s);
 void spans_done(StoreSpans *p);
+
+/* mark.c: mark: an event was appended, and applied; sets s->deep. flush: what is not written yet; forget:
+ * the transaction is gone. rebuild: of all events, when the table is empty. moved: a directory has another
+ * name, or none; 0: all may have, since the roots have changed. */
+int trails_mark(Store *s, const Event *e);
+int trails_flush(Store *s);
+int trails_rebuild(Store *s);
+void trails_moved(Store *s, int64_t directory);
+void trails_forget(Store *s);
+void trails_done(StoreTrails *t);
 
 /* roots.c: roots_have(): whether a node is the root of a watched dataset. roots_left_beneath(): the next,
  * from *at on (0 at first), that was a root, is none now, and lies beneath dir with no root in between: 1, 0

@@ -45,6 +45,8 @@ static Type type_of(Store *s, int64_t attr) {
 static int count_link(Apply *a, int64_t node, int64_t attr, int64_t size, int64_t dataset, int sign) {
         int r;
 
+        if (type_of(a->s, attr) == TYPE_DIRECTORY)
+                trails_moved(a->s, node);
         if (type_of(a->s, attr) == TYPE_FILE) {
                 r = sums_count(a->s, dataset, sign, sign * size);
                 if (r < 0)
@@ -87,9 +89,8 @@ static int load_node(Store *s, int64_t node, StoreTarget *ret) {
 
 static int find_held(Apply *a, int64_t parent, Bytes name, Held *ret) {
         CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
-        int r;
+        int r = store_stmt(a->s, SQL_LINK_HOLDER, &stmt);
 
-        r = store_stmt(a->s, SQL_LINK_HOLDER, &stmt);
         if (r < 0)
                 return r;
         sql_bind(stmt, 1, parent);

@@ -161,6 +161,7 @@ static const Projection projections[] = {
         { "counter",
           "SELECT dataset, files, bytes FROM counter WHERE files <> 0 OR bytes <> 0 ORDER BY dataset", 1 },
         { "span", "SELECT dataset, block, kinds FROM span ORDER BY dataset, block", 2 },
+        { "trail", "SELECT level, idx, directory, data FROM trail ORDER BY level, idx, directory", 3 },
         { "dataset", "SELECT id, uuid, name, root, root_node, added, removed, head FROM dataset ORDER BY id",
           1 },
 };

@@ -12,7 +12,7 @@ static const char *const copied[] = {
         "tile",       "checkpoint", "care", "run", "series", "chunk",
 };
 /* What follows from it, but for nodes; the same in any store. */
-static const char *const made[] = { "link", "gap", "counter", "span", "wanted" };
+static const char *const made[] = { "link", "gap", "counter", "span", "trail", "wanted" };
 
 static void finalizep(sqlite3_stmt **stmt) {
         sqlite3_finalize(*stmt);

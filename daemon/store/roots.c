@@ -6,6 +6,7 @@
 void roots_forget(Store *s) {
         s->roots.n = 0;
         s->roots.known = false;
+        trails_moved(s, 0);
 }
 
 void roots_done(StoreRoots *r) {

@@ -55,6 +55,8 @@ int spans_mark(Store *s, const Event *e) {
                 r = mark(s, STORE_SPAN_ALL, e->kind);
         if (r == 0 && e->dataset != 0)
                 r = mark(s, e->dataset, e->kind);
+        if (r == 0 && s->deep)
+                r = mark(s, STORE_SPAN_DEEP, e->kind);
         return r == 0 && crossed ? mark(s, STORE_SPAN_CROSSED, e->kind) : r;
 }
 

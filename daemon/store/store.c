@@ -239,6 +239,7 @@ void database_close(Store *s) {
         free(s->sums);
         roots_done(&s->roots);
         spans_done(&s->spans);
+        trails_done(&s->trails);
         signer_forget(s);
         tree_done(&s->tree);
         reader_free(s->reader);
@@ -319,7 +320,6 @@ int store_begin(Store *s, int64_t realtime, int64_t boottime, const uint8_t boot
         r = sql_exec(s->sql.db, "BEGIN IMMEDIATE");
         if (r < 0)
                 return r;
-        roots_forget(s);
         s->in_transaction = true;
         s->has_batch = false;
         s->realtime = realtime;
@@ -365,6 +365,8 @@ int store_commit(Store *s) {
         if (r == 0)
                 r = spans_flush(s);
         if (r == 0)
+                r = trails_flush(s);
+        if (r == 0)
                 r = sql_exec(s->sql.db, "COMMIT");
         if (r == 0) {
                 s->in_transaction = false;
@@ -387,6 +389,8 @@ void store_rollback(Store *s) {
         s->in_transaction = false;
         bulk_forget(s);
         spans_forget(s);
+        roots_forget(s);
+        trails_forget(s);
         known_clear(s);
         contents_forget(s);
         if (!sqlite3_get_autocommit(s->sql.db))

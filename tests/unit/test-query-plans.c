@@ -48,6 +48,7 @@ static const struct {
         { "BATCH_SHADED", "batch USING INDEX batch_behind (first_seq<?)" },
         { "SPAN_UP", "span USING PRIMARY KEY (dataset=? AND block>?)" },
         { "SPAN_DOWN", "span USING PRIMARY KEY (dataset=? AND block<?)" },
+        { "TRAIL", "trail USING PRIMARY KEY (level=? AND idx=? AND directory<?)" },
         { "NOTICED", "event USING INTEGER PRIMARY KEY (rowid>?)" },
         { "ROOTS", "event USING INDEX event_root (dataset=? AND rowid<?)" },
         { "PRUNE_BEGUN", "care USING PRIMARY KEY (what=?)" },

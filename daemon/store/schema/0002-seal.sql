@@ -51,6 +51,17 @@ INSERT INTO span SELECT -1, e.seq / 1024, sum(DISTINCT 1 << kind) FROM event AS 
         AND EXISTS (SELECT 1 FROM link AS l WHERE l.parent = e.old_parent AND l.until = e.seq AND l.name = e.old_name
         AND l.dataset <> e.dataset)) GROUP BY 2;
 
+-- In which events something happened beneath a directory: tiles of 256 events, and of 16 tiles each above them. A row
+-- has some of the directories of a tile, from `directory` on. A projection; those of the events before are made by
+-- whoever runs this.
+CREATE TABLE trail (
+        level INTEGER NOT NULL,
+        idx INTEGER NOT NULL,
+        directory INTEGER NOT NULL,
+        data BLOB NOT NULL,
+        PRIMARY KEY (level, idx, directory)
+) STRICT, WITHOUT ROWID;
+
 -- Which nodes are wanted, coarsely: nodes 256 * block to 256 * block + 255, of which some may be.
 CREATE TABLE wanted (
         block INTEGER PRIMARY KEY
