@@ -12,109 +12,91 @@ enum {
 };
 #define ABSENT UINT32_C(0xFFFFFFFF)
 
-/* Field by field, as docs/FORMATS.md numbers them. A field is an integer, or a run of bytes. */
-typedef struct Field {
-        bool integer, present;
-        int64_t number;
-        Bytes bytes;
-} Field;
+/* Field by field, as docs/FORMATS.md numbers them: an integer, or a run of bytes. */
+static uint8_t *put_length(uint8_t *p, uint32_t length) {
+        uint32_t n = htobe32(length);
 
-static Field number(int64_t n) {
-        return (Field) { .integer = true, .present = true, .number = n };
+        memcpy(p, &n, LENGTH_SIZE);
+        return p + LENGTH_SIZE;
 }
 
-static Field number_if(bool present, int64_t n) {
-        return (Field) { .integer = true, .present = present, .number = n };
-}
+static uint8_t *put_number(uint8_t *p, bool present, int64_t number) {
+        uint64_t n = htobe64((uint64_t) number);
 
-static Field run(Bytes b) {
-        return (Field) { .present = b.data != NULL, .bytes = b };
-}
-
-static void fields_of(const Event *e, Field f[static FIELD_COUNT]) {
-        Field *p = f;
-
-        *p++ = number(e->seq);
-        *p++ = number(e->first);
-        *p++ = number(e->last);
-        *p++ = run(BYTES(e->boot, EVENT_ID_SIZE));
-        *p++ = run(BYTES(e->dataset_uuid, EVENT_ID_SIZE));
-        *p++ = number(e->kind);
-        *p++ = number(e->origin);
-        *p++ = number(e->count);
-        *p++ = number_if(e->node != 0, e->node);
-        *p++ = number_if(e->parent != 0, e->parent);
-        *p++ = run(e->name);
-        *p++ = number_if(e->old_parent != 0, e->old_parent);
-        *p++ = run(e->old_name);
-        *p++ = number_if(e->replaces != 0, e->replaces);
-        *p++ = number_if(e->introduces, (int64_t) e->inode);
-        *p++ = number_if(e->introduces, e->btime);
-        *p++ = number_if(e->has_state, e->type);
-        *p++ = number_if(e->has_state, e->size);
-        *p++ = number_if(e->has_state, e->mode);
-        *p++ = number_if(e->has_state, e->uid);
-        *p++ = number_if(e->has_state, e->gid);
-        *p++ = number_if(e->has_state, e->mtime);
-        *p++ = run(e->digest);
-        *p++ = number_if(e->digest_source != 0, e->digest_source);
-        *p++ = run(e->target);
-        *p++ = number_if(e->process != 0, e->process);
-        *p++ = number_if(e->cause != 0, e->cause);
-        *p++ = number_if(e->gap != 0, e->gap);
-        *p++ = run(e->detail);
-        assert(p == f + FIELD_COUNT);
-}
-
-static size_t field_size(const Field *f) {
-        if (!f->present)
-                return LENGTH_SIZE;
-        return LENGTH_SIZE + (f->integer ? INTEGER_SIZE : f->bytes.size);
-}
-
-static uint8_t *put(uint8_t *p, const void *data, size_t size) {
-        if (size > 0)
-                memcpy(p, data, size);
-        return p + size;
-}
-
-static uint8_t *put_field(uint8_t *p, const Field *f) {
-        uint32_t length = htobe32(f->present ? (uint32_t) (field_size(f) - LENGTH_SIZE) : ABSENT);
-        uint64_t n = htobe64((uint64_t) f->number);
-
-        p = put(p, &length, sizeof(length));
-        if (!f->present)
+        p = put_length(p, present ? INTEGER_SIZE : ABSENT);
+        if (!present)
                 return p;
-        return f->integer ? put(p, &n, sizeof(n)) : put(p, f->bytes.data, f->bytes.size);
+        memcpy(p, &n, INTEGER_SIZE);
+        return p + INTEGER_SIZE;
+}
+
+static uint8_t *put_run(uint8_t *p, Bytes b) {
+        p = put_length(p, b.data ? (uint32_t) b.size : ABSENT);
+        if (b.data && b.size > 0)
+                memcpy(p, b.data, b.size);
+        return b.data ? p + b.size : p;
+}
+
+static uint8_t *put_head(uint8_t *p, const Event *e) {
+        p = put_number(p, true, e->seq);
+        p = put_number(p, true, e->first);
+        p = put_number(p, true, e->last);
+        p = put_run(p, BYTES(e->boot, EVENT_ID_SIZE));
+        p = put_run(p, BYTES(e->dataset_uuid, EVENT_ID_SIZE));
+        p = put_number(p, true, e->kind);
+        p = put_number(p, true, e->origin);
+        p = put_number(p, true, e->count);
+        p = put_number(p, e->node != 0, e->node);
+        p = put_number(p, e->parent != 0, e->parent);
+        p = put_run(p, e->name);
+        p = put_number(p, e->old_parent != 0, e->old_parent);
+        p = put_run(p, e->old_name);
+        return put_number(p, e->replaces != 0, e->replaces);
+}
+
+static uint8_t *put_node(uint8_t *p, const Event *e) {
+        p = put_number(p, e->introduces, (int64_t) e->inode);
+        p = put_number(p, e->introduces, e->btime);
+        p = put_number(p, e->has_state, e->type);
+        p = put_number(p, e->has_state, e->size);
+        p = put_number(p, e->has_state, e->mode);
+        p = put_number(p, e->has_state, e->uid);
+        p = put_number(p, e->has_state, e->gid);
+        return put_number(p, e->has_state, e->mtime);
+}
+
+static uint8_t *put_rest(uint8_t *p, const Event *e) {
+        p = put_run(p, e->digest);
+        p = put_number(p, e->digest_source != 0, e->digest_source);
+        p = put_run(p, e->target);
+        p = put_number(p, e->process != 0, e->process);
+        p = put_number(p, e->cause != 0, e->cause);
+        p = put_number(p, e->gap != 0, e->gap);
+        return put_run(p, e->detail);
 }
 
 int event_put(const Event *e, size_t before, uint8_t **buffer, size_t *max, size_t *ret_size) {
-        Field fields[FIELD_COUNT];
-        size_t size = before + 1;
+        size_t most;
         uint8_t *p;
 
         assert(e);
         assert(buffer);
         assert(ret_size);
 
-        fields_of(e, fields);
-        for (int i = 0; i < FIELD_COUNT; i++)
-                size += field_size(&fields[i]);
-
-        if (*max < size) {
-                p = realloc(*buffer, 2 * size);
+        most = before + 1 + FIELD_COUNT * (LENGTH_SIZE + INTEGER_SIZE) + 2 * (size_t) EVENT_ID_SIZE +
+               e->name.size + e->old_name.size + e->digest.size + e->target.size + e->detail.size;
+        if (*max < most) {
+                p = realloc(*buffer, 2 * most);
                 if (!p)
                         return -ENOMEM;
                 *buffer = p;
-                *max = 2 * size;
+                *max = 2 * most;
         }
         p = *buffer + before;
         *p++ = VERSION;
-        for (int i = 0; i < FIELD_COUNT; i++)
-                p = put_field(p, &fields[i]);
-        assert(p == *buffer + size);
-
-        *ret_size = size;
+        p = put_rest(put_node(put_head(p, e), e), e);
+        *ret_size = (size_t) (p - *buffer);
+        assert(*ret_size <= most);
         return 0;
 }
 

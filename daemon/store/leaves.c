@@ -28,8 +28,8 @@ static int hash_event(Store *s, const Event *e, Hash *ret) {
 
         if (r < 0)
                 return r;
-        hash_leaf(s->hasher, s->leaf, size, ret);
-        return hasher_failed(s->hasher) ? -ENOMEM : 0;
+        hash_leaf(s->leaf, size, ret);
+        return 0;
 }
 
 int leaves_add(Store *s, const Event *e) {
@@ -43,7 +43,7 @@ int leaves_add(Store *s, const Event *e) {
         }
         r = hash_event(s, e, &leaf);
         s->newest = leaf;
-        return r < 0 ? r : tree_add(&s->tree, s->hasher, &leaf, put_tile, s);
+        return r < 0 ? r : tree_add(&s->tree, &leaf, put_tile, s);
 }
 
 /* Of the leaves of the n events after `after` those whose rows can be read: those are known. */
@@ -118,7 +118,7 @@ static int load_edge(Store *s, unsigned level, int64_t tiles) {
         for (unsigned i = 0; r == 0 && i < n; i++) {
                 r = read_tile(s, level - 1, tiles - n + i, tile);
                 if (r == 0)
-                        hash_perfect(s->hasher, tile, TILE_WIDTH, &edge[i]);
+                        hash_perfect(tile, TILE_WIDTH, &edge[i]);
         }
         return r < 0 ? r : tree_load_edge(&s->tree, level, edge, n);
 }

@@ -329,7 +329,6 @@ struct Store {
         int64_t realtime, boottime;
         uint8_t boot[EVENT_ID_SIZE];
 
-        Hasher *hasher;
         Reader *reader;
         Tree tree;                      /* of the events up to last_seq */
         bool tree_lost;                 /* but for its size: some leaf of them cannot be had */

@@ -11,7 +11,6 @@
 
 typedef struct Maker {
         sqlite3 *db;
-        Hasher *hasher;
         int64_t size; /* of the checkpoint */
 } Maker;
 
@@ -63,7 +62,7 @@ static int get_hashes(Maker *m, unsigned level, int64_t first, unsigned n, Hash 
         for (unsigned i = 0; r == 0 && i < n; i++) {
                 r = get_hashes(m, level - 1, (first + i) * TILE_WIDTH, TILE_WIDTH, tile);
                 if (r == 0)
-                        hash_perfect(m->hasher, tile, TILE_WIDTH, &ret[i]);
+                        hash_perfect(tile, TILE_WIDTH, &ret[i]);
         }
         return r;
 }
@@ -75,7 +74,7 @@ static int get_hash(void *userdata, unsigned height, int64_t index, Hash *ret) {
         int r = get_hashes(m, level, index * n, n, hashes);
 
         if (r == 0)
-                hash_perfect(m->hasher, hashes, n, ret);
+                hash_perfect(hashes, n, ret);
         return r;
 }
 
@@ -149,27 +148,20 @@ static int make(Maker *m, int64_t seq, char **ret) {
                 r = PROOF_E_UNSEALED;
         if (r != 0)
                 return r;
-        r = prove_inclusion(m->hasher, seq - 1, c.size, get_hash, m, path, &n);
+        r = prove_inclusion(seq - 1, c.size, get_hash, m, path, &n);
         if (r < 0)
                 return r == -EBADMSG ? PROOF_E_UNFIT : r;
-        hash_leaf(m->hasher, event, event_size, &leaf);
-        if (!inclusion_holds(m->hasher, &leaf, seq - 1, c.size, path, n, &c.root))
+        hash_leaf(event, event_size, &leaf);
+        if (!inclusion_holds(&leaf, seq - 1, c.size, path, n, &c.root))
                 return PROOF_E_UNFIT;
         return print(seq - 1, BYTES(event + 1, event_size - 1), path, n, BYTES(note, note_size), ret);
 }
 
 int proof_make(sqlite3 *db, int64_t seq, char **ret) {
         Maker m = { .db = db };
-        int r;
 
         assert(db && ret);
-        r = hasher_new(&m.hasher);
-        if (r == 0 && seq < 1)
-                r = PROOF_E_NO_EVENT;
-        if (r == 0)
-                r = make(&m, seq, ret);
-        hasher_free(m.hasher);
-        return r;
+        return seq < 1 ? PROOF_E_NO_EVENT : make(&m, seq, ret);
 }
 
 void proof_done(Proof *p) {
@@ -247,7 +239,7 @@ static int check_key(const Parsed *p, const NoteKey *keys, size_t n_keys, size_t
         return r;
 }
 
-static int check(Parsed *p, const NoteKey *keys, size_t n_keys, Hasher *h, Proof *ret) {
+static int check(Parsed *p, const NoteKey *keys, size_t n_keys, Proof *ret) {
         Bytes text;
         Hash leaf;
         int r = note_text(p->note, &text);
@@ -258,9 +250,9 @@ static int check(Parsed *p, const NoteKey *keys, size_t n_keys, Hasher *h, Proof
                 r = event_parse(BYTES(p->leaf + 1, p->leaf_size - 1), &ret->event);
         if (r < 0)
                 return r;
-        hash_leaf(h, p->leaf, p->leaf_size, &leaf);
+        hash_leaf(p->leaf, p->leaf_size, &leaf);
         if (ret->event.seq - 1 != p->index ||
-            !inclusion_holds(h, &leaf, p->index, ret->checkpoint.size, p->path, p->n, &ret->checkpoint.root))
+            !inclusion_holds(&leaf, p->index, ret->checkpoint.size, p->path, p->n, &ret->checkpoint.root))
                 return PROOF_E_FORGED;
         return check_key(p, keys, n_keys, &ret->key);
 }
@@ -268,16 +260,12 @@ static int check(Parsed *p, const NoteKey *keys, size_t n_keys, Hasher *h, Proof
 int proof_check(Bytes text, const NoteKey *keys, size_t n_keys, Proof *ret) {
         Proof proof = { 0 };
         Parsed p = { 0 };
-        Hasher *h = NULL;
         int r;
 
         assert(ret);
-        r = hasher_new(&h);
+        r = parse(text, &p);
         if (r == 0)
-                r = parse(text, &p);
-        if (r == 0)
-                r = check(&p, keys, n_keys, h, &proof);
-        hasher_free(h);
+                r = check(&p, keys, n_keys, &proof);
         if (r != 0) {
                 free(p.leaf);
                 return r;

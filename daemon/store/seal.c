@@ -307,7 +307,7 @@ static int add_checkpoint(Store *s, StoreSeal *ret) {
         sqlite3_stmt *stmt;
         int r;
 
-        tree_root(&s->tree, s->hasher, &c.root);
+        tree_root(&s->tree, &c.root);
         snprintf(c.origin, sizeof(c.origin), "%s", g->secret.key.name);
         r = checkpoint_format(&c, &text);
         if (r == 0)

@@ -214,9 +214,7 @@ static int open_database(Store *s) {
                 r = sql_init(&s->sql, db, statements, ELEMENTS(statements));
         if (r != 0)
                 goto fail;
-        r = hasher_new(&s->hasher);
-        if (r == 0)
-                r = reader_new(db, &s->reader);
+        r = reader_new(db, &s->reader);
         if (r == 0)
                 r = prepare(s, db, form);
         return r == 0 ? load(s) : r;
@@ -243,7 +241,6 @@ void database_close(Store *s) {
         signer_forget(s);
         tree_done(&s->tree);
         reader_free(s->reader);
-        hasher_free(s->hasher);
         free(s->leaf);
         sql_done(&s->sql);
         bulk_done(s);

@@ -1,77 +1,46 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <assert.h>
 #include <errno.h>
-#include <openssl/evp.h>
 
 #include "daemon/store/tile.h"
+
+/* Not by EVP, which does as much again around each hash: most are of two blocks. */
+#define OPENSSL_API_COMPAT 10100        /* it is deprecated since 3.0, for want of providers */
+#include <openssl/sha.h>
 
 enum {
         LEAF = 0, /* what RFC 6962 puts before the bytes of a leaf, and of a node */
         NODE = 1,
 };
 
-struct Hasher {
-        EVP_MD *md;
-        EVP_MD_CTX *ctx;
-        bool failed;
-};
-
-int hasher_new(Hasher **ret) {
-        Hasher *h = calloc(1, sizeof(*h));
-
-        assert(ret);
-        if (!h)
-                return -ENOMEM;
-        h->md = EVP_MD_fetch(NULL, "SHA256", NULL);
-        h->ctx = EVP_MD_CTX_new();
-        if (!h->md || !h->ctx || EVP_DigestInit_ex2(h->ctx, h->md, NULL) != 1) {
-                hasher_free(h);
-                return -ENOMEM;
-        }
-        *ret = h;
-        return 0;
-}
-
-Hasher *hasher_free(Hasher *h) {
-        if (!h)
-                return NULL;
-        EVP_MD_CTX_free(h->ctx);
-        EVP_MD_free(h->md);
-        free(h);
-        return NULL;
-}
-
-bool hasher_failed(const Hasher *h) {
-        return h->failed;
-}
-
 /* Plain SHA-256. */
-static void hash_bytes(Hasher *h, Bytes b, Hash *ret) {
-        /* without a name the digest stays what it is: naming it would have it made anew each time */
-        if (EVP_DigestInit_ex2(h->ctx, NULL, NULL) != 1 || EVP_DigestUpdate(h->ctx, b.data, b.size) != 1 ||
-            EVP_DigestFinal_ex(h->ctx, ret->bytes, NULL) != 1)
-                h->failed = true;
+static void hash_bytes(Bytes b, Hash *ret) {
+        SHA256_CTX ctx;
+
+        SHA256_Init(&ctx);
+        SHA256_Update(&ctx, b.data, b.size);
+        SHA256_Final(ret->bytes, &ctx);
 }
 
-void hash_leaf(Hasher *h, uint8_t *bytes, size_t size, Hash *ret) {
+void hash_leaf(uint8_t *bytes, size_t size, Hash *ret) {
         assert(size > 0);
         bytes[0] = LEAF;
-        hash_bytes(h, BYTES(bytes, size), ret);
+        hash_bytes(BYTES(bytes, size), ret);
 }
 
-void hash_node(Hasher *h, const Hash *left, const Hash *right, Hash *ret) {
+void hash_node(const Hash *left, const Hash *right, Hash *ret) {
         uint8_t bytes[1 + 2 * HASH_SIZE] = { NODE };
 
         memcpy(bytes + 1, left, HASH_SIZE);
         memcpy(bytes + 1 + HASH_SIZE, right, HASH_SIZE);
-        hash_bytes(h, BYTES(bytes, sizeof(bytes)), ret);
+        hash_bytes(BYTES(bytes, sizeof(bytes)), ret);
 }
 
-void hash_empty(Hasher *h, Hash *ret) {
-        hash_bytes(h, BYTES("", 0), ret);
+void hash_empty(Hash *ret) {
+        hash_bytes(BYTES("", 0), ret);
 }
 
-void hash_perfect(Hasher *h, const Hash *hashes, unsigned n, Hash *ret) {
+void hash_perfect(const Hash *hashes, unsigned n, Hash *ret) {
         Hash row[TILE_WIDTH / 2];
 
         assert(n > 0 && n <= TILE_WIDTH && (n & (n - 1)) == 0);
@@ -80,10 +49,10 @@ void hash_perfect(Hasher *h, const Hash *hashes, unsigned n, Hash *ret) {
                 return;
         }
         for (unsigned i = 0; i < n / 2; i++)
-                hash_node(h, &hashes[2 * i], &hashes[2 * i + 1], &row[i]);
+                hash_node(&hashes[2 * i], &hashes[2 * i + 1], &row[i]);
         for (n /= 2; n > 1; n /= 2)
                 for (unsigned i = 0; i < n / 2; i++)
-                        hash_node(h, &row[2 * i], &row[2 * i + 1], &row[i]);
+                        hash_node(&row[2 * i], &row[2 * i + 1], &row[i]);
         *ret = row[0];
 }
 
@@ -118,7 +87,7 @@ static int edge_room(Tree *t, unsigned level) {
         return t->edges[level] ? 0 : -ENOMEM;
 }
 
-int tree_add(Tree *t, Hasher *h, const Hash *leaf, TileFn fn, void *userdata) {
+int tree_add(Tree *t, const Hash *leaf, TileFn fn, void *userdata) {
         Hash up = *leaf;
         int r;
 
@@ -135,7 +104,7 @@ int tree_add(Tree *t, Hasher *h, const Hash *leaf, TileFn fn, void *userdata) {
                        BYTES(t->edges[level], TILE_SIZE));
                 if (r != 0)
                         return r;
-                hash_perfect(h, t->edges[level], TILE_WIDTH, &up);
+                hash_perfect(t->edges[level], TILE_WIDTH, &up);
         }
         t->size++;
         return 0;
@@ -156,7 +125,7 @@ int tree_load_edge(Tree *t, unsigned level, const Hash *hashes, unsigned n) {
 }
 
 /* From the right: an edge is a row of perfect subtrees, the smallest last. */
-void tree_root(const Tree *t, Hasher *h, Hash *ret) {
+void tree_root(const Tree *t, Hash *ret) {
         bool some = false;
         Hash right, left;
 
@@ -167,16 +136,16 @@ void tree_root(const Tree *t, Hasher *h, Hash *ret) {
                         unsigned last = n & -n;
 
                         n -= last;
-                        hash_perfect(h, t->edges[level] + n, last, &left);
+                        hash_perfect(t->edges[level] + n, last, &left);
                         if (some)
-                                hash_node(h, &left, &right, &right);
+                                hash_node(&left, &right, &right);
                         else
                                 right = left;
                         some = true;
                 }
         }
         if (!some)
-                hash_empty(h, &right);
+                hash_empty(&right);
         *ret = right;
 }
 
@@ -186,7 +155,6 @@ static int64_t split(int64_t n) {
 }
 
 typedef struct Prover {
-        Hasher *hasher;
         HashFn fn;
         void *userdata;
         Hash *proof;
@@ -209,7 +177,7 @@ static int range_root(Prover *p, int64_t from, int64_t to, Hash *ret) {
         }
         *ret = parts[--n];
         while (n-- > 0)
-                hash_node(p->hasher, &parts[n], ret, ret);
+                hash_node(&parts[n], ret, ret);
         return 0;
 }
 
@@ -227,9 +195,9 @@ static void reverse(Hash *hashes, unsigned n) {
         }
 }
 
-int prove_inclusion(Hasher *h, int64_t index, int64_t size, HashFn fn, void *userdata,
+int prove_inclusion(int64_t index, int64_t size, HashFn fn, void *userdata,
                     Hash ret[static PROOF_MAX], unsigned *ret_n) {
-        Prover p = { h, fn, userdata, ret, 0 };
+        Prover p = { fn, userdata, ret, 0 };
         int64_t from = 0, to = size;
         int r = 0;
 
@@ -251,7 +219,7 @@ int prove_inclusion(Hasher *h, int64_t index, int64_t size, HashFn fn, void *use
 }
 
 /* RFC 9162, 2.1.3.2. */
-bool inclusion_holds(Hasher *h, const Hash *leaf, int64_t index, int64_t size, const Hash *proof, unsigned n,
+bool inclusion_holds(const Hash *leaf, int64_t index, int64_t size, const Hash *proof, unsigned n,
                      const Hash *root) {
         uint64_t fn = (uint64_t) index, sn = (uint64_t) size - 1;
         Hash at = *leaf;
@@ -262,16 +230,16 @@ bool inclusion_holds(Hasher *h, const Hash *leaf, int64_t index, int64_t size, c
                 if (sn == 0)
                         return false;
                 if ((fn & 1) || fn == sn) {
-                        hash_node(h, &proof[i], &at, &at);
+                        hash_node(&proof[i], &at, &at);
                         while (!(fn & 1) && fn != 0) {
                                 fn >>= 1;
                                 sn >>= 1;
                         }
                 } else {
-                        hash_node(h, &at, &proof[i], &at);
+                        hash_node(&at, &proof[i], &at);
                 }
                 fn >>= 1;
                 sn >>= 1;
         }
-        return sn == 0 && !h->failed && hash_equal(&at, root);
+        return sn == 0 && hash_equal(&at, root);
 }

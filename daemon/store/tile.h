@@ -29,21 +29,14 @@ static inline bool hash_equal(const Hash *a, const Hash *b) {
         return memcmp(a, b, sizeof(*a)) == 0;
 }
 
-/** Hasher: SHA-256, kept ready. hasher_failed() - the library refused at some time (memory ran out): no hash
- *  made so far is to be trusted. */
-typedef struct Hasher Hasher;
-int hasher_new(Hasher **ret);           /* 0, -ENOMEM */
-Hasher *hasher_free(Hasher *h);
-bool hasher_failed(const Hasher *h);
-
 /** hash_leaf() - of a leaf's bytes, before which room for one byte is kept: bytes[0] is overwritten, and
  *  size counts it. hash_node() - of two subtrees; ret may be one of them. */
-void hash_leaf(Hasher *h, uint8_t *bytes, size_t size, Hash *ret);
-void hash_node(Hasher *h, const Hash *left, const Hash *right, Hash *ret);
+void hash_leaf(uint8_t *bytes, size_t size, Hash *ret);
+void hash_node(const Hash *left, const Hash *right, Hash *ret);
 /** hash_perfect() - the root over n hashes, n a power of two, at most TILE_WIDTH. hash_empty() - the root of
  *  no leaves. */
-void hash_perfect(Hasher *h, const Hash *hashes, unsigned n, Hash *ret);
-void hash_empty(Hasher *h, Hash *ret);
+void hash_perfect(const Hash *hashes, unsigned n, Hash *ret);
+void hash_empty(Hash *ret);
 
 /** Tree: the right edge of a tree: at each level of tiles the hashes of the tile that is not full yet. At
  *  most 64 KiB. An all-zero struct is an empty tree. */
@@ -60,24 +53,24 @@ void tree_done(Tree *t);
 int tree_copy(const Tree *t, Tree *ret);
 /** tree_add() - one more leaf; fn gets the tiles that it fills, lowest first. 0, -ENOMEM, what fn returned.
  *  */
-int tree_add(Tree *t, Hasher *h, const Hash *leaf, TileFn fn, void *userdata);
+int tree_add(Tree *t, const Hash *leaf, TileFn fn, void *userdata);
 /** tree_edge() - how many hashes the tile of a level that is not full has, and which. */
 unsigned tree_edge(const Tree *t, unsigned level, const Hash **ret);
 /** tree_load_edge() - the same, set: for a tree whose size is set first. n as tree_edge() says. 0, -ENOMEM.
  *  */
 int tree_load_edge(Tree *t, unsigned level, const Hash *hashes, unsigned n);
-void tree_root(const Tree *t, Hasher *h, Hash *ret);
+void tree_root(const Tree *t, Hash *ret);
 
 /** HashFn - the root of a subtree that is wholly there. 0 or a negative errno, which is passed up. */
 typedef int (*HashFn)(void *userdata, unsigned height, int64_t index, Hash *ret);
 
 /** prove_inclusion() - the path from leaf `index` to the root of the first `size` leaves; 0 <= index < size.
  *  *ret_n hashes in ret, at most PROOF_MAX. 0 or what fn returned. */
-int prove_inclusion(Hasher *h, int64_t index, int64_t size, HashFn fn, void *userdata,
+int prove_inclusion(int64_t index, int64_t size, HashFn fn, void *userdata,
                     Hash ret[static PROOF_MAX], unsigned *ret_n);
 
 /** inclusion_holds() - whether the proof proves it. */
-bool inclusion_holds(Hasher *h, const Hash *leaf, int64_t index, int64_t size, const Hash *proof, unsigned n,
+bool inclusion_holds(const Hash *leaf, int64_t index, int64_t size, const Hash *proof, unsigned n,
                      const Hash *root);
 
 #endif

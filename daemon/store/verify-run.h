@@ -31,7 +31,6 @@ typedef struct Run {
         sqlite3 *db;
         const Verify *v;
         VerifyResult *result;
-        Hasher *hasher;
         Reader *reader;
         sqlite3_stmt *stmts[VERIFY_SQL_COUNT];
         uint8_t *leaf;

@@ -140,7 +140,7 @@ static int judge(Run *r, const Hash *root, const char *whose, int64_t number) {
 
         if (r->lost)
                 return 0;
-        tree_root(&r->rows, r->hasher, &have);
+        tree_root(&r->rows, &have);
         if (hash_equal(&have, root)) {
                 seals_differ(r, VERIFY_DAMAGED, "is as it was sealed, its leaf in the tile is damaged",
                              "are as they were sealed, their leaves in the tile are damaged");
@@ -148,7 +148,7 @@ static int judge(Run *r, const Hash *root, const char *whose, int64_t number) {
                 return 0;
         }
         if (r->forked) {
-                tree_root(&r->tiles, r->hasher, &have);
+                tree_root(&r->tiles, &have);
                 if (hash_equal(&have, root)) {
                         seals_differ(r, VERIFY_ALTERED, "is not what was recorded",
                                      "are not what was recorded");

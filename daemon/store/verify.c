@@ -270,7 +270,7 @@ static int row_leaf(Run *r, int64_t seq, Hash *ret) {
         k = event_put(&r->event, 1, &r->leaf, &r->leaf_max, &size);
         if (k < 0)
                 return k;
-        hash_leaf(r->hasher, r->leaf, size, ret);
+        hash_leaf(r->leaf, size, ret);
         return 1;
 }
 
@@ -286,9 +286,9 @@ static int add_leaf(Run *r, int64_t seq, const Hash *row, const Hash *tile) {
                 r->forked = true;
                 extend(r, &r->differ, seq, verify_end_differ);
         }
-        k = tree_add(&r->rows, r->hasher, row, compare_tile, r);
+        k = tree_add(&r->rows, row, compare_tile, r);
         if (k == 0 && r->forked)
-                k = tree_add(&r->tiles, r->hasher, tile, no_tile, NULL);
+                k = tree_add(&r->tiles, tile, no_tile, NULL);
         return k < 0 ? k : r->error;
 }
 
@@ -466,10 +466,8 @@ static int by_size(const void *a, const void *b) {
 }
 
 static int begin(Run *r) {
-        int k = hasher_new(&r->hasher);
+        int k = reader_new(r->db, &r->reader);
 
-        if (k == 0)
-                k = reader_new(r->db, &r->reader);
         if (k == 0) /* in this order: what is sealed meanwhile is left for another time */
                 k = sql_number(r->db, "SELECT max(number) FROM checkpoint", &r->numbers);
         if (k == 0)
@@ -490,7 +488,6 @@ static void done(Run *r) {
         for (int i = 0; i < VERIFY_SQL_COUNT; i++)
                 sqlite3_finalize(r->stmts[i]);
         reader_free(r->reader);
-        hasher_free(r->hasher);
         tree_done(&r->rows);
         tree_done(&r->tiles);
         free(r->leaf);
@@ -524,8 +521,6 @@ int verify_run(sqlite3 *db, const Verify *v, VerifyResult *ret) {
                 k = check_database(r);
         if (k == 0)
                 k = check_projections(r);
-        if (k == 0 && hasher_failed(r->hasher))
-                k = -ENOMEM;
         if (k == 0) {
                 check_seals(r);
                 result.pruned = r->events.missing;

@@ -7,21 +7,21 @@
 
 #include "daemon/store/tile.h"
 
-static inline Hash naive_root(Hasher *hasher, const Hash *leaves, size_t n) {
+static inline Hash naive_root(const Hash *leaves, size_t n) {
         size_t k = 1;
         Hash left, right;
 
         if (n == 0) {
-                hash_empty(hasher, &left);
+                hash_empty(&left);
                 return left;
         }
         if (n == 1)
                 return leaves[0];
         while (2 * k < n)
                 k *= 2;
-        left = naive_root(hasher, leaves, k);
-        right = naive_root(hasher, leaves + k, n - k);
-        hash_node(hasher, &left, &right, &left);
+        left = naive_root(leaves, k);
+        right = naive_root(leaves + k, n - k);
+        hash_node(&left, &right, &left);
         return left;
 }
 

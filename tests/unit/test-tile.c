@@ -24,7 +24,6 @@ static const char *const roots[] = {
 
 enum { LEAVES = 70000 };                /* a full tile of level 1, and some */
 
-static Hasher *hasher;
 
 static Hash from_hex(const char *hex) {
         Hash h;
@@ -41,7 +40,7 @@ static Hash leaf_of_hex(const char *hex) {
 
         for (size_t i = 0; i < n; i++)
                 assert_int_equal(sscanf(hex + 2 * i, "%2hhx", &bytes[1 + i]), 1);
-        hash_leaf(hasher, bytes, n + 1, &h);
+        hash_leaf(bytes, n + 1, &h);
         return h;
 }
 
@@ -50,7 +49,7 @@ static Hash leaf_number(int64_t i) {
         Hash h;
 
         memcpy(bytes + 1, &i, sizeof(i));
-        hash_leaf(hasher, bytes, sizeof(bytes), &h);
+        hash_leaf(bytes, sizeof(bytes), &h);
         return h;
 }
 
@@ -61,7 +60,7 @@ static int no_tile(void *userdata, unsigned level, int64_t index, Bytes data) {
 static int naive_subtree(void *userdata, unsigned height, int64_t index, Hash *ret) {
         const Hash *leaves = userdata;
 
-        *ret = naive_root(hasher, leaves + ((size_t) index << height), (size_t) 1 << height);
+        *ret = naive_root(leaves + ((size_t) index << height), (size_t) 1 << height);
         return 0;
 }
 
@@ -70,13 +69,13 @@ static void roots_are_those_of_the_reference(void **state) {
         Hash root, expected;
 
         for (unsigned n = 0; n < 9; n++) {
-                tree_root(&tree, hasher, &root);
+                tree_root(&tree, &root);
                 expected = from_hex(roots[n]);
                 assert_memory_equal(&root, &expected, sizeof(root));
                 if (n < 8) {
                         Hash leaf = leaf_of_hex(inputs[n]);
 
-                        assert_int_equal(tree_add(&tree, hasher, &leaf, no_tile, NULL), 0);
+                        assert_int_equal(tree_add(&tree, &leaf, no_tile, NULL), 0);
                 }
         }
         tree_done(&tree);
@@ -95,7 +94,7 @@ static int check_tile(void *userdata, unsigned level, int64_t index, Bytes data)
         assert_int_equal(index, t->full[level]++);
         assert_int_equal(data.size, TILE_SIZE);
         for (size_t i = 0; i < TILE_WIDTH; i += 51) {
-                Hash h = naive_root(hasher, t->leaves + ((size_t) index * TILE_WIDTH + i) * width, width);
+                Hash h = naive_root(t->leaves + ((size_t) index * TILE_WIDTH + i) * width, width);
 
                 assert_memory_equal(data.data + i * HASH_SIZE, &h, HASH_SIZE);
         }
@@ -110,11 +109,11 @@ static void tiles_are_given_when_they_are_full(void **state) {
         for (int64_t i = 0; i < LEAVES; i++)
                 leaves[i] = leaf_number(i);
         for (int64_t i = 0; i < LEAVES; i++) {
-                assert_int_equal(tree_add(&tree, hasher, &leaves[i], check_tile, &tiles), 0);
+                assert_int_equal(tree_add(&tree, &leaves[i], check_tile, &tiles), 0);
                 if (i % 9973 != 0 && i != 65535 && i != LEAVES - 1)
                         continue;
-                tree_root(&tree, hasher, &root);
-                expected = naive_root(hasher, leaves, (size_t) i + 1);
+                tree_root(&tree, &root);
+                expected = naive_root(leaves, (size_t) i + 1);
                 assert_memory_equal(&root, &expected, sizeof(root));
         }
         assert_int_equal(tiles.full[0], LEAVES / TILE_WIDTH);
@@ -130,27 +129,27 @@ static void every_inclusion_proof_holds_and_no_other(void **state) {
         for (int64_t i = 0; i < 40; i++)
                 leaves[i] = leaf_number(i);
         for (int64_t size = 1; size <= 40; size++) {
-                root = naive_root(hasher, leaves, (size_t) size);
+                root = naive_root(leaves, (size_t) size);
                 for (int64_t i = 0; i < size; i++) {
-                        assert_int_equal(prove_inclusion(hasher, i, size, naive_subtree, leaves, proof, &n), 0);
-                        assert_true(inclusion_holds(hasher, &leaves[i], i, size, proof, n, &root));
-                        assert_false(inclusion_holds(hasher, &leaves[i], i + 1, size, proof, n, &root) &&
+                        assert_int_equal(prove_inclusion(i, size, naive_subtree, leaves, proof, &n), 0);
+                        assert_true(inclusion_holds(&leaves[i], i, size, proof, n, &root));
+                        assert_false(inclusion_holds(&leaves[i], i + 1, size, proof, n, &root) &&
                                      !hash_equal(&leaves[i], &leaves[i + 1]));
-                        assert_false(inclusion_holds(hasher, &leaves[i], i, size, proof, n + 1, &root));
+                        assert_false(inclusion_holds(&leaves[i], i, size, proof, n + 1, &root));
                         if (n > 0)
-                                assert_false(inclusion_holds(hasher, &leaves[i], i, size, proof, n - 1, &root));
+                                assert_false(inclusion_holds(&leaves[i], i, size, proof, n - 1, &root));
                         other = leaves[i];
                         other.bytes[i % HASH_SIZE] ^= 1;
-                        assert_false(inclusion_holds(hasher, &other, i, size, proof, n, &root));
+                        assert_false(inclusion_holds(&other, i, size, proof, n, &root));
                         for (unsigned k = 0; k < n; k++) {
                                 proof[k].bytes[size % HASH_SIZE] ^= 0x80;
-                                assert_false(inclusion_holds(hasher, &leaves[i], i, size, proof, n, &root));
+                                assert_false(inclusion_holds(&leaves[i], i, size, proof, n, &root));
                                 proof[k].bytes[size % HASH_SIZE] ^= 0x80;
                         }
                 }
         }
-        assert_false(inclusion_holds(hasher, &leaves[0], -1, 3, proof, 0, &root));
-        assert_false(inclusion_holds(hasher, &leaves[0], 3, 3, proof, 0, &root));
+        assert_false(inclusion_holds(&leaves[0], -1, 3, proof, 0, &root));
+        assert_false(inclusion_holds(&leaves[0], 3, 3, proof, 0, &root));
 }
 
 static void an_edge_that_is_loaded_goes_on_as_if_it_had_grown(void **state) {
@@ -161,7 +160,7 @@ static void an_edge_that_is_loaded_goes_on_as_if_it_had_grown(void **state) {
         for (int64_t i = 0; i < 1000; i++) {
                 Hash leaf = leaf_number(i);
 
-                assert_int_equal(tree_add(&grown, hasher, &leaf, no_tile, NULL), 0);
+                assert_int_equal(tree_add(&grown, &leaf, no_tile, NULL), 0);
         }
         loaded.size = grown.size;
         for (unsigned level = 0; level < 2; level++) {
@@ -172,11 +171,11 @@ static void an_edge_that_is_loaded_goes_on_as_if_it_had_grown(void **state) {
         for (int64_t i = 1000; i < 2000; i++) {
                 Hash leaf = leaf_number(i);
 
-                assert_int_equal(tree_add(&grown, hasher, &leaf, no_tile, NULL), 0);
-                assert_int_equal(tree_add(&loaded, hasher, &leaf, no_tile, NULL), 0);
+                assert_int_equal(tree_add(&grown, &leaf, no_tile, NULL), 0);
+                assert_int_equal(tree_add(&loaded, &leaf, no_tile, NULL), 0);
         }
-        tree_root(&grown, hasher, &a);
-        tree_root(&loaded, hasher, &b);
+        tree_root(&grown, &a);
+        tree_root(&loaded, &b);
         assert_memory_equal(&a, &b, sizeof(a));
         tree_done(&grown);
         tree_done(&loaded);
@@ -189,11 +188,6 @@ int main(void) {
                 cmocka_unit_test(every_inclusion_proof_holds_and_no_other),
                 cmocka_unit_test(an_edge_that_is_loaded_goes_on_as_if_it_had_grown),
         };
-        int r;
 
-        if (hasher_new(&hasher) < 0)
-                return 1;
-        r = cmocka_run_group_tests_name("tile", tests, NULL, NULL);
-        hasher_free(hasher);
-        return r;
+        return cmocka_run_group_tests_name("tile", tests, NULL, NULL);
 }

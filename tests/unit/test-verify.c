@@ -251,13 +251,13 @@ static int write_tile(void *userdata, unsigned level, int64_t index, Bytes data)
         return 0;
 }
 
-static void sign_again(sqlite3 *db, const Tree *tree, Hasher *h, int64_t n, const NoteSecret *secret) {
+static void sign_again(sqlite3 *db, const Tree *tree, int64_t n, const NoteSecret *secret) {
         CLEANUP(freep) char *text = NULL, *note = NULL, *sql = NULL;
         Checkpoint c = { .size = tree->size, .number = n };
 
         assert_true(asprintf(&sql, "SELECT time FROM checkpoint WHERE number = %lld", (long long) n) > 0);
         c.time = number(db, sql);
-        tree_root(tree, h, &c.root);
+        tree_root(tree, &c.root);
         snprintf(c.origin, sizeof(c.origin), "%s", secret->key.name);
         assert_int_equal(checkpoint_format(&c, &text), 0);
         assert_int_equal(note_sign(text, secret, &note), 0);
@@ -268,21 +268,19 @@ static void sign_again(sqlite3 *db, const Tree *tree, Hasher *h, int64_t n, cons
 static void resign(sqlite3 *db, int64_t from, const NoteSecret *secret) {
         CLEANUP(reader_freep) Reader *reader = NULL;
         CLEANUP(freep) uint8_t *bytes = NULL;
-        Hasher *h = NULL;
         Tree tree = { 0 };
         int64_t n = 1, size = 0;
         size_t max = 0, leaf_size;
         const Hash *edge;
         Event e;
 
-        assert_int_equal(hasher_new(&h), 0);
         assert_int_equal(reader_new(db, &reader), 0);
         while (reader_next(reader, &e) == READER_EVENT) {
                 Hash leaf;
 
                 assert_int_equal(event_put(&e, 1, &bytes, &max, &leaf_size), 0);
-                hash_leaf(h, bytes, leaf_size, &leaf);
-                assert_int_equal(tree_add(&tree, h, &leaf, write_tile, db), 0);
+                hash_leaf(bytes, leaf_size, &leaf);
+                assert_int_equal(tree_add(&tree, &leaf, write_tile, db), 0);
                 for (;; n++) {
                         char sql[96];
 
@@ -291,13 +289,12 @@ static void resign(sqlite3 *db, int64_t from, const NoteSecret *secret) {
                         if (size != tree.size)
                                 break;
                         if (n >= from)
-                                sign_again(db, &tree, h, n, secret);
+                                sign_again(db, &tree, n, secret);
                 }
         }
         max = tree_edge(&tree, 0, &edge);
         write_tile(db, 0, tree.size / TILE_WIDTH, BYTES(edge, max * HASH_SIZE));
         tree_done(&tree);
-        hasher_free(h);
 }
 
 static int64_t first_of_this_key(sqlite3 *db) {
