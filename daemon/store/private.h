@@ -8,8 +8,9 @@
  * wanted.c: those whose digest is to be read; mark.c: what happened beneath a directory; project.c: their
  * projections; roots.c: where a dataset begins; rows.c: what intake asks; place.c: datasets, file systems,
  * gaps, series; backup.c; leaves.c: the events as leaves of a tree; seal.c: its checkpoints and keys;
- * witness.c: how far it was; rescue.c: a database that was taken away; migrate.c: from an older form; care.c:
- * what keeps the database in shape; prune.c: old rows go; contents.c: so do contents that nothing names.
+ * witness.c: how far it was; rescue.c: a database that was taken away; migrate.c: from an older form;
+ * care.c: what keeps the database in shape; prune.c: old rows go; contents.c: so do contents that nothing
+ * names.
  * May use: lib.  May not use: anything else in daemon/. */
 
 #include "daemon/store/note.h"
