@@ -158,8 +158,10 @@ static void adopt(Watch *w, const SettleJob *job) {
         }
         /* Its place moves or moved, and may be known again soon: the looking threads try again, or find the
          * root lost. */
-        if (r < 0 || wd == -ELOOP)
-                again = table_find(w->table, (int) job->dir) && job->change.tries < TRIES;
+        if (r < 0)
+                again = directory_unreached(w, job, root_failed && spot_moved(r) ? 0 : spot.root.id, r);
+        else if (wd == -ELOOP)
+                again = directory_unreached(w, job, 0, wd);
         if (wd > 0) {
                 pthread_mutex_unlock(&w->lock);
                 list_appeared(w, STEAL_FD(a.fd), wd, job);

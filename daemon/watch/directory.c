@@ -74,6 +74,17 @@ void directory_refused(Watch *w, const Directory *d, Bytes name, int error) {
                 state_root_lost(w, root, CAUSE_PERMISSION);
 }
 
+bool directory_unreached(Watch *w, const SettleJob *job, uint32_t root, int error) {
+        if (!table_find(w->table, (int) job->dir))
+                return false;
+        if (job->change.tries < TRIES)
+                return true;
+        if (root != 0 || error == -ENOMEM)
+                state_gap(w, 0, job->dir, BYTES_NONE,
+                          error == -EACCES ? CAUSE_PERMISSION : CAUSE_READ_ERROR, -error);
+        return false;
+}
+
 void directory_unnameable(Watch *w, int wd) {
         Directory *d = table_find(w->table, wd);
 

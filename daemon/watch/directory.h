@@ -26,6 +26,11 @@ void directory_unwatched(Watch *w, uint32_t dir, Bytes name, int error);
  *  it, else of the name. error: positive errno. */
 void directory_refused(Watch *w, const Directory *d, Bytes name, int error);
 
+/** directory_unreached() - the directory of a job could not be opened. True: the job is to be tried again.
+ *  Else nothing is known of the name, and of a directory that stands in a tree that is a gap. root: the id
+ *  of that tree, 0 when it is not there either, or moves; error: -errno. */
+bool directory_unreached(Watch *w, const SettleJob *job, uint32_t root, int error);
+
 /** directory_unnameable() - a name in it is longer than NAME_SIZE_MAX: it cannot be recorded, which is a gap
  *  of the directory until a listing meets none. */
 void directory_unnameable(Watch *w, int wd);

@@ -200,8 +200,8 @@ static void explain_unlisted(Walk *k, int wd, bool root_failed, int error) {
         if (!root)
                 return;
         if (root_failed || !d->parent)
-                state_root_lost(k->w, root, reach_moved(error) ? CAUSE_ROOT_MOVED : CAUSE_PERMISSION);
-        else if (reach_moved(error))    /* it never held still: another walk */
+                state_root_failed(k->w, root, error);
+        else if (spot_moved(error))    /* it never held still: another walk */
                 state_gap(k->w, 0, (uint32_t) wd, BYTES_NONE, CAUSE_READ_ERROR, -error);
         else
                 directory_unwatched(k->w, (uint32_t) table_parent(k->w->table, d)->wd, table_name(d),

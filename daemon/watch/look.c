@@ -293,19 +293,12 @@ static void conclude(Watch *w, const Spot *p, const SettleJob *job, const Sight 
 /* The directory could not be reached as the one that was meant. */
 static void conclude_unreachable(Watch *w, const SettleJob *jobs, size_t n, uint32_t root, bool root_failed,
                                  int error) {
-        Root *lost = root_failed ? state_root(w, root) : NULL;
+        Root *lost = root_failed && spot_moved(error) ? state_root(w, root) : NULL;
 
-        if (lost && reach_moved(error))
+        if (lost)
                 state_root_lost(w, lost, CAUSE_ROOT_MOVED);
-        for (size_t i = 0; i < n; i++) {
-                bool known = table_find(w->table, (int) jobs[i].dir) && !lost;
-                bool again = known && jobs[i].change.tries < TRIES;
-
-                if (!again && known && root != 0)       /* it should be there: say that we do not know */
-                        state_gap(w, 0, jobs[i].dir, BYTES_NONE,
-                                  error == -EACCES ? CAUSE_PERMISSION : CAUSE_READ_ERROR, -error);
-                state_done(w, &jobs[i], again, false);
-        }
+        for (size_t i = 0; i < n; i++)
+                state_done(w, &jobs[i], !lost && directory_unreached(w, &jobs[i], root, error), false);
 }
 
 static void look(Looker *l, const Spot *p, const SettleJob *job, IdentifyReading *reading, Sight *ret) {

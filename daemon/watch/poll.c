@@ -161,8 +161,8 @@ static void not_there(Watch *w, Directory *d, bool root_failed, int error) {
         Root *root = state_root(w, d->root);
 
         if (root && (root_failed || root->wd == d->wd)) {
-                state_root_lost(w, root, error == -EACCES ? CAUSE_PERMISSION : CAUSE_ROOT_MOVED);
-        } else if (d->parent && table_attached(w->table, d) && !reach_moved(error)) {
+                state_root_failed(w, root, error);
+        } else if (d->parent && table_attached(w->table, d) && !spot_moved(error)) {
                 if (d->away <= AWAY_MAX)        /* else it was said */
                         directory_unwatched(w, (uint32_t) table_parent(w->table, d)->wd, table_name(d),
                                             -error);

@@ -27,10 +27,6 @@ static void wait_a_moment(Watch *w) {
         (void) pthread_cond_timedwait(&w->walk, &w->lock, &at);
 }
 
-bool reach_moved(int error) {
-        return error == -ENOENT || error == -ESTALE || error == -ENOTDIR || error == -ELOOP;
-}
-
 void reach_done(Walk *k) {
         spot_done(&k->above);
 }
@@ -41,7 +37,7 @@ static int by_path(Walk *k, int wd, Spot *p, bool *ret_root) {
         int r = -ENOENT;
 
         *ret_root = false;
-        for (int tries = 0; tries < TRIES && !*ret_root && reach_moved(r); tries++) {
+        for (int tries = 0; tries < TRIES && !*ret_root && spot_moved(r); tries++) {
                 spot_done(p);
                 pthread_mutex_lock(&k->w->lock);
                 state_wake(k->w);

@@ -170,6 +170,12 @@ void state_root_lost(Watch *w, Root *root, Cause cause) {
         }
 }
 
+void state_root_failed(Watch *w, Root *root, int error) {
+        state_root_lost(w, root, spot_moved(error)                    ? CAUSE_ROOT_MOVED :
+                                 error == -EACCES || error == -EPERM ? CAUSE_PERMISSION :
+                                                                       CAUSE_READ_ERROR);
+}
+
 void state_announce(Watch *w, Directory *d) {
         FeedMessage m = { .type = FEED_DIR,
                           .DIR = { .dir = (uint32_t) d->wd, .root = d->root,
@@ -322,6 +328,10 @@ int spot_open(Spot *p, bool *ret_root) {
         if (p->fd < 0)
                 return p->fd;
         return spot_prove(p);
+}
+
+bool spot_moved(int error) {
+        return error == -ENOENT || error == -ESTALE || error == -ENOTDIR || error == -ELOOP;
 }
 
 int spot_prove(const Spot *p) {

@@ -218,8 +218,10 @@ void state_counts(Watch *w);
 /** state_root() - by the id of the feed (> 0); NULL: not watched. */
 Root *state_root(Watch *w, uint32_t id);
 /* A root is not where it was, or its file system went: says so, and watches nothing of it any more. The
- * roots beneath one that moved are not where they were either. */
+ * roots beneath one that moved are not where they were either. state_root_failed(): it could not be opened,
+ * with -errno. */
 void state_root_lost(Watch *w, Root *root, Cause cause);
+void state_root_failed(Watch *w, Root *root, int error);
 void state_unwatch(Watch *w, Directory *d);     /* d and all below: no watches, not in the table */
 void state_announce(Watch *w, Directory *d);
 /** state_gap() - says that changes may have gone unseen since the queue was last empty: in root (0: all),
@@ -237,9 +239,11 @@ typedef struct Spot {
 } Spot;
 /** spot_find() (under the lock) - fills all but fd. 0, -ENOENT (not in the tree any more), -ENOMEM.
  *  spot_open() (without) - 0; -ESTALE: another directory is there; -errno.
- *  *ret_root: it was the root that failed. */
+ *  *ret_root: it was the root that failed.
+ *  spot_moved() - whether an error says so much as that a directory is not where it was. */
 int spot_find(Watch *w, uint32_t dir, Spot *ret);
 int spot_open(Spot *p, bool *ret_root);
+bool spot_moved(int error);
 int spot_prove(const Spot *p);         /* that fd is the directory meant */
 void spot_done(Spot *p);
 

@@ -273,8 +273,8 @@ static void give_up(Watch *w, int id) {
         if (r == 0)                     /* it is there, but never held still: a walk of all */
                 state_gap(w, 0, (uint32_t) id, BYTES_NONE, CAUSE_READ_ERROR, 0);
         else if (root && (root_failed || root->wd == id))
-                state_root_lost(w, root, reach_moved(r) ? CAUSE_ROOT_MOVED : CAUSE_PERMISSION);
-        else if (reach_moved(r))
+                state_root_failed(w, root, r);
+        else if (spot_moved(r))
                 state_unwatch(w, d);
         else if (d->parent)
                 directory_unwatched(w, (uint32_t) table_parent(w->table, d)->wd, table_name(d), -r);

@@ -4,7 +4,7 @@
 
 /* walk: what the files of a walk share. walk.c: the thread, its requests, roots; reach.c: how a walk opens
  * directories; arm.c: all directories are watched, which ends blindness; list.c: then all names are
- * reported. The walking thread's own, but for reach_moved() and wait_for_room(). */
+ * reported. The walking thread's own, but for wait_for_room(). */
 
 #include "daemon/watch/state.h"
 
@@ -57,12 +57,10 @@ typedef struct Walk {
 /* reach.c: reach_open() - opens the directory of a watch, for its names, and proves that it is it; in p,
  * root.path may be NULL, and path too where no pattern needs it. Waits while notices of its move are on
  * their way. 0, -ENOENT: it is in no tree any more; -errno; *ret_root: it was the root that failed.
- * reach_names() - gives the names of an open directory to fn in slices: fills entry in k->slice[0..n).
- * reach_moved() - whether an error says so much as that a directory is not where it was. */
+ * reach_names() - gives the names of an open directory to fn in slices: fills entry in k->slice[0..n). */
 typedef void (*ReachFn)(Walk *k, const Spot *p, int wd, size_t n);
 int reach_open(Walk *k, int wd, Spot *p, bool *ret_root);
 int reach_names(Walk *k, const Spot *p, int wd, bool directories, ReachFn fn);
-bool reach_moved(int error);
 void reach_done(Walk *k);
 void wait_for_room(Watch *w);           /* under the lock */
 

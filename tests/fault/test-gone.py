@@ -245,7 +245,10 @@ def descriptors_that_are_closed_at_a_start_are_not_the_database():
 def limited(pid):
     """No descriptor more than there are: the first free one is beyond the limit. Returns what lifts that again."""
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    used = {int(fd) for fd in os.listdir(f'/proc/{pid}/fd')}
+    used = set(range(1 << 16))
+    for _ in range(10):                 # but for those that are open for a moment
+        used &= {int(fd) for fd in os.listdir(f'/proc/{pid}/fd')}
+        time.sleep(0.05)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (next(n for n in range(1 << 16) if n not in used), before[1]))
     return lambda: resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
@@ -268,6 +271,18 @@ def without_descriptors_who_asks_waits_and_watching_goes_on():
         equal((daemon.gaps('t'), verified(daemon)[0]), ([], 0), 'gaps; verify')
 
 
+def a_watcher_without_descriptors_says_what_it_could_not_look_at():
+    with Stage() as (daemon, tree):
+        lift = limited(daemon.watcher())
+        fill(tree, 'de')
+        os.mkdir(os.path.join(tree, 'f'))
+        wait_for(lambda: [gap for gap in daemon.gaps('t') if gap['cause'] == 'read-error'], 'a gap')
+        lift()
+        daemon.closed('t')
+        daemon.at_rest('t', tree)
+        equal(verified(daemon)[0], 0, 'verify')
+
+
 def beside(tests):
     """They wait for most of their time: some go on at once."""
     pool = concurrent.futures.ThreadPoolExecutor(4)
@@ -279,4 +294,5 @@ run(beside([*saved(), an_idle_daemon_notices_within_ten_seconds, a_daemon_that_e
             a_rescue_that_was_killed_is_ended_by_the_next_start, an_older_copy_is_not_taken_for_the_record,
             a_database_that_is_missing_at_a_start_is_not_made_anew_in_silence,
             an_event_whose_sync_failed_is_recorded_once, descriptors_that_are_closed_at_a_start_are_not_the_database,
-            without_descriptors_who_asks_waits_and_watching_goes_on]))
+            without_descriptors_who_asks_waits_and_watching_goes_on,
+            a_watcher_without_descriptors_says_what_it_could_not_look_at]))

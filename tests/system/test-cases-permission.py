@@ -148,6 +148,19 @@ def a_closed_directory_that_goes():
         closed(stage)
 
 
+def a_dataset_that_is_closed_as_a_whole():
+    with user_stage() as stage:
+        write(stage.at('file'), b'x')
+        give(stage.tree)
+        stage.rest()
+        with open(stage.at('file'), 'wb', buffering=0) as file:
+            shut(stage.tree)
+            file.write(b'changed behind a closed door')
+        opened(stage, 'the dataset')
+        os.chmod(stage.tree, 0o755)
+        closed(stage)
+
+
 harness.run([a_directory_that_is_closed_from_the_start, a_directory_that_is_closed_later,
              a_directory_that_is_made_closed, a_directory_whose_names_may_be_read_and_no_more, a_file_that_is_closed,
-             a_closed_directory_that_goes])
+             a_closed_directory_that_goes, a_dataset_that_is_closed_as_a_whole])
