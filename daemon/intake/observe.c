@@ -21,6 +21,7 @@ typedef struct Observed {               /* one STATE, with what the record has o
         Type type;
         int64_t count;                  /* operations */
         bool counted;                   /* an event has taken the count already */
+        bool nameless;                  /* it had no name: what was noticed under its last one is lost */
 } Observed;
 
 static int64_t node_of_dir(const Intake *i, uint32_t dir) {
@@ -290,9 +291,9 @@ static void compare_look(Intake *i, const Observed *o) {
         const Feed_STATE *m = o->m;
         bool moved = n->size != m->size || n->mtime != m->mtime, content = !live_touch(o) && moved;
         bool same = !moved && n->ctime != 0;    /* else nobody knows yet: the next listing has it read */
+        bool read = m->flags & FEED_FLAG_LISTED ? n->ctime != m->ctime : o->nameless;
 
-        if (!content && n->has_digest && (n->ctime == m->ctime || !(m->flags & FEED_FLAG_LISTED)) &&
-            !(m->flags & FEED_FLAG_CONTENT)) {
+        if (!content && n->has_digest && !read && !(m->flags & FEED_FLAG_CONTENT)) {
                 bool other = state_differs(n, o);
 
                 if (other)
@@ -422,6 +423,7 @@ static void meet_known(Intake *i, Observed *o) {
         if (o->has_link)
                 elsewhere_look(i, o->link.node, o->m->origin);
         o->counted = true;
+        o->nameless = n == 0;
         if (n == 0 && o->type == TYPE_DIRECTORY && !(o->m->flags & FEED_FLAG_ADOPTED) &&
             !dataset_beginning(i, o->node.id))
                 request_check(i, o->parent, o->m->name, o->m->origin, true); /* none of its names is left */

@@ -380,6 +380,51 @@ static void a_digest_whose_file_moved_unseen_is_asked_for_where_it_is(void **sta
         assert_int_equal(settled.result.digests_pending, 0);
 }
 
+/* The notice of a write came when the file had moved already: at its old name nothing was to be seen. That of the
+ * move says nothing about content. */
+static void put_gone_unread(Fixture *f, const char *name) {
+        put(f, (FeedMessage) { .type = FEED_GONE, .GONE = { .dir = ROOT_DIR, .name = BYTES_STR(name), .first = f->now,
+                                                            .origin = ORIGIN_LIVE, .last = f->now,
+                                                            .flags = FEED_FLAG_CONTENT } });
+}
+
+static void put_arrived(Fixture *f, const char *name, const FeedMessage *was) {
+        FeedMessage m = *was;
+
+        m.STATE.name = BYTES_STR(name);
+        m.STATE.flags = FEED_FLAG_ARRIVED;
+        m.STATE.digest = BYTES_NONE;
+        m.STATE.digest_source = 0;
+        m.STATE.count = 0;
+        put(f, m);
+}
+
+static void a_file_that_was_written_to_and_seen_nowhere_is_read_where_it_turns_up(void **state) {
+        Fixture *f = *state;
+        FeedMessage file;
+        Asked digest;
+
+        with_dataset(f);
+        file = state_of(f, ROOT_DIR, "a", 10, 'a');
+        put(f, file);
+        put_gone_unread(f, "a");
+        put_moved(f, FEED_MOVED, ROOT_DIR, "a", ROOT_DIR, "b");
+        put_arrived(f, "b", &file);
+        pass(f);
+        expect_events(f, "dataset-add \ncreate a x1\nunlink a\nlink b x1\n");
+        digest = take_one(f, FEED_DIGEST);
+        assert_string_equal(digest.name, "b");
+        put_digest(f, &digest, 10, 'b');
+        pass(f);
+        expect_events(f, "modify b\n");
+        put_file(f, ROOT_DIR, "b", 11, 'c');            /* or another file was */
+        put_arrived(f, "c", &file);
+        pass(f);
+        expect_events(f, "modify b x1 replaces\nlink c\n");
+        digest = take_one(f, FEED_DIGEST);
+        assert_string_equal(digest.name, "c");
+}
+
 /* Its directory could not be reached, say: nobody else would ask for it again. */
 static void a_digest_of_what_was_not_found_is_looked_for(void **state) {
         Fixture *f = *state;
@@ -687,6 +732,7 @@ int main(void) {
                 TEST(a_digest_that_was_displaced_is_asked_for_again_and_one_that_failed_is_not),
                 TEST(a_directory_that_is_met_again_is_compared),
                 TEST(a_digest_whose_file_moved_unseen_is_asked_for_where_it_is),
+                TEST(a_file_that_was_written_to_and_seen_nowhere_is_read_where_it_turns_up),
                 TEST(a_digest_of_what_was_not_found_is_looked_for),
                 TEST(a_directory_that_moves_before_it_is_listed_is_asked_for_where_it_is),
                 TEST(a_digest_is_asked_for_once_at_a_time),
