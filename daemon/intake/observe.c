@@ -266,21 +266,20 @@ static bool live_touch(const Observed *o) {
                !(o->m->flags & (FEED_FLAG_CONTENT | FEED_FLAG_LISTED));
 }
 
+/* It was asked for and cannot be read: there is a gap; a notice, or the next start, tries again. */
+static void want_later(Intake *i, const Observed *o) {
+        if (store_node_want(i->store, o->node.id, true) != 0)
+                intake_fail(i, STORE_E_FAILED);
+}
+
 /* What is seen live is asked for at once; of walks there may be any number, and the pump asks for those. */
 static void want(Intake *i, const Observed *o) {
         if (o->m->origin == ORIGIN_LIVE && o->m->size <= i->digest_max) {
                 request_digest(i, o->parent, o->m->name, o->node.id, o->m->inode, o->m->btime, ORIGIN_LIVE);
                 return;
         }
-        if (store_node_want(i->store, o->node.id, true) != 0)
-                intake_fail(i, STORE_E_FAILED);
+        want_later(i, o);
         wanted(i->from, o->node.id);
-}
-
-/* It was asked for and cannot be read: there is a gap; a notice, or the next start, tries again. */
-static void want_later(Intake *i, const Observed *o) {
-        if (store_node_want(i->store, o->node.id, true) != 0)
-                intake_fail(i, STORE_E_FAILED);
 }
 
 /* A file that was only looked at. Live notices of content come with a digest, unless it is too large, still

@@ -85,15 +85,16 @@ static void add(Intake *i, Bytes name, const Request *fields) {
         send_more(i, f);
 }
 
-/* Beyond its budget a digest is only marked as wanted. */
+/* Marked as wanted until it is there: what is asked for may be answered with what has the name by then. Beyond
+ * its budget it is only marked. */
 void request_digest(Intake *i, int64_t parent, Bytes name, int64_t node, uint64_t inode, int64_t btime,
                     uint8_t origin) {
         uint32_t dir;
         Feed *f = feed_of_node(i, parent, &dir);
 
+        if (store_node_want(i->store, node, true) != 0)
+                intake_fail(i, STORE_E_FAILED);
         if (f && f->n_requests >= REQUESTS_MAX) {
-                if (store_node_want(i->store, node, true) != 0)
-                        intake_fail(i, STORE_E_FAILED);
                 wanted(f, node);
                 return;
         }
@@ -296,8 +297,9 @@ static void ask_digest(Intake *i, Feed *f, const StoreWanted *w) {
         if (w->size > i->digest_max)
                 request_large(i, f, w, digest_origin(i, link->dataset));
         else
-                request_digest(i, link->parent, BYTES(link->name, link->name_size), link->node, w->inode,
-                               w->btime, digest_origin(i, link->dataset));
+                add(i, BYTES(link->name, link->name_size),
+                    &(Request) { .digest = true, .parent = link->parent, .node = link->node, .inode = w->inode,
+                                 .btime = w->btime, .origin = digest_origin(i, link->dataset) });
 }
 
 /* Names come first: while a tree is walked, no digest is asked for. */

@@ -425,6 +425,35 @@ static void a_file_that_was_written_to_and_seen_nowhere_is_read_where_it_turns_u
         assert_string_equal(digest.name, "c");
 }
 
+/* The request for it was under way when the watcher saw it move; another file has its name by then. */
+static void a_digest_that_was_wanted_live_is_not_lost_when_its_file_moves(void **state) {
+        Fixture *f = *state;
+        FeedMessage file, m;
+        Asked digest;
+
+        with_dataset(f);
+        file = state_of(f, ROOT_DIR, "a", 10, 'a');
+        put(f, file);
+        put_gone_unread(f, "a");
+        put_arrived(f, "b", &file);
+        pass(f);
+        digest = take_one(f, FEED_DIGEST);
+        assert_string_equal(digest.name, "b");
+        put_moved(f, FEED_MOVED, ROOT_DIR, "b", ROOT_DIR, "c");
+        put_arrived(f, "c", &file);
+        m = state_of(f, ROOT_DIR, "b", 11, 'b');
+        m.STATE.request = digest.m.DIGEST.request;
+        put(f, m);
+        pass(f);
+        digest = take_one(f, FEED_DIGEST);
+        assert_string_equal(digest.name, "c");
+        put_digest(f, &digest, 10, 'c');
+        pass(f);
+        expect_events(f, "dataset-add \ncreate a x1\nunlink a\nlink b\nrename c from b x1\ncreate b x1 replaces\n"
+                         "modify c\n");
+        expect_nothing_asked(f);
+}
+
 /* Its directory could not be reached, say: nobody else would ask for it again. */
 static void a_digest_of_what_was_not_found_is_looked_for(void **state) {
         Fixture *f = *state;
@@ -733,6 +762,7 @@ int main(void) {
                 TEST(a_directory_that_is_met_again_is_compared),
                 TEST(a_digest_whose_file_moved_unseen_is_asked_for_where_it_is),
                 TEST(a_file_that_was_written_to_and_seen_nowhere_is_read_where_it_turns_up),
+                TEST(a_digest_that_was_wanted_live_is_not_lost_when_its_file_moves),
                 TEST(a_digest_of_what_was_not_found_is_looked_for),
                 TEST(a_directory_that_moves_before_it_is_listed_is_asked_for_where_it_is),
                 TEST(a_digest_is_asked_for_once_at_a_time),
