@@ -162,8 +162,11 @@ void observe_moved(Intake *i, const Feed_MOVED *m) {
         e.count += owed_take(i, old_parent, m->old_name);
         over = store_link_find(i->store, parent, m->name, &victim) == 0;
         if (store_link_find(i->store, old_parent, m->old_name, &link) != 0) {
-                /* The look at the new name tells, or did. */
+                /* The look at the new name tells, or did; one at the old name may have met another file, and
+                 * with that answered what was noticed of this one. */
                 owe(i, d, parent, m->name, e.count, m->first, m->last);
+                if (over)
+                        elsewhere_look(i, victim.node, ORIGIN_LIVE);
                 return;
         }
         over = over && victim.node != link.node;        /* else a look was faster: only the old name goes */

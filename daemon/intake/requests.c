@@ -85,8 +85,8 @@ static void add(Intake *i, Bytes name, const Request *fields) {
         send_more(i, f);
 }
 
-/* Marked as wanted until it is there: what is asked for may be answered with what has the name by then. Beyond
- * its budget it is only marked. */
+/* Marked as wanted until it is there: what has the name by then may be the answer. Beyond its budget it is
+ * only marked. */
 void request_digest(Intake *i, int64_t parent, Bytes name, int64_t node, uint64_t inode, int64_t btime,
                     uint8_t origin) {
         uint32_t dir;
@@ -298,8 +298,9 @@ static void ask_digest(Intake *i, Feed *f, const StoreWanted *w) {
                 request_large(i, f, w, digest_origin(i, link->dataset));
         else
                 add(i, BYTES(link->name, link->name_size),
-                    &(Request) { .digest = true, .parent = link->parent, .node = link->node, .inode = w->inode,
-                                 .btime = w->btime, .origin = digest_origin(i, link->dataset) });
+                    &(Request) { .digest = true, .parent = link->parent, .node = link->node,
+                                 .inode = w->inode, .btime = w->btime,
+                                 .origin = digest_origin(i, link->dataset) });
 }
 
 /* Names come first: while a tree is walked, no digest is asked for. */

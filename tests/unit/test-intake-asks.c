@@ -454,6 +454,33 @@ static void a_digest_that_was_wanted_live_is_not_lost_when_its_file_moves(void *
         expect_nothing_asked(f);
 }
 
+/* Looks at both names were faster than the notices of a write and of the move; that at the old one saw another file,
+ * which has moved on as well. */
+static void a_file_whose_move_is_noticed_late_is_read_where_it_is(void **state) {
+        Fixture *f = *state;
+        FeedMessage file, other;
+        Asked digest;
+
+        with_dataset(f);
+        file = state_of(f, ROOT_DIR, "a", 10, 'a');
+        put(f, file);
+        put_arrived(f, "b", &file);
+        other = state_of(f, ROOT_DIR, "a", 11, 'o');
+        put(f, other);
+        put_arrived(f, "c", &other);
+        pass(f);
+        expect_events(f, "dataset-add \ncreate a x1\nrename b from a\ncreate a x1 replaces\nrename c from a\n");
+        expect_nothing_asked(f);
+        put_moved(f, FEED_MOVED, ROOT_DIR, "a", ROOT_DIR, "b");
+        pass(f);
+        digest = take_one(f, FEED_DIGEST);
+        assert_string_equal(digest.name, "b");
+        put_digest(f, &digest, 10, 'b');
+        pass(f);
+        expect_events(f, "modify b x1\n");
+        expect_nothing_asked(f);
+}
+
 /* Its directory could not be reached, say: nobody else would ask for it again. */
 static void a_digest_of_what_was_not_found_is_looked_for(void **state) {
         Fixture *f = *state;
@@ -763,6 +790,7 @@ int main(void) {
                 TEST(a_digest_whose_file_moved_unseen_is_asked_for_where_it_is),
                 TEST(a_file_that_was_written_to_and_seen_nowhere_is_read_where_it_turns_up),
                 TEST(a_digest_that_was_wanted_live_is_not_lost_when_its_file_moves),
+                TEST(a_file_whose_move_is_noticed_late_is_read_where_it_is),
                 TEST(a_digest_of_what_was_not_found_is_looked_for),
                 TEST(a_directory_that_moves_before_it_is_listed_is_asked_for_where_it_is),
                 TEST(a_digest_is_asked_for_once_at_a_time),
