@@ -393,6 +393,12 @@ def an_older_store_with_a_damaged_row_is_brought_to_ours_and_says_so():
         check(daemon.newest() > before + 600, 'what was recorded since')
 
 
+def heed_signals():
+    """Whatever nohup(1) or a shell's & made of them for who runs this test."""
+    for number in signal.SIGHUP, signal.SIGINT, signal.SIGTERM:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def who_gives_up_verifying_leaves_no_copy_behind():
     """It waits for who reads what it found, a copy of the store beneath TMPDIR; and then a signal ends it."""
     with tempfile.TemporaryDirectory() as top, harness.Daemon() as daemon:
@@ -412,12 +418,16 @@ def who_gives_up_verifying_leaves_no_copy_behind():
             reader, writer = os.pipe()
             fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
             with subprocess.Popen([harness.program('scitracectl'), 'verify', copied, '-o', 'json'], stdout=writer,
-                                  stderr=subprocess.DEVNULL, env=dict(daemon.env, TMPDIR=within)) as process:
+                                  stderr=subprocess.DEVNULL, env=dict(daemon.env, TMPDIR=within),
+                                  preexec_fn=heed_signals) as process:
                 os.close(writer)
                 harness.wait_for(lambda fd=reader: select.select([fd], [], [], 0)[0], 'it has found something')
                 equal(len(os.listdir(within)), 1, 'copies meanwhile')
                 process.send_signal(number)
-                equal(process.wait(harness.LIMIT), -number, 'how it ended')
+                try:
+                    equal(process.wait(harness.LIMIT), -number, 'how it ended')
+                finally:
+                    process.kill()
             os.close(reader)
             equal(os.listdir(within), [], f'what {number.name} leaves')
 
