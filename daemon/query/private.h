@@ -115,9 +115,7 @@
                 " dataset = ?1")                                                                            \
         X(TOTALS, "SELECT (SELECT count(*) FROM dataset WHERE removed IS NULL), (SELECT max(seq) FROM"      \
                   " event), (SELECT count(*) FROM gap WHERE closed_by IS NULL AND dataset IN (SELECT id"   \
-                  " FROM dataset WHERE removed IS NULL)), (SELECT count(*) FROM wanted CROSS JOIN node ON"  \
-                  " node.id >= 256 * wanted.block AND node.id < 256 * wanted.block + 256 WHERE"             \
-                  " +node.wanted = 1 AND node.links > 0)")                                                  \
+                  " FROM dataset WHERE removed IS NULL))")                                                  \
         X(PAGES, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")                  \
         X(FORM, "SELECT user_version FROM pragma_user_version")                                             \
         X(SERIES, "SELECT id, labels, unit FROM series WHERE name = ?1 AND labels >= ?2 AND id <> ?3"       \

@@ -137,7 +137,7 @@ typedef int (*QueryStretchFn)(void *userdata, const QueryStretch *s);
 int query_coverage(Query *q, const char *dataset, QueryStretchFn fn, void *userdata);
 
 typedef struct QueryTotals {
-        int64_t datasets, events, gaps_open, store_bytes, wal_bytes, wanted;
+        int64_t datasets, events, gaps_open, store_bytes, wal_bytes;
         int schema;
 } QueryTotals;
 /** query_totals() - sums over all datasets, and how large the store is. */

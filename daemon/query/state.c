@@ -222,7 +222,6 @@ static int read_totals(Query *q, QueryTotals *ret) {
         ret->datasets = sql_column(stmt, 0);
         ret->events = sql_column(stmt, 1);
         ret->gaps_open = sql_column(stmt, 2);
-        ret->wanted = sql_column(stmt, 3);
         return 0;
 }
 

@@ -95,6 +95,7 @@
         X(WANTED_NEXT, "SELECT block FROM wanted WHERE block >= ?1 ORDER BY block LIMIT 1")                 \
         X(WANTED_ADD, "INSERT INTO wanted VALUES (?1) ON CONFLICT DO NOTHING")                              \
         X(WANTED_REMOVE, "DELETE FROM wanted WHERE block = ?1")                                             \
+        X(WANTED_CLEAR, "DELETE FROM wanted")                                                               \
         X(COUNTER_ADD, "INSERT INTO counter VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET files = files"    \
                        " + ?2, bytes = bytes + ?3")                                                         \
         X(TRAIL_GET, "SELECT directory, data FROM trail WHERE level = ?1 AND idx = ?2 AND directory >= ?3"  \
@@ -318,6 +319,7 @@ struct Store {
         StoreBulk *bulk;
         StoreIdentities identities;
         int64_t n_wanted, wanted_block;         /* the block that has its row for sure; -1: none */
+        bool wanted_blocks;             /* there may be some */
         StoreKnown *known;
         size_t n_known;
         int64_t n_silent;               /* names closed that no event names */
@@ -374,9 +376,10 @@ void bulk_forget(Store *s);
 void identities_add(Store *s, int64_t filesystem, uint64_t inode, int64_t btime);
 
 /* wanted.c: n_wanted, from what is committed; a node joins those that are wanted and have a link, or leaves
- * them. */
+ * them; before a COMMIT, with none wanted no block is left. */
 int wanted_load(Store *s);
 int wanted_changed(Store *s, int64_t node, bool was, bool is);
+int wanted_flush(Store *s);
 
 /* known.c: known_forget() before any write of a node's row, or of a link to it; known_get() is valid until
  * then. */

@@ -360,6 +360,8 @@ int store_commit(Store *s) {
         if (r == 0)
                 r = store_is_gone(s) ? -ESTALE : write_counters(s);
         if (r == 0)
+                r = wanted_flush(s);
+        if (r == 0)
                 r = spans_flush(s);
         if (r == 0)
                 r = trails_flush(s);

@@ -13,6 +13,7 @@ enum { BLOCK = 256 };                   /* in the statements, too */
 
 int wanted_load(Store *s) {
         s->wanted_block = -1;
+        s->wanted_blocks = true;        /* those that were left behind go with the first commit */
         return sql_number(s->sql.db, STORE_WANTED_COUNT, &s->n_wanted);
 }
 
@@ -35,8 +36,21 @@ int wanted_changed(Store *s, int64_t node, bool was, bool is) {
         if (is && !was && block != s->wanted_block) {
                 r = set_block(s, SQL_WANTED_ADD, block);
                 s->wanted_block = r == 0 ? block : -1;
+                s->wanted_blocks = true;
         }
         return r;
+}
+
+int wanted_flush(Store *s) {
+        sqlite3_stmt *stmt;
+        int r;
+
+        if (s->n_wanted != 0 || !s->wanted_blocks)
+                return 0;
+        s->wanted_blocks = false;
+        s->wanted_block = -1;
+        r = sql_get(&s->sql, SQL_WANTED_CLEAR, &stmt);
+        return r < 0 ? r : store_run(s, stmt);
 }
 
 static void wanted_row(Store *s, sqlite3_stmt *stmt, StoreWanted *ret) {

@@ -65,8 +65,7 @@ static const struct {
         { "GAPS", "gap USING INDEX gap_dataset (dataset=?)" },
         /* datasets are few; wanted has blocks with what is still to be read alone */
         { "TOTALS", "SCAN dataset USING INDEX dataset_name; " NEWEST "; gap USING INDEX gap_open (dataset=?);"
-                    " SCAN dataset USING INDEX dataset_name; SCAN wanted;"
-                    " node USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" },
+                    " SCAN dataset USING INDEX dataset_name" },
         { "PAGES", "SCAN pragma_page_count VIRTUAL TABLE INDEX 0:; SCAN pragma_page_size VIRTUAL TABLE INDEX 0:" },
         { "FORM", "SCAN pragma_user_version VIRTUAL TABLE INDEX 0:" },
         { "SERIES", "series USING INDEX sqlite_autoindex_series_1 (name=? AND labels>?)" },

@@ -155,6 +155,13 @@ static void the_last_link_of_a_name_is_the_open_or_the_newest_closed_one(void **
         assert_int_equal(store_link_last(f->store, f->root, BYTES_STR("b"), &l), STORE_E_NONE);
 }
 
+static int64_t number(Fixture *f, const char *sql) {
+        int64_t n;
+
+        assert_int_equal(sql_number(f->store->sql.db, sql, &n), 0);
+        return n;
+}
+
 static void wanted_nodes_have_a_name_and_no_digest(void **state) {
         Fixture *f = *state;
         int64_t a, b, c;
@@ -175,6 +182,21 @@ static void wanted_nodes_have_a_name_and_no_digest(void **state) {
         assert_int_equal(store_wanted(f->store, a, l, 8), 0);
         assert_int_equal(store_wanted_count(f->store), 1);
         commit(f);
+        assert_true(number(f, "SELECT count(*) FROM wanted") > 0);
+}
+
+static void of_what_is_wanted_nothing_is_left_behind(void **state) {
+        Fixture *f = *state;
+        int64_t a;
+
+        begin(f);
+        a = make(f, f->root, "a", TYPE_FILE, 1);
+        commit(f);
+        assert_int_equal(number(f, "SELECT count(*) FROM wanted"), 1);
+        begin(f);
+        assert_int_equal(store_node_want(f->store, a, false), 0);
+        commit(f);
+        assert_int_equal(number(f, "SELECT count(*) FROM wanted"), 0);
 }
 
 static void an_impossible_event_is_refused_and_changes_nothing(void **state) {
@@ -524,6 +546,7 @@ int main(void) {
                 WITH_STORE(the_names_of_a_directory_come_in_pages),
                 WITH_STORE(the_last_link_of_a_name_is_the_open_or_the_newest_closed_one),
                 WITH_STORE(wanted_nodes_have_a_name_and_no_digest),
+                WITH_STORE(of_what_is_wanted_nothing_is_left_behind),
                 WITH_STORE(an_impossible_event_is_refused_and_changes_nothing),
                 WITH_STORE(a_run_that_did_not_end_was_not_clean),
                 WITH_STORE(a_gap_is_open_until_it_is_closed),
