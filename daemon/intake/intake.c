@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/eventfd.h>
 
 #include "daemon/intake/internal.h"
@@ -13,6 +14,8 @@ enum {
         GATHER_USEC = 20 * 1000,        /* between commits, at least, while only frames come ... */
         GATHER_FRAMES = 16,             /* ... and not so many: the watcher has credit for more */
         GATHER_REQUESTS = REQUESTS_SENT_MAX / 4,        /* more are under way: who waits, waits for many */
+        WORKED_MANY = 10000,            /* events */
+        REST_SECONDS = 1,
 };
 
 static int read_boot_id(uint8_t ret[EVENT_ID_SIZE]) {
@@ -150,6 +153,7 @@ static void finish_transaction(Intake *i) {
         else
                 store_rollback(i->store);
         sealing_committed(i, i->error == 0);
+        i->worked += i->appended;
         i->appended = 0;
         if (i->error != 0) {
                 trouble_recover(i);
@@ -210,6 +214,24 @@ static bool gathers(Intake *i) {
         return true;
 }
 
+/* Under the lock. After much work, and a moment without any, the system gets back what malloc keeps of it. */
+static void rest(Intake *i) {
+        struct timespec at;
+
+        if (i->worked < WORKED_MANY) {
+                pthread_cond_wait(&i->wake, &i->lock);
+                return;
+        }
+        clock_gettime(CLOCK_MONOTONIC, &at);
+        at.tv_sec += REST_SECONDS;
+        if (pthread_cond_timedwait(&i->wake, &i->lock, &at) != ETIMEDOUT)
+                return;
+        i->worked = 0;
+        pthread_mutex_unlock(&i->lock);
+        (void) malloc_trim(0);
+        pthread_mutex_lock(&i->lock);
+}
+
 static void *store_thread(void *userdata) {
         Intake *i = userdata;
 
@@ -221,7 +243,7 @@ static void *store_thread(void *userdata) {
                 Work *works = i->works;
 
                 if (!works) {
-                        pthread_cond_wait(&i->wake, &i->lock);
+                        rest(i);
                         continue;
                 }
                 if (gathers(i))

@@ -232,6 +232,7 @@ struct Intake {
         Done *held, **held_tail;        /* until the commit */
         int64_t committed_at;           /* µs of CLOCK_MONOTONIC: when the last transaction ended */
         int64_t appended;               /* events in it */
+        int64_t worked;                 /* events since malloc was trimmed */
         int error;                      /* of it: STORE_E_FULL, STORE_E_FAILED or negative errno */
         Trouble trouble;
         Lost lost;

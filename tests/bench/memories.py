@@ -12,7 +12,7 @@ from peers import Ours, WatchmanTree, installed
 from report import line, mebi, row, skipped
 from storms import creates, nested
 
-REST = 1.0                      # seconds after which a process is at rest
+REST = 3.0                      # seconds after which a process is at rest
 SAMPLE = 0.02
 
 
