@@ -214,7 +214,7 @@ static bool gathers(Intake *i) {
         return true;
 }
 
-/* Under the lock. After much work, and a moment without any, the system gets back what malloc keeps of it. */
+/* Under the lock. After much work, and a moment without any, the system gets back what malloc keeps. */
 static void rest(Intake *i) {
         struct timespec at;
 
