@@ -310,7 +310,7 @@ static void root_of_dataset(Intake *i, Dataset *d, const Feed_ROOT *m) {
                 dataset_root_seen(i, d, &(IntakeRoot) { m->mode, m->uid, m->gid });
                 nesting_claim(i, d);
                 dataset_returned(i, d);
-                (void) gaps_reopened(i, 0);     /* it can be read: the walk that follows ends them */
+                gaps_entered(i, d);
                 dataset_network(i, d, m->network);
                 return;
         }

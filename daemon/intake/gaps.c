@@ -226,6 +226,13 @@ void gaps_reconciled(Intake *i, Dataset *d) {
         }
 }
 
+void gaps_entered(Intake *i, const Dataset *d) {
+        for (Gap *g = first_of(i, 0); g; g = next_of(i, g))
+                if (g->dataset == d->row.id &&
+                    (g->cause == CAUSE_PERMISSION || g->cause == CAUSE_READ_ERROR))
+                        g->by_walk = true;
+}
+
 void gaps_local(Intake *i, const Dataset *d) {
         for (size_t n = 0; n < i->n_gaps; n++)
                 if (i->gaps[n].dataset == d->row.id && i->gaps[n].cause == CAUSE_REMOTE)

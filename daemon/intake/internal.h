@@ -451,6 +451,7 @@ void gaps_settle(Intake *i, const Feed *f);     /* closes what can be closed */
 void gaps_resolve(Intake *i, int64_t node);     /* a file can be read again */
 void gaps_gone(Intake *i, int64_t node);         /* a name of it went: without any, nothing is unseen */
 bool gaps_reopened(Intake *i, int64_t node); /* a directory can be: had it a gap, which a walk ends? */
+void gaps_entered(Intake *i, const Dataset *d); /* its root can be read: those since it could not */
 void gaps_local(Intake *i, const Dataset *d);   /* no other host can change it any more */
 void gaps_unswept(Intake *i, int64_t dataset);  /* nobody sweeps any more: a walk ends them */
 void observe_gap(Intake *i, const Feed_GAP *m);
