@@ -120,10 +120,6 @@ static int parse_options(int argc, char **argv, Options *ret) {
         return 1;
 }
 
-static bool is_full(int r) {
-        return r == -ENOSPC || r == -EDQUOT;
-}
-
 static int find_place(Daemon *d, const Options *o) {
         PlaceEnvironment environment;
         const char *network = NULL;

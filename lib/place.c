@@ -198,7 +198,7 @@ int place_lock(const Place *p, int *ret_fd, pid_t *ret_pid) {
         }
         r = place_lock_write(p, fd);
         /* On a full disk that copies what is written, there is still what the one before us wrote. */
-        if (r < 0 && !((r == -ENOSPC || r == -EDQUOT) && names_socket(fd, p->socket)))
+        if (r < 0 && !(is_full(r) && names_socket(fd, p->socket)))
                 return r;
         *ret_fd = STEAL_FD(fd);
         return 0;

@@ -9,6 +9,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -87,6 +88,25 @@ static inline int64_t now_usec(clockid_t clock) {
 
         clock_gettime(clock, &ts);
         return (int64_t) ts.tv_sec * (int64_t) USEC_PER_SEC + ts.tv_nsec / (int64_t) NSEC_PER_USEC;
+}
+
+/** ctime_now() - ns since the epoch of the clock that file systems take their times from. */
+static inline int64_t ctime_now(void) {
+        struct timespec ts;
+
+        clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+        return (int64_t) ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+/** timespec_of() - so many microseconds, >= 0. */
+static inline struct timespec timespec_of(int64_t usec) {
+        return (struct timespec) { .tv_sec = usec / (int64_t) USEC_PER_SEC,
+                                   .tv_nsec = usec % (int64_t) USEC_PER_SEC * (int64_t) NSEC_PER_USEC };
+}
+
+/** is_full() - whether a negative errno says that a volume is full, or what somebody may use of it. */
+static inline bool is_full(int error) {
+        return error == -ENOSPC || error == -EDQUOT;
 }
 
 /** Bytes: a borrowed run of bytes. File names, targets and digests are bytes; NUL ends nothing.

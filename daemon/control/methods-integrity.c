@@ -49,7 +49,7 @@ static void rest(Verifying *v) {
 
         while (left > 0 && !job_cancelled(&v->call->job)) {
                 int64_t usec = MIN_OF(left, (int64_t) REST_USEC);
-                struct timespec t = { .tv_nsec = (long) (usec * (int64_t) NSEC_PER_USEC) };
+                struct timespec t = timespec_of(usec);
 
                 (void) clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
                 left -= usec;

@@ -200,7 +200,7 @@ static int take_all(Job *j) {
 static bool is_racy(const IdentifyState *state, int64_t began) {
         int64_t granule = state->ctime % INT64_C(1000000000) == 0 ? coarse_nsec : STAT_TICK_NSEC;
 
-        return stat_is_young(state->ctime, granule, began, stat_clock());
+        return stat_is_young(state->ctime, granule, began, ctime_now());
 }
 
 static bool same_version(const IdentifyState *a, const IdentifyState *b) {
@@ -219,7 +219,7 @@ static void find_pointer(const Job *j, IdentifyContent *ret) {
 }
 
 static void begin(Job *j, const IdentifyState *now, IdentifyReading *ret) {
-        *ret = (IdentifyReading) { .begun = true, .before = *now, .began = stat_clock() };
+        *ret = (IdentifyReading) { .begun = true, .before = *now, .began = ctime_now() };
         ret->drop = now->size >= large_min && is_cold(j->fd, now->size);
         SHA256_Init(&j->context);
 }

@@ -114,7 +114,7 @@ static bool trail_equal(const Trail *a, const Trail *b) {
 }
 
 static bool trail_is_young(const Trail *t, int64_t began) {
-        int64_t ended = stat_clock();
+        int64_t ended = ctime_now();
 
         for (size_t i = 0; i < t->count; i++)
                 if (stat_is_young(t->seen[i].ctime, STAT_TICK_NSEC, began, ended))
@@ -400,7 +400,7 @@ int identify_git_head(const char *root, DatasetKind *ret_kind, char ret_commit[6
         assert(root && ret_kind && ret_commit);
         for (int i = 0; i < LOOKS_MAX; i++) {
                 CLEANUP(look_done) Look first = LOOK_NONE, second = LOOK_NONE;
-                int64_t began = stat_clock();
+                int64_t began = ctime_now();
 
                 r = look_at(root, &first);
                 if (r < 0 && r != -EAGAIN)

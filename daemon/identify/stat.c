@@ -51,13 +51,6 @@ int stat_entry(int dir_fd, const char *name, struct statx *ret) {
         return statx(dir_fd, name, flags, STATX_BASIC_STATS | STATX_BTIME, ret) < 0 ? -errno : 0;
 }
 
-int64_t stat_clock(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_REALTIME_COARSE, &ts);
-        return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
 bool stat_is_young(int64_t ctime, int64_t granule, int64_t began, int64_t ended) {
         return ctime > began - granule && ctime < ended + granule;
 }

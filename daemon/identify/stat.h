@@ -17,8 +17,6 @@ IdentifyState state_from(const struct statx *stx);
 int stat_entry(int dir_fd, const char *name, struct statx *ret);
 enum { STAT_TICK_NSEC = 10 * 1000 * 1000 };    /* the coarsest tick of a kernel: HZ=100 */
 
-/** stat_clock() - ns since the epoch of the clock that file systems take their times from. */
-int64_t stat_clock(void);
 /** stat_is_young() - whether a change made between the two moments could have been given the ctime that was
  *  there before, its steps being `granule` ns. One in the future (the clock was set back since) is not
  *  young: any change would move it. */

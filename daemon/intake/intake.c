@@ -203,8 +203,7 @@ static void run_works(Intake *i, Work *works) {
  * for nothing; nor does what somebody asks for, nor the watcher's answers to few requests of ours. */
 static bool gathers(Intake *i) {
         int64_t until = i->committed_at + GATHER_USEC;
-        struct timespec at = { .tv_sec = until / (int64_t) USEC_PER_SEC,
-                               .tv_nsec = until % (int64_t) USEC_PER_SEC * (int64_t) NSEC_PER_USEC };
+        struct timespec at = timespec_of(until);
 
         if (i->stop || i->n_urgent > 0 || i->n_frames >= GATHER_FRAMES ||
             (i->requests.count > 0 && i->requests.count < GATHER_REQUESTS) ||

@@ -54,8 +54,7 @@ static void refuse_all(Intake *i, Work *works) {
 /* Until the next try. False: we are to end. */
 static bool wait_refusing(Intake *i) {
         int64_t until = now_usec(CLOCK_MONOTONIC) + RETRY_USEC;
-        struct timespec at = { .tv_sec = until / (int64_t) USEC_PER_SEC,
-                               .tv_nsec = until % (int64_t) USEC_PER_SEC * (int64_t) NSEC_PER_USEC };
+        struct timespec at = timespec_of(until);
         bool stop;
 
         do {

@@ -128,10 +128,8 @@ Query *query_close(Query *q) {
 }
 
 bool query_is_stale(const Query *q) {
-        int moved = 0;
-
         assert(q);
-        return sqlite3_file_control(q->sql.db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
+        return sql_moved(q->sql.db);
 }
 
 void query_deadline(Query *q, int64_t usec) {

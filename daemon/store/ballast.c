@@ -15,7 +15,7 @@ static int allocate(const char *path, int *ret_fd) {
         if (r < 0) {
                 if (fd >= 0)
                         (void) unlink(path);
-                return r == -EDQUOT ? -ENOSPC : r;
+                return is_full(r) ? -ENOSPC : r;
         }
         *ret_fd = STEAL_FD(fd);
         return 0;

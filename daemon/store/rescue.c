@@ -13,11 +13,8 @@
 enum { FOUND_MAX = 99 };                /* files of others that are moved out of the way, and kept */
 
 bool store_is_gone(Store *s) {
-        int moved = 0;
-
         assert(s);
-        return s->sql.db &&
-               sqlite3_file_control(s->sql.db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
+        return s->sql.db && sql_moved(s->sql.db);
 }
 
 /* What lies in the database's place is not ours: PATH becomes PATH-found-N, its -wal too. */

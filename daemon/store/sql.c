@@ -40,7 +40,7 @@ static int errno_of_wal(sqlite3 *db) {
 static int from_system(sqlite3 *db, int rc) {
         int e = !db ? 0 : rc == SQLITE_IOERR_WRITE ? errno_of_wal(db) : sqlite3_system_errno(db);
 
-        if (e == ENOSPC || e == EDQUOT)
+        if (is_full(-e))
                 return -ENOSPC;
         return e > 0 ? -e : -EIO;
 }
@@ -81,6 +81,12 @@ int sql_number(sqlite3 *db, const char *text, int64_t *ret) {
                 *ret = rc == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : 0;
         sqlite3_finalize(stmt);
         return sql_errno(db, rc);
+}
+
+bool sql_moved(sqlite3 *db) {
+        int moved = 0;
+
+        return sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
 }
 
 int sql_get(Sql *s, size_t which, sqlite3_stmt **ret) {

@@ -34,6 +34,9 @@ int sql_exec(sqlite3 *db, const char *text);
 /** sql_number() - the first column of the first row as a number; 0 for none. */
 int sql_number(sqlite3 *db, const char *text, int64_t *ret);
 
+/** sql_moved() - whether another file, or none, is at the place of the database that db has open. */
+bool sql_moved(sqlite3 *db);
+
 /** sql_get() - the statement, ready to be bound. What is bound is not copied: it must live
  *  until the last step. */
 int sql_get(Sql *s, size_t which, sqlite3_stmt **ret);

@@ -58,9 +58,7 @@ int directory_watch(Watch *w, Directory *parent, Bytes name, int fd, const Ident
 }
 
 void directory_unwatched(Watch *w, uint32_t dir, Bytes name, int error) {
-        Cause cause = error == EACCES || error == EPERM ? CAUSE_PERMISSION : CAUSE_READ_ERROR;
-
-        state_gap(w, 0, dir, name, cause, error);
+        state_gap(w, 0, dir, name, state_cause(error), error);
 }
 
 void directory_refused(Watch *w, const Directory *d, Bytes name, int error) {
@@ -80,8 +78,7 @@ bool directory_unreached(Watch *w, const SettleJob *job, uint32_t root, int erro
         if (job->change.tries < TRIES)
                 return true;
         if (root != 0 || error == -ENOMEM)
-                state_gap(w, 0, job->dir, BYTES_NONE,
-                          error == -EACCES ? CAUSE_PERMISSION : CAUSE_READ_ERROR, -error);
+                state_gap(w, 0, job->dir, BYTES_NONE, state_cause(-error), -error);
         return false;
 }
 

@@ -176,9 +176,7 @@ static void report_state(Watch *w, const SettleJob *job, const Sight *sight) {
         state_emit(w, &m, true);
         if (sight->error != 0)
                 state_gap(w, 0, job->dir, BYTES(job->name, job->name_size),
-                          sight->error == EACCES || sight->error == EPERM ? CAUSE_PERMISSION
-                                                                          : CAUSE_READ_ERROR,
-                          sight->error);
+                          state_cause(sight->error), sight->error);
 }
 
 static void report_gone(Watch *w, const SettleJob *job, bool was_ignored) {
@@ -551,8 +549,7 @@ static void wait_until_due(Watch *w) {
         struct timespec at;
 
         due = MIN_OF(due, slice);
-        at = (struct timespec) { .tv_sec = due / (int64_t) USEC_PER_SEC,
-                                 .tv_nsec = due % (int64_t) USEC_PER_SEC * (int64_t) NSEC_PER_USEC };
+        at = timespec_of(due);
         if (w->stop)                    /* asked for while a glance let the lock go */
                 return;
         if (due == INT64_MAX)

@@ -116,8 +116,7 @@ void looker_back(Looker *l) {
 
 /* Of the clock that can be set, since that is the one that ThreadSanitizer knows of. */
 static bool join(pthread_t thread, int64_t until) {
-        struct timespec at = { .tv_sec = until / (int64_t) USEC_PER_SEC,
-                               .tv_nsec = until % (int64_t) USEC_PER_SEC * (int64_t) NSEC_PER_USEC };
+        struct timespec at = timespec_of(until);
 
         return pthread_timedjoin_np(thread, NULL, &at) == 0;
 }

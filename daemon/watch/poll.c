@@ -68,13 +68,6 @@ int poll_watch(Watch *w, Directory *parent, Bytes name, int fd, const IdentifySt
         return d ? d->wd : free_id(w);
 }
 
-static int64_t coarse_clock(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_REALTIME_COARSE, &ts);
-        return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
 static int64_t clock_offset(void) {
         return now_usec(CLOCK_REALTIME) - now_usec(CLOCK_BOOTTIME);
 }
@@ -83,7 +76,7 @@ void poll_added(Watch *w, Directory *d) {
         if (d->polled)
                 return;
         if (w->poll.count == 0 && w->poll.n == 0) {     /* they are listed from now on */
-                w->poll.started = coarse_clock();
+                w->poll.started = ctime_now();
                 w->poll.offset = clock_offset();
         }
         d->polled = d->unwatched = true;
@@ -149,7 +142,7 @@ static void begin_round(Watch *w) {
         if (llabs(offset - w->poll.offset) > STEPPED_USEC)
                 w->poll.since = 0;
         w->poll.offset = offset;
-        w->poll.started = coarse_clock();
+        w->poll.started = ctime_now();
         w->poll.least = w->poll.next;
         if (polled > 0)
                 w->poll.next = now_usec(CLOCK_MONOTONIC);

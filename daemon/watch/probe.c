@@ -46,8 +46,7 @@ static void probe_root(Watch *w, const Root *root) {
 }
 
 static void wait_until(Watch *w, int64_t at) {
-        struct timespec until = { .tv_sec = at / (int64_t) USEC_PER_SEC,
-                                  .tv_nsec = at % (int64_t) USEC_PER_SEC * (int64_t) NSEC_PER_USEC };
+        struct timespec until = timespec_of(at);
 
         if (at == INT64_MAX)
                 pthread_cond_wait(&w->probe, &w->lock);

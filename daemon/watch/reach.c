@@ -10,20 +10,16 @@
 /* reach: how a walk opens directories. From the one above it, which nearly always is the one that was needed
  * for the last, and stays open for it; else by the path from the root. */
 
+enum { MOMENT_USEC = 20000 };
+
 void wait_for_room(Watch *w) {
         while (outbox_frames(w->outbox) >= OUTBOX_ROOM && !w->stop)
                 pthread_cond_wait(&w->room, &w->lock);
 }
 
 static void wait_a_moment(Watch *w) {
-        struct timespec at;
+        struct timespec at = timespec_of(now_usec(CLOCK_MONOTONIC) + MOMENT_USEC);
 
-        clock_gettime(CLOCK_MONOTONIC, &at);
-        at.tv_nsec += 20 * 1000 * 1000;
-        if (at.tv_nsec >= 1000 * 1000 * 1000) {
-                at.tv_nsec -= 1000 * 1000 * 1000;
-                at.tv_sec++;
-        }
         (void) pthread_cond_timedwait(&w->walk, &w->lock, &at);
 }
 

@@ -131,6 +131,10 @@ Root *state_root(Watch *w, uint32_t id) {
         return NULL;
 }
 
+Cause state_cause(int error) {
+        return error == EACCES || error == EPERM ? CAUSE_PERMISSION : CAUSE_READ_ERROR;
+}
+
 void state_gap(Watch *w, uint32_t root, uint32_t dir, Bytes name, Cause cause, int error) {
         FeedMessage m = { .type = FEED_GAP,
                           .GAP = { .root = root, .dir = dir, .name = name, .cause = cause,
@@ -171,9 +175,7 @@ void state_root_lost(Watch *w, Root *root, Cause cause) {
 }
 
 void state_root_failed(Watch *w, Root *root, int error) {
-        state_root_lost(w, root, spot_moved(error)                    ? CAUSE_ROOT_MOVED :
-                                 error == -EACCES || error == -EPERM ? CAUSE_PERMISSION :
-                                                                       CAUSE_READ_ERROR);
+        state_root_lost(w, root, spot_moved(error) ? CAUSE_ROOT_MOVED : state_cause(-error));
 }
 
 void state_announce(Watch *w, Directory *d) {

@@ -227,6 +227,7 @@ void state_announce(Watch *w, Directory *d);
 /** state_gap() - says that changes may have gone unseen since the queue was last empty: in root (0: all),
  *  beneath dir (0: all of it), at name (BYTES_NONE: all). error: positive errno or 0. */
 void state_gap(Watch *w, uint32_t root, uint32_t dir, Bytes name, Cause cause, int error);
+Cause state_cause(int error);           /* of what cannot be read for a (positive) errno */
 
 /** Spot: a directory opened for looking, beneath its root, and proved to be the one meant. */
 typedef struct Spot {

@@ -35,8 +35,7 @@ typedef struct Sweep {
 } Sweep;
 
 static void wait_until(Watch *w, pthread_cond_t *cond, int64_t until) {
-        struct timespec at = { .tv_sec = until / (int64_t) USEC_PER_SEC,
-                               .tv_nsec = until % (int64_t) USEC_PER_SEC * (int64_t) NSEC_PER_USEC };
+        struct timespec at = timespec_of(until);
 
         if (w->stop)
                 return;

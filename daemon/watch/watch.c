@@ -338,12 +338,18 @@ static void on_self(Watch *w, Directory *d, const Notice *n) {
         }
 }
 
+static bool notice_comes(Watch *w, int64_t usec) {
+        struct pollfd pfd = { .fd = notify_fd(w->notify), .events = POLLIN };
+        struct timespec within = timespec_of(usec);
+
+        return ppoll(&pfd, 1, &within, NULL) == 1;
+}
+
 /* Without the lock. The halves of a rename that is still under way: the kernel queues the second one within
  * microseconds, and the way back of an exchange after it, but another processor's notices may come between.
  * What moves out of the tree has no second half. */
 static void await_half(Watch *w, Batch *b, size_t from) {
         int64_t until = now_usec(CLOCK_MONOTONIC) + PAIR_WAIT_USEC;
-        struct pollfd pfd = { .fd = notify_fd(w->notify), .events = POLLIN };
         bool found = false;
 
         while (b->count < BATCH && b->count - from <= PAIR_FOLLOWERS) {
@@ -355,8 +361,7 @@ static void await_half(Watch *w, Batch *b, size_t from) {
                 }
                 if (notify_next(w->notify, &b->notices[b->count]) == 1)
                         b->count++;
-                else if (now >= until ||
-                         ppoll(&pfd, 1, &(struct timespec) { .tv_nsec = (until - now) * 1000 }, NULL) != 1)
+                else if (now >= until || !notice_comes(w, until - now))
                         return;
         }
 }
@@ -469,13 +474,6 @@ static bool take_batch(Watch *w, Batch *b, bool drained) {
         return more;
 }
 
-static int64_t coarse_clock(void) {     /* that of ctimes */
-        struct timespec ts;
-
-        clock_gettime(CLOCK_REALTIME_COARSE, &ts);
-        return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
 static int fill(Watch *w, Batch *b) {
         int r = 1;
 
@@ -490,7 +488,7 @@ static void drain(Watch *w, Batch *b) {
 
         do {
                 bool set = state_clock_set(w), more;
-                int64_t now = now_usec(CLOCK_REALTIME), emptied = coarse_clock();
+                int64_t now = now_usec(CLOCK_REALTIME), emptied = ctime_now();
 
                 r = fill(w, b);
                 pthread_mutex_lock(&w->lock);
