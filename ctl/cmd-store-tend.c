@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
 #include "ctl/ask.h"
 #include "ctl/say.h"
 #include "ctl/screen.h"
@@ -68,6 +70,17 @@ static Status prune(Ctl *c, int64_t upto) {
         return status;
 }
 
+static void say_doubt(const Ctl *c, const json_t *doubt) {
+        char off[TIME_TEXT_MAX], left[TIME_TEXT_MAX];
+
+        if (doubt)
+                note(c, "The clock is %s %s the record, by more than a week: until it has stood for %s more "
+                        "while scitraced runs, no event gets older by it.",
+                     time_format_span(imaxabs(row_number(doubt, "offUsec")), off),
+                     row_number(doubt, "offUsec") < 0 ? "behind" : "ahead of",
+                     time_format_span(row_number(doubt, "leftUsec"), left));
+}
+
 static void say_prunable(const Ctl *c, const json_t *p) {
         long long upto = (long long) row_number(p, "upto"), events = (long long) row_number(p, "events");
         char span[TIME_TEXT_MAX];
@@ -81,6 +94,7 @@ static void say_prunable(const Ctl *c, const json_t *p) {
         else
                 note(c, "Nothing is to be removed: no 256 events (the least that is) are older than %s, or "
                         "what they tell is still true.", time_format_span(row_number(p, "keepUsec"), span));
+        say_doubt(c, json_object_get(p, "doubt"));
 }
 
 Status cmd_store_prune(Ctl *c, char **arguments) {

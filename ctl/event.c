@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
 #include "ctl/event.h"
 #include "ctl/row.h"
 #include "ctl/screen.h"
+#include "lib/time.h"
 
 char *event_path(const Ctl *c, const json_t *event) {
         CLEANUP(freep) char *path = row_name(event, "path"), *old = row_name(event, "oldPath");
@@ -10,7 +13,7 @@ char *event_path(const Ctl *c, const json_t *event) {
         const char *from = row_text(event, "oldDataset");
         const char *slash = strcmp(row_text(event, "type"), "directory") == 0 ? "/" : "";
         int64_t count = row_number(event, "count");
-        char *text = NULL;
+        char *text = NULL, span[TIME_TEXT_MAX];
         size_t size = 0;
         FILE *f = open_memstream(&text, &size);
 
@@ -29,6 +32,9 @@ char *event_path(const Ctl *c, const json_t *event) {
         if (strcmp(kind, "prune") == 0)
                 fprintf(f, "%s up to %lld", row_has(event, "prunedTo") ? "events" : "checkpoints",
                         (long long) (row_number(event, "prunedTo") + row_number(event, "thinnedTo")));
+        if (row_has(event, "stepUsec"))
+                fprintf(f, "set %s by %s", row_number(event, "stepUsec") < 0 ? "back" : "ahead",
+                        time_format_span(imaxabs(row_number(event, "stepUsec")), span));
         if (row_has(event, "lostTo"))
                 fprintf(f, "events up to %lld had been there", (long long) row_number(event, "lostTo"));
         else if (strcmp(kind, "store-lost") == 0)

@@ -31,7 +31,8 @@
         X(MOUNT_PINNED,     "a37f0c52d9b14be78f1e6a0e93cb4f28") /* SCITRACE_DATASET=, SCITRACE_PATH= */  \
         X(NOT_SOUND,        "6c0b0e3f6a7f4d0c9b5ad2c1f2b7e83d") /* SCITRACE_STORE=, SCITRACE_OUTCOME= */  \
         X(STORE_WRITABLE,   "8f3f6a2d0c5b4e0f9d1e57c1a4b8723e") /* SCITRACE_STORE= */                    \
-        X(STORE_LOST,       "020994551cb040d2976182385caf3d71") /* SCITRACE_STORE=, SCITRACE_EVENTS= */
+        X(STORE_LOST,       "020994551cb040d2976182385caf3d71") /* SCITRACE_STORE=, SCITRACE_EVENTS= */   \
+        X(CLOCK_STEP,       "3561b6fa167a499b82562ef835439b6b") /* SCITRACE_USEC= */
 
 #define LOG_ID_ENUM_ITEM(name, hex) MSG_##name,
 typedef enum LogId { MSG_NONE, LOG_ID_TABLE(LOG_ID_ENUM_ITEM) MSG_COUNT } LogId;

@@ -38,8 +38,6 @@ typedef struct Service {
         Tend *tend;
         int64_t prunable;               /* up to here, as somebody was told, events may be pruned */
         int64_t started;                /* µs, CLOCK_MONOTONIC */
-        int64_t booted;                 /* µs, CLOCK_REALTIME as it was set when this started: at 0 of
-                                         * CLOCK_BOOTTIME */
         int64_t seq;                    /* the newest event that is committed; 0: none seen yet */
         MethodCount counts[METHODS_MAX]; /* in the order of methods_at() */
         Call *orphans;                  /* calls whose client is gone and that something still works on */

@@ -249,7 +249,6 @@ int control_new(sd_event *event, int listen_fd, const ControlConfig *config, Con
         k->config.mode = k->mode;
         k->service.config = &k->config;
         k->service.started = now_usec(CLOCK_MONOTONIC);
-        k->service.booted = now_usec(CLOCK_REALTIME) - now_usec(CLOCK_BOOTTIME);
         k->service.memory.lock = (pthread_mutex_t) PTHREAD_MUTEX_INITIALIZER;
         rights_init(&k->rights, config->owner, config->admin_group);
         r = k->store_path && k->mode ? interfaces_new(&k->interfaces) : -ENOMEM;

@@ -105,24 +105,23 @@ static void backup_free(Call *c) {
 
 /* Retention. */
 
-/* A clock that is set to ten years ahead makes nothing old enough to be removed, as long as this runs. */
-static int64_t kept_since(const Call *c) {
-        int64_t now = MIN_OF(now_usec(CLOCK_REALTIME), c->service->booted + now_usec(CLOCK_BOOTTIME));
-
-        return now - c->service->config->keep_usec;
-}
-
 static int retention(Call *c, Query *q, bool counted, json_t **ret) {
         bool all = c->service->config->keep_usec == INT64_MAX;
         QueryPrunable p;
-        int r = query_prunable(q, all ? INT64_MIN : kept_since(c), counted, &p);
+        IntakeTime t;
+        int r;
 
+        intake_time(c->service->config->intake, &t);
+        r = query_prunable(q, all ? INT64_MIN : t.time - c->service->config->keep_usec, counted, &p);
         if (r == 0)
                 *ret = json_pack("{sI sb sI sI}", "pruned", (json_int_t) p.pruned, "unfinished",
                                  p.unfinished, "upto", (json_int_t) p.upto, "events",
                                  (json_int_t) p.events);
         if (r == 0 && *ret && !all)
                 (void) json_object_set_new(*ret, "keepUsec", json_integer(c->service->config->keep_usec));
+        if (r == 0 && *ret && !all && t.off != 0)
+                (void) json_object_set_new(*ret, "doubt", json_pack("{sI sI}", "offUsec", (json_int_t) t.off,
+                                                                    "leftUsec", (json_int_t) t.left));
         return r != 0 ? r : *ret ? 0 : -ENOMEM;
 }
 

@@ -75,6 +75,14 @@ static void emit_lost(Emit *e, Bytes detail) {
         emit_number(e, "lostTo", strtoll(text, NULL, 10));
 }
 
+/* "N": microseconds, ahead or back */
+static void emit_step(Emit *e, Bytes detail) {
+        char text[24];
+
+        snprintf(text, sizeof(text), "%.*s", (int) detail.size, (const char *) detail.data);
+        emit_int(e, "stepUsec", strtoll(text, NULL, 10));
+}
+
 void rows_event(Emit *e, const QueryEvent *row) {
         const Event *v = &row->event;
 
@@ -100,6 +108,8 @@ void rows_event(Emit *e, const QueryEvent *row) {
         emit_word(e, "cause", cause_to_word(v->cause));
         if (v->kind == KIND_PRUNE)
                 emit_pruned(e, v->detail);
+        if (v->kind == KIND_CLOCK_STEP)
+                emit_step(e, v->detail);
         if (v->kind == KIND_STORE_LOST)
                 emit_lost(e, v->detail);
         if (v->kind == KIND_COMMIT)

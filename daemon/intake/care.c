@@ -26,7 +26,7 @@ void work_backup(Intake *i, Work *w) {
 
         sealing_seal(i);
         r = store_commit(i->store);
-        sealing_committed(i, r == 0);
+        intake_committed(i, r == 0);
         if (r != 0)
                 intake_fail(i, r);
         else
@@ -54,7 +54,7 @@ static int step_alone(Intake *i, Work *w, int64_t *ret_done, int64_t *ret_left) 
                 r = store_commit(i->store);
         else
                 store_rollback(i->store);
-        sealing_committed(i, r == 0);
+        intake_committed(i, r == 0);
         if (r == STORE_E_FAILED)
                 intake_fail(i, r);
         return r == STORE_E_FULL ? -ENOSPC : r > 0 ? -EIO : r;
@@ -67,7 +67,7 @@ void work_step(Intake *i, Work *w) {
         if (w->number == STORE_STEP_PRUNE)
                 sealing_seal(i);
         r = store_commit(i->store);
-        sealing_committed(i, r == 0);
+        intake_committed(i, r == 0);
         if (r != 0)
                 intake_fail(i, r);
         else

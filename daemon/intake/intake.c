@@ -131,7 +131,15 @@ void intake_deliver(Intake *i) {
 }
 
 int intake_begin(Intake *i) {
-        return store_begin(i->store, now_usec(CLOCK_REALTIME), now_usec(CLOCK_BOOTTIME), i->boot);
+        ClocksNow now = clocks_read();
+        int r = store_begin(i->store, now.realtime, now.boottime, i->boot);
+
+        return r == 0 ? clocks_begun(i, &now) : r;
+}
+
+void intake_committed(Intake *i, bool durable) {
+        sealing_committed(i, durable);
+        clocks_committed(i, durable);
 }
 
 static void grant_credit(Intake *i) {
@@ -152,7 +160,7 @@ static void finish_transaction(Intake *i) {
                 i->error = store_commit(i->store);
         else
                 store_rollback(i->store);
-        sealing_committed(i, i->error == 0);
+        intake_committed(i, i->error == 0);
         i->worked += i->appended;
         i->appended = 0;
         if (i->error != 0) {
@@ -311,7 +319,7 @@ static int load(Intake *i) {
                 r = store_commit(i->store);
         else
                 store_rollback(i->store);
-        sealing_committed(i, r == 0);
+        intake_committed(i, r == 0);
         i->committed = store_last_seq(i->store);
         intake_loaded(i, r);
         if (r == 0)

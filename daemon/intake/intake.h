@@ -55,6 +55,15 @@ void intake_forget(Intake *i, void *userdata);
 /** intake_waiting() - whether a callback is still to come. */
 bool intake_waiting(const Intake *i);
 
+/** intake_time() - what time it surely is (µs since the epoch), for whoever removes what is old: see trust.h.
+ *  Any thread. */
+typedef struct IntakeTime {
+        int64_t time;
+        int64_t off;                    /* the clock is so far ahead, and doubted; 0: it is believed */
+        int64_t left;                   /* so long it must still stand */
+} IntakeTime;
+void intake_time(Intake *i, IntakeTime *ret);
+
 /** intake_degraded() - NULL while all is well, else the sentence that says what is wrong with the store. */
 const char *intake_degraded(const Intake *i);
 /** intake_unsealed() - the same of the seals: events are recorded all the same. */

@@ -6,7 +6,8 @@
  * to the store thread. intake.c: that thread; answers.c, asks.c: from it and to it; feeds.c, frames.c: the
  * watchers; observe.c, unlink.c: what they saw; adding.c, datasets.c, places.c, nesting.c, rehome.c, gaps.c,
  * requests.c, settling.c: what follows; fresh.c: what a first look need not look up; sealing.c: when the log
- * is sealed; trouble.c: when the store cannot be written; lost.c: when it is not what it was. */
+ * is sealed; trouble.c: when the store cannot be written; lost.c: when it is not what it was; clocks.c: when the
+ * clock is set. */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,6 +15,7 @@
 #include "daemon/intake/map.h"
 #include "daemon/intake/mounts.h"
 #include "daemon/intake/observe.h"
+#include "daemon/intake/trust.h"
 
 enum {
         FEEDS_MAX = 64,                 /* watchers at once: file systems with a dataset */
@@ -185,6 +187,21 @@ typedef struct Lost {                   /* what the record is still to tell of i
         int64_t had;                    /* so many events it had once; 0: it still has all */
 } Lost;
 
+typedef struct ClocksNow {
+        int64_t realtime, boottime;     /* µs of CLOCK_REALTIME and CLOCK_BOOTTIME */
+        bool sure;                      /* ... read as good as at once */
+} ClocksNow;
+
+typedef struct Clocks {                 /* clocks.c */
+        bool loaded;
+        int64_t offset;                 /* µs: CLOCK_REALTIME - CLOCK_BOOTTIME, as the record has it */
+        int64_t moved;                  /* so much it changed, as this transaction says; 0: not */
+        bool notes, noted;              /* this transaction notes whether the clock is doubted; that is noted */
+        int64_t noted_at;               /* µs of CLOCK_BOOTTIME */
+        Trust trust;                    /* written under the lock, and ... */
+        int64_t passed;                 /* ... when it was brought up to date, µs of CLOCK_BOOTTIME */
+} Clocks;
+
 typedef struct Settling {
         struct Settling *next;
         int64_t dataset;                /* 0: all */
@@ -237,6 +254,7 @@ struct Intake {
         Trouble trouble;
         Lost lost;
 
+        Clocks clocks;
         StoreSeal seal;                 /* made in this transaction; note NULL: none */
         int64_t seal_at;                /* µs, CLOCK_MONOTONIC: not before */
 
@@ -281,6 +299,7 @@ struct Intake {
 /* intake.c */
 int intake_queue(Intake *i, Work *w);           /* takes w over; NULL is -ENOMEM */
 int intake_begin(Intake *i);                    /* a transaction */
+void intake_committed(Intake *i, bool durable); /* it is over; durable: it was committed */
 int intake_append(Intake *i, Event *e);         /* fills boot and dataset_uuid */
 void intake_fail(Intake *i, int error);         /* it cannot be committed; the first error counts */
 /* What is watched, by the record; i->datasets is empty. Begins a transaction, in which the gap since the
@@ -314,6 +333,11 @@ void answers_drop(Intake *i, int error);        /* what a transaction promised f
                                                  * error, requests are not sent */
 void answers_release(Intake *i);                /* under the lock: what is held is the main thread's now */
 void answers_free(Intake *i);
+
+/* clocks.c: read; begun: in a transaction that was begun with them, 0 or any error; committed: it is over */
+ClocksNow clocks_read(void);
+int clocks_begun(Intake *i, const ClocksNow *now);
+void clocks_committed(Intake *i, bool durable);
 
 /* care.c */
 void work_backup(Intake *i, Work *w);

@@ -71,5 +71,5 @@ void sealing_end(Intake *i) {
                 return;
         sealing_seal(i);
         r = store_commit(i->store);
-        sealing_committed(i, r == 0);
+        intake_committed(i, r == 0);
 }

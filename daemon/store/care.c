@@ -23,6 +23,45 @@ int store_care(Store *s, const char *what, const char *result) {
         return r;
 }
 
+int store_clock(Store *s, StoreClock *ret) {
+        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+        Bytes boot;
+        int r;
+
+        assert(s && ret);
+        r = store_stmt(s, SQL_CLOCK, &stmt);
+        if (r == 0)
+                r = sql_step(&s->sql, stmt);
+        if (r <= 0)
+                return r < 0 ? r : -EBADMSG;
+        *ret = (StoreClock) { .sealed = sql_column(stmt, 0), .time = sql_column(stmt, 1),
+                              .boottime = sql_column(stmt, 2), .doubted = !sql_is_null(stmt, 4),
+                              .trusted = sql_column(stmt, 4), .stood = sql_column(stmt, 5) };
+        boot = sql_column_bytes(stmt, 3);
+        if (boot.size == EVENT_ID_SIZE)
+                memcpy(ret->boot, boot.data, EVENT_ID_SIZE);
+        return 0;
+}
+
+int store_doubt(Store *s, bool doubted, int64_t trusted, int64_t stood) {
+        sqlite3_stmt *stmt;
+        int r;
+
+        assert(s);
+        assert(s->in_transaction);
+        r = store_stmt(s, SQL_DOUBT_PUT, &stmt);
+        if (r < 0)
+                return r;
+        sql_bind(stmt, 1, trusted);
+        sql_bind_text(stmt, 2, doubted ? "doubted" : "done");
+        sql_bind(stmt, 3, s->last_seq);
+        sql_bind(stmt, 4, stood);
+        r = store_run(s, stmt);
+        if (r < 0)
+                s->broken = r;
+        return r;
+}
+
 enum {
         ANALYZE_ROWS = 1000,            /* of each index that ANALYZE reads at most */
         VACUUM_PAGES = 64,              /* a step */

@@ -298,6 +298,18 @@ bool store_seal_due(const Store *s, int64_t realtime);
  *  a transaction. */
 int store_care(Store *s, const char *what, const char *result);
 
+/** store_clock() - what the record shows of the clock. store_doubt() - notes beside it whether the clock is
+ *  doubted, the time that counts instead, and for how long it has been. In a transaction. */
+typedef struct StoreClock {
+        int64_t time, boottime;         /* as store_begin() had them, of the newest event; 0: there is none */
+        uint8_t boot[EVENT_ID_SIZE];
+        int64_t sealed;                 /* time of the newest checkpoint; 0: there is none */
+        bool doubted;
+        int64_t trusted, stood;
+} StoreClock;
+int store_clock(Store *s, StoreClock *ret);
+int store_doubt(Store *s, bool doubted, int64_t trusted, int64_t stood);
+
 /** StoreStep: long care goes in steps, between which what happens is recorded. */
 typedef enum StoreStep {
         STORE_STEP_ANALYZE,             /* statistics for SQLite's planner; one step */

@@ -4,6 +4,7 @@ nothing waits for a time to come again."""
 
 import os
 import struct
+import time
 
 import harness
 from cases import Stage
@@ -41,6 +42,31 @@ def seals_went_on(stage, how_often):
 
 
 STEPS = (-3600, 10 * 365 * 86400, -30 * 86400, 0)
+MOVES = [now - before for before, now in zip((0, *STEPS), STEPS)]
+
+
+def steps(stage):
+    """By how many seconds the clock was set, as the log has it; a step is exact to what is no step."""
+    moves = [event['stepUsec'] / 1e6 for event in stage.daemon.events() if event['kind'] == 'clock-step']
+    check(all(abs(move - round(move)) < 0.1 for move in moves), f'no whole seconds: {moves}')
+    return [round(move) for move in moves]
+
+
+def busy(stage):
+    """Seconds of processor time that the daemon and its watchers have taken."""
+    def of(pid):
+        with open(f'/proc/{pid}/stat', 'rb') as file:
+            return sum(map(int, file.read().rsplit(b')', 1)[1].split()[11:13])) / os.sysconf('SC_CLK_TCK')
+    return sum(map(of, [stage.daemon.process.pid, *stage.daemon.watchers()]))
+
+
+def rests(stage, what):
+    """For three seconds in which nothing happens it does next to nothing: a loop would take all of a processor."""
+    before, until = busy(stage), time.monotonic() + 3
+    while time.monotonic() < until:
+        time.sleep(0.1)
+    took = busy(stage) - before
+    check(took < 0.3, f'{what}, it took {took:.2f} s of three')
 
 
 def the_clock_is_set_while_the_tree_is_watched():
@@ -53,13 +79,31 @@ def the_clock_is_set_while_the_tree_is_watched():
             write(stage.at(f'after{number}'), b'x')
             write(stage.at('file'), b'%d' % number)
             stage.rest()
+            rests(stage, f'after the clock was set to {offset} s')
         rows = stage.daemon.events(before)
         equal([row['seq'] for row in rows], list(range(before + 1, before + 1 + len(rows))), 'the order of the events')
-        times = [row['timeUsec'] for row in rows if row['path'].startswith('after')]
+        times = [row['timeUsec'] for row in rows if row.get('path', '').startswith('after')]
         check(times[1] - times[0] > 9 * 365 * 86400e6 and times[2] < times[1], 'the clock was not set: the test is wrong')
         equal(len(stage.daemon.ctl('history', stage.at('file'))), len(STEPS), 'the history of a file')
         equal(stage.daemon.gaps('t'), [], 'gaps')
+        equal(steps(stage), MOVES, 'by how much the clock was set')
+        shown = stage.daemon.ctl_run('log', '--kind', 'clock-step', '-o', 'table').stdout.decode()
+        check('set back by 1h' in shown and 'set ahead by 3650d 1h' in shown, f'what log shows: {shown}')
+        with open(stage.daemon.err, encoding='utf-8', errors='replace') as file:
+            check('The clock was set back by 1h' in file.read(), 'the journal was not told')
         seals_went_on(stage, 2)
+
+
+def a_clock_that_nobody_sets_is_no_step():
+    clock = Clock()
+    with clock.stage() as stage:
+        for number in range(3):
+            write(stage.at(f'file{number}'), b'x')
+            stage.rest()
+            stage.daemon.kill('both')
+            stage.daemon.start()
+        stage.daemon.settle()
+        equal(steps(stage), [], 'steps')
 
 
 def the_clock_is_set_while_the_daemon_is_down():
@@ -81,6 +125,7 @@ def the_clock_is_set_while_the_daemon_is_down():
         for gap in gaps:
             check(gap['fromUsec'] <= gap['untilUsec'], f'a gap ends before it begins: {gap}')
         equal(len(stage.daemon.ctl('history', stage.at('file'))), 1 + len(STEPS), 'the history of a file')
+        equal(steps(stage), MOVES, 'by how much the clock was set')
         seals_went_on(stage, 1 + len(STEPS))
 
 
@@ -99,6 +144,21 @@ def a_clock_that_is_ahead_makes_nothing_old():
         stage.daemon.ctl('store', 'backup', os.path.join(stage.daemon.top, 'sealed'))
         told, = stage.daemon.ctl('store', 'prune', '--dry-run')
         equal((told['upto'], told['events']), (0, 0), 'what would go')
+        for ended in stage.daemon.stop, lambda: stage.daemon.kill('both'):      # nor when it starts so
+            ended()
+            stage.daemon.start()
+            told, = stage.daemon.ctl('store', 'prune', '--dry-run')
+            equal((told['upto'], told['events']), (0, 0), 'what would go after a start')
+            check(abs(told['doubt']['offUsec'] / 1e6 - 10 * 365 * 86400) < 600, f'how far it is ahead: {told}')
+            check(0 < told['doubt']['leftUsec'] <= 86400e6, f'how long it must stand: {told}')
+        said = stage.daemon.ctl_run('store', 'prune').stderr.decode()
+        check('ahead of the record' in said, f'why nothing goes: {said}')
+        clock.set(2 * 86400)            # two days later, as far as anybody knows
+        stage.daemon.stop()
+        stage.daemon.start()
+        told, = stage.daemon.ctl('store', 'prune', '--dry-run')
+        check(told['upto'] > 0 and 'doubt' not in told, f'what would go by a clock that is believed: {told}')
 
 
-harness.run([the_clock_is_set_while_the_tree_is_watched, a_clock_that_is_ahead_makes_nothing_old, the_clock_is_set_while_the_daemon_is_down])
+harness.run([the_clock_is_set_while_the_tree_is_watched, a_clock_that_nobody_sets_is_no_step,
+             a_clock_that_is_ahead_makes_nothing_old, the_clock_is_set_while_the_daemon_is_down])

@@ -61,6 +61,11 @@ void intake_forget(Intake *i, void *userdata) {
         forget(userdata);
 }
 
+void intake_time(Intake *i, IntakeTime *ret) {
+        (void) i;
+        *ret = (IntakeTime) { .time = now_usec(CLOCK_REALTIME) };
+}
+
 const char *intake_degraded(const Intake *i) {
         return asked.degraded;
 }
