@@ -123,6 +123,22 @@ def a_backup_on_a_medium_that_cannot_be_written_is_verified():
         stage.daemon.settle('t')
 
 
+def a_backup_is_done_when_its_folder_is_on_the_disk_too():
+    with Stage() as stage:
+        backup = os.path.join(stage.away, 'backup.db')
+        env = {**stage.daemon.env, 'ASAN_OPTIONS': stage.daemon.env['ASAN_OPTIONS'] + ':verify_asan_link_order=0',
+               'LD_PRELOAD': harness.program('tests/fault/shim.so'), 'FAULT_DIR': stage.away, 'FAULT_WHAT': 'fsync',
+               'FAULT_HOW': '5'}
+        for sync, what in (1, 'the file'), (2, 'its folder'):
+            done = subprocess.run([harness.program('scitracectl'), '--state', stage.daemon.state, 'store', 'backup', backup],
+                                  env={**env, 'FAULT_AT': str(sync)}, stdin=subprocess.DEVNULL, capture_output=True,
+                                  timeout=harness.LIMIT * 2, check=False)
+            check(done.returncode == 1 and b'to the disk' in done.stderr,
+                  f'a backup, when {what} cannot be synced: {done.returncode} {done.stderr}')
+            check(not os.path.exists(backup), f'when {what} cannot be synced, the backup is left')
+
+
 in_a_namespace_of_its_own()
-harness.run([a_backup_under_load_is_sound_where_only_it_and_the_key_are,
+harness.run([a_backup_is_done_when_its_folder_is_on_the_disk_too,
+             a_backup_under_load_is_sound_where_only_it_and_the_key_are,
              a_backup_on_a_medium_that_cannot_be_written_is_verified])
