@@ -74,26 +74,18 @@ static int content_id(Store *s, Bytes digest, int64_t size, int64_t *ret) {
         sqlite3_stmt *stmt;
         int r;
 
-        r = store_stmt(s, SQL_CONTENT_FIND, &stmt);
+        r = bulk_flush(s);              /* what is gathered has contents, too */
+        if (r == 0)
+                r = digests_get(s->digests, digest.data, ret);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        r = store_stmt(s, SQL_CONTENT_ADD, &stmt);
         if (r < 0)
                 return r;
-        sql_bind_bytes(stmt, 1, digest);
-        r = sql_step(&s->sql, stmt);
-        if (r > 0) {
-                *ret = sql_column(stmt, 0);
-                sqlite3_reset(stmt);
-                return 0;
-        }
-        if (r == 0)
-                r = store_stmt(s, SQL_CONTENT_ADD, &stmt);
-        if (r < 0)
-                return r;
-        sql_bind_bytes(stmt, 1, digest);
-        sql_bind(stmt, 2, size);
-        r = store_run(s, stmt);
-        if (r == 0)
-                *ret = sqlite3_last_insert_rowid(s->sql.db);
-        return r;
+        sql_bind(stmt, 1, *ret);
+        sql_bind_bytes(stmt, 2, digest);
+        sql_bind(stmt, 3, size);
+        return store_run(s, stmt);
 }
 
 static void bind_what(sqlite3_stmt *stmt, const Event *e, int64_t realtime) {

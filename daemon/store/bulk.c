@@ -82,7 +82,7 @@ static size_t count_contents(const void *bulk) {
 
 static void content_column(const void *bulk, size_t at, int column, sqlite3_context *ctx) {
         const Content *c = &((const StoreBulk *) bulk)->contents[at];
-        const int64_t numbers[] = { (int64_t) at, c->id, c->size, c->fresh };
+        const int64_t numbers[] = { c->id, c->size, c->fresh };
 
         if (column < (int) ELEMENTS(numbers))
                 sqlite3_result_int64(ctx, numbers[column]);
@@ -99,7 +99,7 @@ static const ArrayTable rows_table = {
 };
 
 static const ArrayTable contents_table = {
-        .columns = "at INTEGER, id INTEGER, size INTEGER, fresh INTEGER, digest BLOB",
+        .columns = "id INTEGER, size INTEGER, fresh INTEGER, digest BLOB",
         .rows_max = ROWS_MAX,
         .count = count_contents,
         .column = content_column,
@@ -128,7 +128,7 @@ static int compare_digests(const void *a, const void *b) {
         return memcmp((*(Row *const *) a)->digest, (*(Row *const *) b)->digest, EVENT_DIGEST_SIZE);
 }
 
-/* In the order of their digests: then each page of their index is read and written once for all. */
+/* In the order of their digests: then each row of their table is read once for all. */
 static void gather_contents(StoreBulk *f) {
         qsort(f->by_digest, f->n_digests, sizeof(f->by_digest[0]), compare_digests);
         f->n_contents = 0;
@@ -142,42 +142,17 @@ static void gather_contents(StoreBulk *f) {
         }
 }
 
-static int find_contents(Store *s) {
-        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
-        int r = sql_get(&s->sql, SQL_BULK_CONTENTS_KNOWN, &stmt);
-
-        while (r >= 0 && (r = sql_step(&s->sql, stmt)) > 0)
-                s->bulk->contents[sql_column(stmt, 0)].id = sql_column(stmt, 1);
-        return r;
-}
-
-static int next_content(Store *s, int64_t *ret) {
-        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
-        int r = sql_get(&s->sql, SQL_CONTENT_NEXT, &stmt);
-
-        if (r == 0)
-                r = sql_step(&s->sql, stmt);
-        if (r > 0)
-                *ret = sql_column(stmt, 0);
-        return r < 0 ? r : 0;
-}
-
 /* Each row's content is known by its id then, and in the table once the statement BULK_CONTENTS has run. */
 static int resolve_contents(Store *s) {
         StoreBulk *f = s->bulk;
-        int64_t next = 0;
-        int r;
+        int r = 0;
 
         gather_contents(f);
-        r = find_contents(s);
-        if (r == 0)
-                r = next_content(s, &next);
-        for (size_t i = 0; r == 0 && i < f->n_contents; i++)
-                if (f->contents[i].id == 0) {
-                        f->contents[i].id = next++;
-                        f->contents[i].fresh = true;
-                }
-        return r;
+        for (size_t i = 0; r >= 0 && i < f->n_contents; i++) {
+                r = digests_get(s->digests, f->contents[i].digest, &f->contents[i].id);
+                f->contents[i].fresh = r == 0;
+        }
+        return r < 0 ? r : 0;
 }
 
 static int write_rows(Store *s, const StoreStatement *statements, size_t n) {

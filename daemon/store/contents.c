@@ -11,6 +11,7 @@ enum {
         EVENTS_A_STEP = 8192,
         NODES_A_STEP = 8192,
         CONTENTS_A_STEP = 1024,
+        SLICES_A_STEP = 4,              /* of the digests */
         CONTENTS_MAX = 1 << 28,         /* that are marked: 32 MiB; younger ones stay */
 };
 
@@ -90,6 +91,23 @@ static int sweep(Store *s, int64_t *ret_done) {
         return r;
 }
 
+static bool is_gone(void *userdata, int64_t id) {
+        const StoreContents *c = userdata;
+
+        return id <= c->n && !(c->marks[id / 8] & 1 << id % 8);
+}
+
+/* The digests of what went. */
+static int sweep_digests(Store *s) {
+        StoreContents *c = &s->contents;
+        unsigned to = MIN_OF(c->slice + SLICES_A_STEP, (unsigned) DIGESTS_SLICES);
+        int r = 0;
+
+        for (; r == 0 && c->slice < to; c->slice++)
+                r = digests_drop(s->digests, c->slice, is_gone, c);
+        return r;
+}
+
 int contents_step(Store *s, int64_t *ret_done, int64_t *ret_left) {
         StoreContents *c = &s->contents;
         int r = c->marks ? 0 : begin(s);
@@ -97,11 +115,12 @@ int contents_step(Store *s, int64_t *ret_done, int64_t *ret_left) {
         if (r == 0 && (c->event < s->last_seq || c->node < c->nodes))
                 r = mark_more(s);
         if (r == 0 && c->event == s->last_seq && c->node == c->nodes)
-                r = sweep(s, ret_done);
+                r = c->content < c->n ? sweep(s, ret_done) : sweep_digests(s);
         if (r < 0)
                 return r;
-        *ret_left = s->last_seq - c->event + c->nodes - c->node + c->n - c->content;
-        if (c->content == c->n) {
+        *ret_left = s->last_seq - c->event + c->nodes - c->node + c->n - c->content +
+                    (int64_t) DIGESTS_SLICES - c->slice;
+        if (c->slice == DIGESTS_SLICES) {
                 contents_forget(s);
                 *ret_left = 0;
         }

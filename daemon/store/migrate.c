@@ -59,6 +59,8 @@ static int bring(Store *s, sqlite3 *db, int64_t form) {
         if (r == 0)
                 r = trails_rebuild(s);
         if (r == 0)
+                r = digests_rebuild(s->digests);
+        if (r == 0)
                 r = sql_exec(db, "COMMIT");
         if (r < 0 && !sqlite3_get_autocommit(db))
                 (void) sql_exec(db, "ROLLBACK");

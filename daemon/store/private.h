@@ -13,6 +13,7 @@
  * names.
  * May use: lib.  May not use: anything else in daemon/. */
 
+#include "daemon/store/digests.h"
 #include "daemon/store/note.h"
 #include "daemon/store/prune.h"
 #include "daemon/store/reader.h"
@@ -27,10 +28,7 @@
                      " FROM batch ORDER BY first_seq DESC LIMIT 1), ?2) - ?2) FROM boot WHERE uuid = ?3")   \
         X(ATTR_ALL, "SELECT id, type, mode, uid, gid FROM attr ORDER BY id")                                \
         X(ATTR_ADD, "INSERT INTO attr VALUES (?1, ?2, ?3, ?4, ?5)")                                         \
-        X(CONTENT_FIND, "SELECT id FROM content WHERE substr(digest, 1, 6) = substr(?1, 1, 6) AND digest"   \
-                        " = ?1")                                                                            \
-        X(CONTENT_ADD, "INSERT INTO content(digest, size) VALUES (?1, ?2)")                                 \
-        X(CONTENT_NEXT, "SELECT ifnull(max(id), 0) + 1 FROM content")                                       \
+        X(CONTENT_ADD, "INSERT INTO content VALUES (?1, ?2, ?3)")                                           \
         X(EVENT_ADD, "INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"    \
                      " ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)")                        \
         X(NODE_ADD, "INSERT INTO node(id, filesystem, inode, btime, born, seq, attr, size, mtime,"          \
@@ -52,8 +50,6 @@
         X(NODE_FIND, "SELECT " NODE_COLUMNS " WHERE inode = ?2 AND filesystem = ?1 AND btime = ?3 ORDER"    \
                      " BY node.id DESC LIMIT 1")                                                            \
         X(NODE_IDENTITIES, "SELECT filesystem, inode, btime FROM node")                                     \
-        X(BULK_CONTENTS_KNOWN, "SELECT b.at, c.id FROM bulk_content AS b CROSS JOIN content AS c ON"        \
-                               " substr(c.digest, 1, 6) = substr(b.digest, 1, 6) AND c.digest = b.digest")  \
         X(BULK_CONTENTS, "INSERT OR FAIL INTO content(id, digest, size) SELECT id, digest, size FROM"       \
                          " bulk_content WHERE fresh")                                                       \
         X(BULK_EVENTS, "INSERT OR FAIL INTO event SELECT seq, ago, span, dataset, kind, origin, count,"     \
@@ -307,6 +303,7 @@ typedef struct StoreContents {
         int64_t n;                      /* of the contents up to this one */
         int64_t event, node, content;   /* up to here it is done */
         int64_t nodes;                  /* up to this one they are looked at */
+        unsigned slice;                 /* of the digests, up to before this one */
 } StoreContents;
 
 struct Store {
@@ -323,6 +320,7 @@ struct Store {
         bool deep;                      /* the event is beneath more directories than trails say */
         bool crossed;                   /* by the event that is being applied: a name left another dataset */
         StoreBulk *bulk;
+        Digests *digests;
         StoreIdentities identities;
         int64_t n_wanted, wanted_block;         /* the block that has its row for sure; -1: none */
         bool wanted_blocks;             /* there may be some */

@@ -232,6 +232,7 @@ static int compare_table(const Projection *p, sqlite3 *db, sqlite3 *other, Rebui
 
 int rebuild_compare(sqlite3 *db, Store *anew, RebuildFn fn, void *userdata, int64_t *ret_n) {
         int64_t rehomed = 0;
+        bool digests_sound = false;
         int r;
 
         *ret_n = 0;
@@ -241,5 +242,9 @@ int rebuild_compare(sqlite3 *db, Store *anew, RebuildFn fn, void *userdata, int6
                                   userdata, ret_n);
         for (size_t i = 1; r == 0 && i < ELEMENTS(projections); i++)
                 r = compare_table(&projections[i], db, anew->sql.db, fn, userdata, ret_n);
+        if (r == 0)             /* the ids of contents are this database's own */
+                r = digests_check(db, &digests_sound);
+        if (r == 0 && !digests_sound && (*ret_n)++ >= 0)
+                fn(userdata, "digest", "");
         return r;
 }

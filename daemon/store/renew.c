@@ -70,7 +70,21 @@ static void take_hints(sqlite3_stmt *old, int64_t id, sqlite3_stmt *insert) {
 }
 
 /* The ids of attr and content are each database's own. */
-static int copy_nodes(sqlite3 *from, sqlite3 *anew, sqlite3 *to) {
+static int take_content(Store *to, sqlite3_stmt *row, int column, sqlite3_stmt *insert) {
+        Bytes digest = sql_column_bytes(row, column);
+        int64_t id = 0;
+        int r;
+
+        if (!digest.data)
+                return 0;
+        r = digest.size == EVENT_DIGEST_SIZE ? digests_get(to->digests, digest.data, &id) : 0;
+        if (r <= 0)
+                return r < 0 ? r : -EBADMSG;
+        sql_bind(insert, column + 1, id);
+        return 0;
+}
+
+static int copy_nodes(sqlite3 *from, sqlite3 *anew, Store *to) {
         static const char rows[] =
                 "SELECT n.id, n.filesystem, n.inode, n.btime, n.born, n.seq, a.type, a.mode, a.uid, a.gid,"
                 " n.size, n.mtime, c.digest, n.digest_source, 0, n.links, n.wanted, n.target FROM node AS n"
@@ -78,21 +92,22 @@ static int copy_nodes(sqlite3 *from, sqlite3 *anew, sqlite3 *to) {
         static const char put_row[] =
                 "INSERT INTO node(id, filesystem, inode, btime, born, seq, attr, size, mtime, content,"
                 " digest_source, ctime, links, wanted, target) VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT id"
-                " FROM attr WHERE type = ?7 AND mode = ?8 AND uid = ?9 AND gid = ?10), ?11, ?12, (SELECT id"
-                " FROM content WHERE substr(digest, 1, 6) = substr(?13, 1, 6) AND digest = ?13), ?14, ?15,"
-                " ?16, ?17, ?18)";
+                " FROM attr WHERE type = ?7 AND mode = ?8 AND uid = ?9 AND gid = ?10), ?11, ?12, ?13, ?14,"
+                " ?15, ?16, ?17, ?18)";
         CLEANUP(finalizep) sqlite3_stmt *get = NULL, *insert = NULL, *old = NULL;
         int rc = SQLITE_DONE, r = prepare(anew, rows, &get);
 
         if (r == 0)
-                r = prepare(to, put_row, &insert);
+                r = prepare(to->sql.db, put_row, &insert);
         if (r == 0)
                 r = prepare(from, "SELECT filesystem, inode, btime, ctime FROM node WHERE id = ?1", &old);
         while (r == 0 && (rc = sqlite3_step(get)) == SQLITE_ROW) {
                 for (int i = 0; i < 18; i++)
                         sqlite3_bind_value(insert, i + 1, sqlite3_column_value(get, i));
                 take_hints(old, sql_column(get, 0), insert);
-                r = put(to, insert);
+                r = take_content(to, get, 12, insert);
+                if (r == 0)
+                        r = put(to->sql.db, insert);
         }
         return r == 0 ? sql_errno(anew, rc) : r;
 }
@@ -116,13 +131,16 @@ static int copy_datasets(sqlite3 *anew, sqlite3 *to) {
         return r == 0 ? sql_errno(anew, rc) : r;
 }
 
-static int fill(sqlite3 *from, sqlite3 *anew, sqlite3 *to) {
+static int fill(sqlite3 *from, sqlite3 *anew, Store *s) {
+        sqlite3 *to = s->sql.db;
         int r = sql_exec(to, "BEGIN IMMEDIATE");
 
         for (size_t i = 0; r == 0 && i < ELEMENTS(copied); i++)
                 r = copy_table(from, to, copied[i]);
         if (r == 0)
-                r = copy_nodes(from, anew, to);
+                r = digests_rebuild(s->digests);
+        if (r == 0)
+                r = copy_nodes(from, anew, s);
         for (size_t i = 0; r == 0 && i < ELEMENTS(made); i++)
                 r = copy_table(anew, to, made[i]);
         if (r == 0)
@@ -144,7 +162,7 @@ int renew(sqlite3 *from, Store *anew, const char *dir, const char *path) {
         if (r == 0)
                 r = sql_exec(to->sql.db, "PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF");
         if (r == 0)
-                r = fill(from, anew->sql.db, to->sql.db);
+                r = fill(from, anew->sql.db, to);
         if (r == 0)
                 r = rebuild_compare(to->sql.db, anew, nobody, NULL, &differing);
         if (r == 0 && differing > 0)

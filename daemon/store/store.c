@@ -216,6 +216,8 @@ static int open_database(Store *s) {
                 goto fail;
         r = reader_new(db, &s->reader);
         if (r == 0)
+                r = digests_new(db, DIGESTS_LEAST, &s->digests);
+        if (r == 0)
                 r = prepare(s, db, form);
         return r == 0 ? load(s) : r;
 fail:
@@ -241,6 +243,7 @@ void database_close(Store *s) {
         signer_forget(s);
         tree_done(&s->tree);
         reader_free(s->reader);
+        digests_free(s->digests);
         free(s->leaf);
         sql_done(&s->sql);
         bulk_done(s);
@@ -358,6 +361,8 @@ int store_commit(Store *s) {
         if (r == 0)
                 r = bulk_flush(s);
         if (r == 0)
+                r = digests_flush(s->digests);
+        if (r == 0)
                 r = store_is_gone(s) ? -ESTALE : write_counters(s);
         if (r == 0)
                 r = wanted_flush(s);
@@ -387,6 +392,7 @@ void store_rollback(Store *s) {
                 return;
         s->in_transaction = false;
         bulk_forget(s);
+        digests_forget(s->digests);
         spans_forget(s);
         roots_forget(s);
         trails_forget(s);

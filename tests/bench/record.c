@@ -3,7 +3,7 @@
  * looked at for the first time, two fifths of all events at most, and then people work in two of them: files are
  * written, saved atomically, made, removed, renamed, those of some directories for a while. ours: by daemon/store, whole
  * transactions, durable. plain: the same rows of event, node, link, content and batch as plain SQLite inserts into the
- * same schema, and nothing else: no present state is kept, nothing is hashed. none: what making events up costs.
+ * same schema, and nothing else: no present state is kept, nothing is hashed, no digest is looked for. none: what making events up costs.
  * Prints a line "EVENTS SECONDS CPU BYTES" for each twentieth, all from the start, and before the first line of work. */
 #include <errno.h>
 #include <sqlite3.h>

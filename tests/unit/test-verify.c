@@ -499,6 +499,7 @@ static void a_projection_that_does_not_follow_is_damage(void **state) {
                 "UPDATE counter SET files = files + 1",
                 "UPDATE dataset SET name = 'other'",
                 "DELETE FROM node WHERE id = 20",
+                "INSERT INTO digest VALUES (77, CAST('what is this? !!' AS BLOB))",
         };
         char path[160];
         uint64_t said = 0;
@@ -652,6 +653,8 @@ static void contents_that_nothing_names_go_after_a_prune(void **state) {
         gone = 0;
         run_steps(&f, STORE_STEP_PRUNE_CONTENTS, 0, &gone);
         assert_int_equal(gone, 0);
+        assert_int_equal(number(f.store->sql.db, "SELECT sum(length(entries)) / 8 FROM digest"),
+                         number(f.store->sql.db, "SELECT count(*) FROM content"));
         begin(&f);
         modify_to(&f, node, 9);
         commit(&f);

@@ -73,7 +73,7 @@ DROP INDEX node_wanted;
 DROP INDEX node_identity;
 CREATE INDEX node_inode ON node(inode);
 
--- Digests are unlike one another in their first bytes already; those that are not are told apart by the row.
+-- No index of digests: one by digest scatters what each content writes.
 CREATE TABLE content_2 (
         id INTEGER PRIMARY KEY,
         digest BLOB NOT NULL CHECK (length(digest) = 32),
@@ -82,4 +82,14 @@ CREATE TABLE content_2 (
 INSERT INTO content_2 SELECT id, digest, size FROM content ORDER BY id;
 DROP TABLE content;
 ALTER TABLE content_2 RENAME TO content;
-CREATE INDEX content_digest ON content(substr(digest, 1, 6));
+
+-- Which content has a digest (daemon/store/digests.c): some of them, in their order; which contents are in it, by the
+-- first bits of their digests. A projection; that of the contents before is made by whoever runs this.
+CREATE TABLE digest (
+        first INTEGER PRIMARY KEY,
+        entries BLOB NOT NULL
+) STRICT;
+CREATE TABLE digest_slice (
+        slice INTEGER PRIMARY KEY,
+        upto INTEGER NOT NULL                   -- contents up to this one
+) STRICT;
