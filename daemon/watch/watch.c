@@ -108,7 +108,42 @@ static void announce(void *userdata, Directory *d) {
         state_announce(userdata, d);
 }
 
-static void move_directory(Watch *w, Directory *from, Directory *to, const Notice *old, const Notice *new) {
+/* What is watched at a name is not there any more; where it is now will be found. */
+static void vacate(Watch *w, Directory *d, Bytes name) {
+        const Directory *child = table_child(w->table, d, name);
+
+        if (child)
+                roots_leave(w, child);
+        table_vacate(w->table, d, name);
+}
+
+static void look_again(Watch *w, const Directory *d, Bytes name, Moment now) {
+        SettleNotice n = { .dir = (uint32_t) d->wd, .name = name, .origin = ORIGIN_LIVE };
+
+        state_touch(w, &n, now);
+}
+
+/* Where a notice says that it is now; false: out of memory. If that is believed to be beneath it, a look was
+ * faster than this notice, and found one of the two elsewhere: what is in between is parted from it, and
+ * looked at where it was, and so is the name that it leaves. */
+static bool place(Watch *w, Directory *d, Directory *to, Bytes name, Moment now) {
+        const Directory *between = to;
+
+        while (between && between != d && table_parent(w->table, between) != d)
+                between = table_parent(w->table, between);
+        if (between == d)
+                return true;            /* another one, which had its name before, has moved into it */
+        if (between) {
+                look_again(w, d, table_name(between), now);
+                if (d->parent)
+                        look_again(w, table_parent(w->table, d), table_name(d), now);
+                vacate(w, d, table_name(between));
+        }
+        return table_move(w->table, d, to, name) == 0;
+}
+
+static void move_directory(Watch *w, Directory *from, Directory *to, const Notice *old, const Notice *new,
+                           Moment now) {
         Directory *child = table_child(w->table, from, notice_name(old));
         uint32_t root;
 
@@ -116,7 +151,7 @@ static void move_directory(Watch *w, Directory *from, Directory *to, const Notic
                 return;
         roots_leave(w, child);
         root = child->root;
-        if (table_move(w->table, child, to, notice_name(new)) < 0) {
+        if (!place(w, child, to, notice_name(new), now)) {
                 state_stale(w, (uint32_t) from->wd);
                 state_stale(w, (uint32_t) to->wd);
                 return;
@@ -129,13 +164,12 @@ static void move_directory(Watch *w, Directory *from, Directory *to, const Notic
  * row the kernel makes one, whatever their cookies: then this may be the way back of an exchange whose first
  * half was lost so, and something is there.) */
 static void report_left(Watch *w, Directory *d, Bytes name, Moment now) {
-        SettleNotice again = { .dir = (uint32_t) d->wd, .name = name, .origin = ORIGIN_LIVE };
         FeedMessage m = { .type = FEED_GONE,
                           .GONE = { .dir = (uint32_t) d->wd, .name = name, .origin = ORIGIN_LIVE,
                                     .first = now.real, .last = now.real } };
 
         state_emit(w, &m, false);
-        state_touch(w, &again, now);
+        look_again(w, d, name, now);
 }
 
 static void report_moved(Watch *w, Directory *from, Bytes old_name, Directory *to, Bytes name,
@@ -193,12 +227,11 @@ static void look_back(Watch *w, Directory *from, const Notice *old, Directory *t
                       Moment now) {
         bool there = pair_has(&w->moved, 0, from, old) && pair_has(&w->moved, 1, to, new);
         bool back = pair_has(&w->moved, 1, from, old) && pair_has(&w->moved, 0, to, new);
-        SettleNotice n = { .dir = (uint32_t) from->wd, .name = notice_name(old), .origin = ORIGIN_LIVE };
 
         pair_set(&w->moved, 0, from, old);
         pair_set(&w->moved, 1, to, new);
         if (there || back)
-                state_touch(w, &n, now);
+                look_again(w, from, notice_name(old), now);
 }
 
 static void on_moved(Watch *w, Directory *from, const Notice *old, Directory *to, const Notice *new,
@@ -222,7 +255,7 @@ static void on_moved(Watch *w, Directory *from, const Notice *old, Directory *to
         else if (r >= 0)
                 report_moved(w, from, notice_name(old), to, notice_name(new), is_directory(old), &change);
         if (is_directory(old))
-                move_directory(w, from, to, old, new);
+                move_directory(w, from, to, old, new, now);
         look_back(w, from, old, to, new, now);
         pthread_cond_signal(&w->look);
         pthread_cond_signal(&w->walk);
@@ -230,7 +263,7 @@ static void on_moved(Watch *w, Directory *from, const Notice *old, Directory *to
 
 /* Both directories of an exchange keep their watches; only their names change places. */
 static void swap_directories(Watch *w, Directory *a, const Notice *name1, Directory *b,
-                             const Notice *name2) {
+                             const Notice *name2, Moment now) {
         Directory *first = table_child(w->table, a, notice_name(name1));
         Directory *second = table_child(w->table, b, notice_name(name2));
         uint32_t root_a = a->root, root_b = b->root;
@@ -243,11 +276,11 @@ static void swap_directories(Watch *w, Directory *a, const Notice *name1, Direct
                 table_detach(w->table, first);
         if (second)
                 table_detach(w->table, second);
-        if (first && table_move(w->table, first, b, notice_name(name2)) < 0)
+        if (first && !place(w, first, b, notice_name(name2), now))
                 state_stale(w, (uint32_t) b->wd);
         else if (first && root_a != root_b)
                 table_subtree(w->table, first, announce, w);
-        if (second && table_move(w->table, second, a, notice_name(name1)) < 0)
+        if (second && !place(w, second, a, notice_name(name1), now))
                 state_stale(w, (uint32_t) a->wd);
         else if (second && root_a != root_b)
                 table_subtree(w->table, second, announce, w);
@@ -279,7 +312,7 @@ static void on_exchanged(Watch *w, Directory *a, const Notice *name1, Directory 
         state_emit(w, &m, false);
         pair_set(&w->moved, 0, a, name1);
         pair_set(&w->moved, 1, b, name2);
-        swap_directories(w, a, name1, b, name2);
+        swap_directories(w, a, name1, b, name2, now);
         pthread_cond_signal(&w->look);
         pthread_cond_signal(&w->walk);
 }
@@ -298,15 +331,6 @@ static void on_touched(Watch *w, Directory *d, const Notice *n, Moment now) {
         state_touch(w, &notice, now);
 }
 
-/* What is watched at a name is not there any more; where it is now will be found. */
-static void vacate(Watch *w, Directory *d, const Notice *n) {
-        const Directory *child = table_child(w->table, d, notice_name(n));
-
-        if (child)
-                roots_leave(w, child);
-        table_vacate(w->table, d, notice_name(n));
-}
-
 /* A name that went, or may have been gone before the listing: it is looked at. */
 static void on_blurred(Watch *w, Directory *d, const Notice *n, uint32_t count, Moment now) {
         SettleNotice notice = { .dir = (uint32_t) d->wd, .name = notice_name(n), .origin = ORIGIN_LIVE,
@@ -314,7 +338,7 @@ static void on_blurred(Watch *w, Directory *d, const Notice *n, uint32_t count, 
 
         d->removals++;
         if (is_directory(n))
-                vacate(w, d, n);
+                vacate(w, d, notice_name(n));
         state_touch(w, &notice, now);
 }
 
@@ -380,7 +404,7 @@ static void on_moved_blurred(Watch *w, Directory *from, const Notice *old, Direc
                              bool exchange, Moment now) {
         if (exchange || state_blurred(w, from)) {
                 on_blurred(w, from, old, 0, now);      /* counted where it arrives */
-                vacate(w, to, new);
+                vacate(w, to, notice_name(new));
                 on_touched(w, to, new, now);
                 to->removals++;
         } else {
