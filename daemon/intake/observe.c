@@ -9,7 +9,11 @@
  * order of observations is the kernel's; where several looks and notices tell the same thing,
  * the second finds no difference. */
 
-enum { PAGE = 64 };                     /* links read at once when a subtree goes */
+enum {
+        PAGE = 64,                      /* links read at once when a subtree goes */
+        COVERED_USEC = 3000000,         /* from a ctime to its notice: a write of many bytes, and what the
+                                         * coarsest clock of a file system counts as one time */
+};
 
 typedef struct Observed {               /* one STATE, with what the record has of it */
         const Feed_STATE *m;
@@ -285,6 +289,37 @@ static void want(Intake *i, const Observed *o) {
         wanted(i->from, o->node.id);
 }
 
+/* Whether no notice of what happened up to then can still be lost: the next gap begins at covered_until. */
+static bool is_covered(const Dataset *d, int64_t ctime) {
+        int64_t covered = d->row.covered_until;
+
+        return !d->network && ctime / 1000 < covered - COVERED_USEC && covered <= now_usec(CLOCK_REALTIME);
+}
+
+/* A negative ctime is one at which the content is known by notices alone: if all have come, it is what was
+ * read last. */
+static bool is_as_seen(const Observed *o) {
+        int64_t ctime = o->m->ctime;
+
+        return o->node.ctime == ctime || (o->node.ctime == -ctime && is_covered(o->dataset, ctime));
+}
+
+/* Where notices were lost, what is not as it was seen may have been written to. */
+static bool is_suspect(const Intake *i, const Observed *o) {
+        return (o->m->flags & FEED_FLAG_LISTED || (i->n_gaps > 0 && gap_on_dataset(i, o->dataset))) &&
+               !is_as_seen(o);
+}
+
+/* The ctime to remember after a look that read nothing; 0: the next listing has the file read. */
+static int64_t ctime_seen(const Observed *o, bool moved) {
+        const StoreNode *n = &o->node;
+        int64_t ctime = o->m->ctime;
+
+        if (moved || n->ctime == 0)
+                return 0;
+        return n->ctime == ctime || n->ctime == -ctime ? n->ctime : -ctime;
+}
+
 /* A file that was only looked at. Live notices of content come with a digest, unless it is too large, still
  * being written, or cannot be read; a walk asks for one where anything differs;
  * else only attributes are news. */
@@ -292,8 +327,7 @@ static void compare_look(Intake *i, const Observed *o) {
         const StoreNode *n = &o->node;
         const Feed_STATE *m = o->m;
         bool moved = n->size != m->size || n->mtime != m->mtime, content = !live_touch(o) && moved;
-        bool same = !moved && n->ctime != 0;    /* else nobody knows yet: the next listing has it read */
-        bool read = m->flags & FEED_FLAG_LISTED ? n->ctime != m->ctime : o->nameless;
+        bool read = is_suspect(i, o) || (o->nameless && !(m->flags & FEED_FLAG_LISTED));
 
         if (!content && n->has_digest && !read && !(m->flags & FEED_FLAG_CONTENT)) {
                 bool other = state_differs(n, o);
@@ -301,7 +335,7 @@ static void compare_look(Intake *i, const Observed *o) {
                 if (other)
                         append_for(i, o, KIND_ATTRIBUTE, n->id);
                 if (i->error == 0)
-                        remember_ctime(i, n->id, other ? -1 : n->ctime, same ? m->ctime : 0);
+                        remember_ctime(i, n->id, other ? INT64_MIN : n->ctime, ctime_seen(o, moved));
         } else if (m->flags & (FEED_FLAG_CONTENT | FEED_FLAG_OPEN) || m->size > i->digest_max) {
                 if (state_differs(n, o))
                         append_for(i, o, KIND_MODIFY, n->id);

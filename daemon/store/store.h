@@ -137,7 +137,8 @@ typedef struct StoreNode {
         int64_t size;
         uint32_t mode, uid, gid;
         int64_t mtime;
-        int64_t ctime;                  /* a cache of the ctime last seen, ns; not part of the record */
+        int64_t ctime;                  /* a cache of the ctime last seen, ns; not part of the record.
+                                         * Negative: its content is known if no notice was lost */
         bool has_digest;
         uint8_t digest[EVENT_DIGEST_SIZE];
         DigestSource digest_source;

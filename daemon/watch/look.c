@@ -72,7 +72,7 @@ static void read_content(Looker *l, int held, const SettleJob *job, IdentifyRead
 
         switch (r) {
         case IDENTIFY_E_RACY:           /* what comes later in the same tick is noticed by itself; should */
-                ret->state.ctime = 0;   /* that be lost, the next listing finds another ctime than this */
+                ret->state.ctime = -ret->state.ctime;   /* that be lost, no ctime shows it */
                 /* fall through */
         case 0:
                 ret->digest_source = DIGEST_SOURCE_READ;

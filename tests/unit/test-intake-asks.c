@@ -589,6 +589,98 @@ static void a_watcher_that_is_lost_leaves_a_gap_that_the_next_one_closes(void **
         expect_events(f, "gap-close  watcher-lost\n");
 }
 
+/* Attributes changed: nothing of it is read. Returns what was seen. */
+static FeedMessage put_look(Fixture *f, const char *name, uint64_t inode, const FeedMessage *was) {
+        FeedMessage m = state_of(f, ROOT_DIR, name, inode, 0);
+
+        m.STATE.mtime = was->STATE.mtime;
+        m.STATE.count = 0;
+        put(f, m);
+        return m;
+}
+
+/* The tree is listed by the next watcher, and all is as it was seen last. */
+static void put_relisted(Fixture *f, const FeedMessage *seen, size_t n) {
+        Asked watch;
+
+        assert_int_equal(intake_feed_end(f->intake, f->feed, CAUSE_WATCHER_LOST), 0);
+        hello(f);
+        watch = take_one(f, FEED_WATCH);
+        f->token = watch.m.WATCH.root;
+        put_root(f, f->token, ROOT_INODE);
+        put_list(f, FEED_LIST_BEGIN, ROOT_DIR);
+        for (size_t i = 0; i < n; i++) {
+                FeedMessage m = seen[i];
+
+                m.STATE.flags = FEED_FLAG_LISTED;
+                m.STATE.origin = ORIGIN_RECONCILE;
+                m.STATE.digest = BYTES_NONE;
+                m.STATE.digest_source = 0;
+                m.STATE.count = 0;
+                put(f, m);
+        }
+        put_list(f, FEED_LIST_END, ROOT_DIR);
+        put_walk_end(f, watch.m.WATCH.walk);
+        pass(f);
+}
+
+/* What the notice of a write would have told may be lost with the watcher: a look at attributes is no reading. */
+static void what_was_only_looked_at_just_before_notices_were_lost_is_read(void **state) {
+        Fixture *f = *state;
+        FeedMessage seen[4];
+        Asked digest;
+
+        with_dataset(f);
+        f->now -= 10 * (int64_t) USEC_PER_SEC;          /* long before the dataset was last covered */
+        seen[0] = state_of(f, ROOT_DIR, "long-ago", 10, 'a');
+        put(f, seen[0]);
+        seen[0] = put_look(f, "long-ago", 10, &seen[0]);
+        seen[3] = state_of(f, ROOT_DIR, "racy", 13, 'd');
+        seen[3].STATE.ctime *= -1;
+        put(f, seen[3]);
+        seen[3].STATE.ctime *= -1;
+        f->now += 10 * (int64_t) USEC_PER_SEC;
+        seen[1] = state_of(f, ROOT_DIR, "read", 11, 'b');
+        put(f, seen[1]);
+        put_look(f, "read", 11, &seen[1]);
+        seen[1].STATE.ctime += 5000 * 1000;
+        put(f, seen[1]);
+        seen[2] = state_of(f, ROOT_DIR, "seen", 12, 'c');
+        put(f, seen[2]);
+        seen[2] = put_look(f, "seen", 12, &seen[2]);
+        pass(f);
+        expect_events(f, "dataset-add \ncreate long-ago x1\ncreate racy x1\ncreate read x1\ncreate seen x1\n");
+        put_relisted(f, seen, 4);
+        expect_events(f, "gap-open  watcher-lost\n");
+        digest = take_one(f, FEED_DIGEST);
+        assert_string_equal(digest.name, "seen");
+        expect_nothing_asked(f);
+        seen[2].STATE.request = digest.m.DIGEST.request;
+        seen[2].STATE.flags = FEED_FLAG_CONTENT;
+        seen[2].STATE.digest = seen[1].STATE.digest;
+        seen[2].STATE.digest_source = DIGEST_SOURCE_READ;
+        put(f, seen[2]);
+        pass(f);
+        expect_events(f, "modify seen\ngap-close  watcher-lost\n");
+        seen[2].STATE.request = 0;
+        put_relisted(f, seen, 4);                       /* it is known now */
+        expect_nothing_asked(f);
+}
+
+/* While a gap is open, a notice of attributes may be all that is left of those of a file. */
+static void what_is_only_looked_at_while_notices_were_lost_is_read(void **state) {
+        Fixture *f = *state;
+        FeedMessage file;
+
+        with_dataset(f);
+        file = state_of(f, ROOT_DIR, "a", 10, 'a');
+        put(f, file);
+        put_gap(f, f->token, 0, NULL, CAUSE_OVERFLOW);
+        put_look(f, "a", 10, &file);
+        pass(f);
+        assert_string_equal(take_one(f, FEED_DIGEST).name, "a");
+}
+
 /* A file system that is mounted no longer leaves the directory on which it was mounted. */
 static void a_root_that_is_a_directory_of_another_file_system_now_is_not_watched(void **state) {
         Fixture *f = *state;
@@ -793,6 +885,8 @@ int main(void) {
                 TEST(a_directory_that_moves_before_it_is_listed_is_asked_for_where_it_is),
                 TEST(a_digest_is_asked_for_once_at_a_time),
                 TEST(a_watcher_that_is_lost_leaves_a_gap_that_the_next_one_closes),
+                TEST(what_was_only_looked_at_just_before_notices_were_lost_is_read),
+                TEST(what_is_only_looked_at_while_notices_were_lost_is_read),
                 TEST(a_root_that_is_a_directory_of_another_file_system_now_is_not_watched),
                 TEST(what_is_not_a_message_starts_the_feed_anew),
                 TEST(a_removed_dataset_is_not_watched_and_is_resumed_with_a_gap),
