@@ -111,7 +111,7 @@ void state_done(Watch *w, const SettleJob *job, bool again, bool answered) {
 }
 
 void state_touch(Watch *w, const SettleNotice *n, Moment now) {
-        int64_t due = MIN_OF(settle_due(w->settle, false), settle_due(w->settle, true));
+        int64_t due = settle_due(w->settle, false);
 
         if (settle_touch(w->settle, n, now) != 0) {
                 state_stale(w, n->dir);
@@ -120,7 +120,7 @@ void state_touch(Watch *w, const SettleNotice *n, Moment now) {
         state_displaced(w);
         if (n->flags & SETTLE_DIRECTORY)
                 pthread_cond_signal(&w->walk);
-        else if (settle_due(w->settle, false) < due)
+        if (settle_due(w->settle, false) < due)
                 pthread_cond_signal(&w->look);
 }
 
