@@ -36,6 +36,13 @@ def interrupt(task):
     return True
 
 
+def ran(task):
+    """For how long it has had a processor, ns; 0 where the kernel does not tell."""
+    with contextlib.suppress(OSError), open(f'/proc/{task}/schedstat', encoding='ascii') as file:
+        return int(file.read().split()[0])
+    return 0
+
+
 @contextlib.contextmanager
 def standing(task):
     if not ask(SEIZE, task):
