@@ -14,8 +14,9 @@ SETTINGS = '[Dataset]\nSettleTime=50ms\n'
 class Life:
     """One life of a daemon with a fault in it, and the one after it."""
 
-    def __init__(self, how, at, within=None):
-        """within: where the state folder is to be, if not beside the tree."""
+    def __init__(self, how, at, within=None, what=''):
+        """within: where the state folder is to be, if not beside the tree; what: the kind of change that counts, if not
+        each."""
         self.how, self.at = how, at
         self.fatal, self.lasting = how in ('kill', 'torn', 'stop'), how.endswith('+')
         self.daemon = harness.Daemon(settings=SETTINGS)
@@ -29,7 +30,7 @@ class Life:
         shim = os.path.join(harness.BUILD, 'tests/fault/shim.so')
         self.daemon.env['ASAN_OPTIONS'] += ':verify_asan_link_order=0'
         self.daemon.run = ['env', f'LD_PRELOAD={shim}', f'FAULT_DIR={self.daemon.state}', f'FAULT_AT={at}',
-                           f'FAULT_HOW={how}', f'FAULT_COUNT={self.count}']
+                           f'FAULT_HOW={how}', f'FAULT_COUNT={self.count}', f'FAULT_WHAT={what}']
 
     def path(self, name):
         return os.path.join(self.tree, name)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* shim: preloaded into a program (LD_PRELOAD), it makes the N-th change to files beneath one folder the last one, or
- * lets it fail. A change is a write, a sync, a truncation, a renaming or a removal.
+ * lets it fail. A change is a write, a sync, a truncation, an allocation, a renaming or a removal.
  *
  *   FAULT_DIR=/path      the folder; nothing else is counted
  *   FAULT_AT=N           the change that is meant, from 1; 0: none
@@ -9,7 +9,7 @@
  *             stop       it is stopped before it (SIGSTOP)
  *             NUMBER     it fails with this errno, once
  *             NUMBER+    so do all that follow
- *   FAULT_WHAT=sync      only syncs are counted
+ *   FAULT_WHAT=sync      only functions with such a name are counted
  *   FAULT_WHEN=FILE      nothing is counted while this file is missing
  *   FAULT_COUNT=FILE     at its end a program that made some leaves their number there */
 
@@ -119,6 +119,16 @@ int unlink(const char *path) {
 
         return is_beneath(path) && fate("unlink") == FAILS ? -1 : real(path);
 }
+
+#define ALLOCATE(name, type)                                                            \
+        int name(int fd, type at, type size) {                                          \
+                int (*real)(int, type, type) = (int (*)(int, type, type)) next(#name);  \
+                                                                                        \
+                return is_ours(fd) && fate(#name) == FAILS ? errno : real(fd, at, size); \
+        }
+
+ALLOCATE(posix_fallocate, off_t)
+ALLOCATE(posix_fallocate64, off64_t)
 
 static void __attribute__((destructor)) leave_count(void) {
         const char *path = getenv("FAULT_COUNT");
