@@ -67,8 +67,8 @@ static void print_retention(const Ctl *c, const json_t *d) {
                 view_line(c, "retention", "", "events are kept for %s%s",
                           time_format_span(row_number(r, "keepUsec"), span), before);
         if (row_has(r, "doubt"))
-                view_line(c, "", STYLE_YELLOW, "no event gets older by this clock yet: 'scitracectl store prune "
-                                               "--dry-run'");
+                view_line(c, "", STYLE_YELLOW, "no event gets older by this clock yet: 'scitracectl store "
+                                               "prune --dry-run'");
         if (upto > pruned)
                 view_line(c, "", "", "up to event %lld they may go: 'scitracectl store prune --dry-run'",
                           upto);

@@ -6,9 +6,9 @@
 #include "lib/log.h"
 #include "lib/time.h"
 
-/* clocks: CLOCK_REALTIME, which is set, beside CLOCK_BOOTTIME, which is not, and which goes on in suspend. What
- * slews the one slews the other; so the difference of both changes when, and only when, the clock is set. That
- * is an event, the first of the next transaction; one comes every eight seconds at least. */
+/* clocks: CLOCK_REALTIME, which is set, beside CLOCK_BOOTTIME, which is not, and which goes on in suspend.
+ * What slews the one slews the other; so the difference of both changes when, and only when, the clock is
+ * set. That is an event, the first of the next transaction; one comes every eight seconds at least. */
 
 enum {
         STEP_USEC = 100 * 1000,         /* what is less is no step, until it adds up */

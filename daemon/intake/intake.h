@@ -55,8 +55,8 @@ void intake_forget(Intake *i, void *userdata);
 /** intake_waiting() - whether a callback is still to come. */
 bool intake_waiting(const Intake *i);
 
-/** intake_time() - what time it surely is (µs since the epoch), for whoever removes what is old: see trust.h.
- *  Any thread. */
+/** intake_time() - what time it surely is (µs since the epoch), for whoever removes what is old: see
+ *  trust.h. Any thread. */
 typedef struct IntakeTime {
         int64_t time;
         int64_t off;                    /* the clock is so far ahead, and doubted; 0: it is believed */

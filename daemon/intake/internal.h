@@ -6,8 +6,8 @@
  * to the store thread. intake.c: that thread; answers.c, asks.c: from it and to it; feeds.c, frames.c: the
  * watchers; observe.c, unlink.c: what they saw; adding.c, datasets.c, places.c, nesting.c, rehome.c, gaps.c,
  * requests.c, settling.c: what follows; fresh.c: what a first look need not look up; sealing.c: when the log
- * is sealed; trouble.c: when the store cannot be written; lost.c: when it is not what it was; clocks.c: when the
- * clock is set. */
+ * is sealed; trouble.c: when the store cannot be written; lost.c: when it is not what it was; clocks.c: when
+ * the clock is set. */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -196,7 +196,8 @@ typedef struct Clocks {                 /* clocks.c */
         bool loaded;
         int64_t offset;                 /* µs: CLOCK_REALTIME - CLOCK_BOOTTIME, as the record has it */
         int64_t moved;                  /* so much it changed, as this transaction says; 0: not */
-        bool notes, noted;              /* this transaction notes whether the clock is doubted; that is noted */
+        bool notes;                     /* this transaction notes whether the clock is doubted */
+        bool noted;                     /* it is noted that it is */
         int64_t noted_at;               /* µs of CLOCK_BOOTTIME */
         Trust trust;                    /* written under the lock, and ... */
         int64_t passed;                 /* ... when it was brought up to date, µs of CLOCK_BOOTTIME */

@@ -135,10 +135,10 @@
                            " 1")                                                                            \
         X(CARE_PUT, "INSERT INTO care(what, time, result, seq) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO"      \
                     " UPDATE SET time = ?2, result = ?3, seq = ?4")                                         \
-        X(CLOCK, "SELECT (SELECT time FROM checkpoint ORDER BY number DESC LIMIT 1), b.time, b.mono, o.uuid,"  \
-                 " c.time, c.upto FROM (SELECT 1) LEFT JOIN (SELECT * FROM batch ORDER BY first_seq DESC LIMIT" \
-                 " 1) AS b LEFT JOIN boot AS o ON o.id = b.boot LEFT JOIN care AS c ON c.what = 'clock' AND"    \
-                 " c.result = 'doubted'")                                                                   \
+        X(CLOCK, "SELECT (SELECT time FROM checkpoint ORDER BY number DESC LIMIT 1), b.time, b.mono,"       \
+                 " o.uuid, c.time, c.upto FROM (SELECT 1) LEFT JOIN (SELECT * FROM batch ORDER BY"          \
+                 " first_seq DESC LIMIT 1) AS b LEFT JOIN boot AS o ON o.id = b.boot LEFT JOIN care AS c"   \
+                 " ON c.what = 'clock' AND c.result = 'doubted'")                                           \
         X(DOUBT_PUT, "INSERT INTO care(what, time, result, seq, upto) VALUES ('clock', ?1, ?2, ?3, ?4) ON"  \
                      " CONFLICT DO UPDATE SET time = ?1, result = ?2, seq = ?3, upto = ?4")                 \
         X(PRUNE_SAY, "INSERT INTO care VALUES (?4, ?1, 'begun', ?2, ?3, ?2) ON CONFLICT DO UPDATE SET"      \

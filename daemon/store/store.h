@@ -302,7 +302,7 @@ int store_care(Store *s, const char *what, const char *result);
 /** store_clock() - what the record shows of the clock. store_doubt() - notes beside it whether the clock is
  *  doubted, the time that counts instead, and for how long it has been. In a transaction. */
 typedef struct StoreClock {
-        int64_t time, boottime;         /* as store_begin() had them, of the newest event; 0: there is none */
+        int64_t time, boottime;         /* as store_begin() had them, of the newest event; 0: none */
         uint8_t boot[EVENT_ID_SIZE];
         int64_t sealed;                 /* time of the newest checkpoint; 0: there is none */
         bool doubted;
