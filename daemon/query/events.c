@@ -7,8 +7,8 @@
 enum {
         WINDOW = 16 * QUERY_PAGE,       /* seqs that one statement looks at when it finds little */
 };
-/* An event may be stored this long after its last notice (a large file is read first); and the clock may
- * have been a little ahead of that of its batch. */
+/* An event may be stored this long after its last notice (a large file is read first), later than
+ * STORE_LATE_USEC in few blocks; and the clock may have been a little ahead of that of its batch. */
 static const int64_t late_max = 24 * 3600 * (int64_t) USEC_PER_SEC;
 static const int64_t early_max = 60 * (int64_t) USEC_PER_SEC;
 
@@ -22,7 +22,9 @@ typedef struct Ask {
         int64_t dataset;                /* the one that all answers are of; 0: several */
         bool came_from;                 /* and what went from there into other datasets */
         int64_t kinds, origins;         /* as bound to the statements */
-        int64_t lo, hi;                 /* answers are in (lo, hi] */
+        int64_t lo, hi;                 /* answers are in (lo, hi], */
+        int64_t near;                   /* behind this one only in blocks with late events; */
+        bool crossing;                  /* in this part may be some that are filed under another dataset */
         int64_t newest;                 /* event, when the question began */
         int64_t given;
 } Ask;
@@ -93,7 +95,7 @@ static int scan_page(Ask *a, int64_t lo, int64_t hi, int64_t *at) {
         sql_bind(stmt, 4, a->kinds);
         sql_bind(stmt, 5, a->origins);
         sql_bind(stmt, 6, QUERY_PAGE);
-        sql_bind(stmt, 7, a->came_from);
+        sql_bind(stmt, 7, a->crossing);
         while ((r = query_step(a->q, stmt)) > 0) {
                 n++;
                 seq = sql_column(stmt, 0);
@@ -130,8 +132,34 @@ static int next_span(Ask *a, int64_t dataset, int64_t block, int64_t *ret) {
         return r < 0 ? r : 0;
 }
 
-/* The part of (lo, hi] with which to go on: what is left of the next block that can have an answer. Returns
- * 1, or 0 when there is none. */
+/* Of (lo, hi] the part with which to go on that events of the right time can be in: up to a->near any,
+ * behind it a block that has late ones. Returns 1, or 0 when there is none. */
+static int timely_part(Ask *a, int64_t *lo, int64_t *hi) {
+        bool down = a->filter->reverse;
+        int64_t from = MAX_OF(*lo, a->near), block;
+        int r;
+
+        if (*lo >= *hi)
+                return 0;
+        if (*hi <= a->near || (!down && *lo < a->near)) {
+                *hi = MIN_OF(*hi, a->near);
+                return 1;
+        }
+        r = next_span(a, STORE_SPAN_LATE, (down ? *hi : from + 1) / STORE_SPAN, &block);
+        if (r < 0)
+                return r;
+        if (block >= 0 && block * STORE_SPAN <= *hi && block * STORE_SPAN + STORE_SPAN - 1 > from) {
+                *lo = MAX_OF(from, block * STORE_SPAN - 1);
+                *hi = MIN_OF(*hi, block * STORE_SPAN + STORE_SPAN - 1);
+                return 1;
+        }
+        if (!down)
+                return 0;
+        *hi = MIN_OF(*hi, a->near);
+        return *lo < *hi;
+}
+
+/* Of (lo, hi] what is left of the next block that can have an answer. Returns 1, or 0 when there is none. */
 static int next_part(Ask *a, int64_t *lo, int64_t *hi) {
         bool down = a->filter->reverse;
         int64_t block, other = -1;
@@ -146,6 +174,7 @@ static int next_part(Ask *a, int64_t *lo, int64_t *hi) {
                 r = next_span(a, STORE_SPAN_CROSSED, (down ? *hi : *lo + 1) / STORE_SPAN, &other);
         if (other >= 0 && (block < 0 || (down ? other > block : other < block)))
                 block = other;
+        a->crossing = other >= 0 && other == block;
         if (r < 0 || block < 0)
                 return r;
         *lo = MAX_OF(*lo, block * STORE_SPAN - 1);
@@ -154,19 +183,25 @@ static int next_part(Ask *a, int64_t *lo, int64_t *hi) {
 }
 
 static int scan(Ask *a) {
-        int64_t lo = a->lo, hi = a->hi, from, to;
+        bool down = a->filter->reverse;
+        int64_t lo = a->lo, hi = a->hi;
         int r = 0;
 
         while (r == 0) {
+                int64_t low = lo, high = hi, from, to;
+
                 r = call_check(a->q);
-                if (r < 0)
-                        break;
-                from = lo;
-                to = hi;
-                r = next_part(a, &from, &to);
+                if (r == 0)
+                        r = timely_part(a, &low, &high);
                 if (r <= 0)
                         break;
-                r = a->filter->reverse ? scan_page(a, from, to, &hi) : scan_page(a, from, to, &lo);
+                from = low;
+                to = high;
+                r = next_part(a, &from, &to);
+                if (r > 0)
+                        r = scan_page(a, from, to, down ? &hi : &lo);
+                else if (r == 0)
+                        *(down ? &hi : &lo) = down ? low : high;
         }
         return r;
 }
@@ -310,6 +345,26 @@ static int answer_seq(Ask *a, int64_t seq) {
         return answer(a, stmt);
 }
 
+/* lo and hi to where events of the right time can be; what lies before that is no stream's next. */
+static int skip_untimely(Ask *a, Stream *streams, size_t n, int64_t *lo, int64_t *hi) {
+        bool down = a->filter->reverse;
+        int64_t low = *lo, high = *hi;
+        int r = *hi > a->near ? timely_part(a, &low, &high) : 1;
+
+        if (r < 0)
+                return r;
+        if (r == 0)
+                *lo = *hi;
+        else if (down)
+                *hi = high;
+        else
+                *lo = low;
+        for (size_t i = 0; i < n; i++)
+                if (streams[i].next != 0 && (streams[i].next <= *lo || streams[i].next > *hi))
+                        streams[i].known = false;
+        return 0;
+}
+
 static int merge(Ask *a, Stream *streams, size_t n) {
         int64_t lo = a->lo, hi = a->hi, best, deep = 0;
         bool down = a->filter->reverse;
@@ -317,6 +372,8 @@ static int merge(Ask *a, Stream *streams, size_t n) {
 
         for (;;) {
                 r = call_check(a->q);
+                if (r == 0)
+                        r = skip_untimely(a, streams, n, &lo, &hi);
                 best = 0;
                 for (size_t i = 0; r == 0 && i < n; i++) {
                         r = stream_next(a, &streams[i], lo, hi);
@@ -400,7 +457,7 @@ static int bound_until(Ask *a) {
 
         if (r == 0)
                 a->hi = MIN_OF(a->hi, last);
-        return r;
+        return r == 0 ? moment_bound(a->q, until + STORE_LATE_USEC, &a->near) : r;
 }
 
 static int bound_as_of(Ask *a) {
@@ -418,6 +475,7 @@ static int bound(Ask *a) {
 
         r = last_seq(a->q, &a->newest);
         a->hi = a->newest;
+        a->near = INT64_MAX;
         if (f->before != 0)
                 a->hi = MIN_OF(a->hi, f->before - 1);
         a->lo = f->after;

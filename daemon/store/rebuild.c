@@ -108,6 +108,35 @@ static int apply_some(sqlite3 *from, Reader *reader, Store *s, bool *ret_more) {
         return r > 0 ? -EIO : r;
 }
 
+/* How long an event waited until it was stored, only its batch says, and here all are of now. */
+static int take_late(sqlite3 *from, Store *s) {
+        sqlite3_stmt *get = NULL, *put = NULL;
+        int rc = SQLITE_DONE, r;
+
+        r = sql_errno(from, sqlite3_prepare_v2(from,
+                                               "SELECT seq / ?1, sum(DISTINCT 1 << kind) FROM event"
+                                               " WHERE ago >= ?2 GROUP BY 1",
+                                               -1, &get, NULL));
+        if (r == 0)
+                r = sql_errno(s->sql.db,
+                              sqlite3_prepare_v2(s->sql.db, "INSERT INTO span VALUES (?1, ?2, ?3)", -1, &put,
+                                                 NULL));
+        sql_bind(get, 1, STORE_SPAN);
+        sql_bind(get, 2, STORE_LATE_USEC);
+        sql_bind(put, 1, STORE_SPAN_LATE);
+        while (r == 0 && (rc = sqlite3_step(get)) == SQLITE_ROW) {
+                sql_bind(put, 2, sql_column(get, 0));
+                sql_bind(put, 3, sql_column(get, 1));
+                r = sql_errno(s->sql.db, sqlite3_step(put));
+                sqlite3_reset(put);
+        }
+        if (r == 0)
+                r = sql_errno(from, rc);
+        sqlite3_finalize(get);
+        sqlite3_finalize(put);
+        return r;
+}
+
 int rebuild(sqlite3 *from, const char *dir, RebuildProgress progress, void *userdata, Store **ret,
             int64_t *ret_seq) {
         CLEANUP(reader_freep) Reader *reader = NULL;
@@ -131,6 +160,10 @@ int rebuild(sqlite3 *from, const char *dir, RebuildProgress progress, void *user
         }
         if (s)
                 *ret_seq = store_last_seq(s);
+        if (r == 0)
+                r = sql_exec(s->sql.db, "DELETE FROM span WHERE dataset = -3");
+        if (r == 0)
+                r = take_late(from, s);
         if (r != 0)
                 return r > 0 ? -EIO : r;
         *ret = STEAL(s);

@@ -57,6 +57,8 @@ int spans_mark(Store *s, const Event *e) {
                 r = mark(s, e->dataset, e->kind);
         if (r == 0 && s->deep)
                 r = mark(s, STORE_SPAN_DEEP, e->kind);
+        if (r == 0 && s->realtime - e->last >= STORE_LATE_USEC)
+                r = mark(s, STORE_SPAN_LATE, e->kind);
         return r == 0 && crossed ? mark(s, STORE_SPAN_CROSSED, e->kind) : r;
 }
 

@@ -20,13 +20,15 @@ enum {                                  /* in the header of the database */
         STORE_FORM_FIRST = 1,           /* the oldest that is brought to it */
 };
 
-/* Table span: in which blocks of STORE_SPAN events a dataset has some. Three numbers are no datasets. */
+/* Table span: in which blocks of STORE_SPAN events a dataset has some. Four numbers are no datasets. */
 enum {
         STORE_SPAN = 1024,
         STORE_SPAN_ALL = 0,             /* all events, those of no dataset too */
         STORE_SPAN_CROSSED = -1,        /* a name came from another dataset than the event is filed under */
         STORE_SPAN_DEEP = -2,           /* beneath more directories than TRAIL_DEPTH (trail.h) */
+        STORE_SPAN_LATE = -3,           /* last noticed STORE_LATE_USEC or more before their batch was */
 };
+#define STORE_LATE_USEC (60 * (int64_t) USEC_PER_SEC)
 
 enum {                                  /* named outcomes */
         STORE_E_LOCKED = 1,             /* store_open: another process holds it */

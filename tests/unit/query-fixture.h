@@ -72,6 +72,15 @@ static UNUSED int file_line(void *userdata, const QueryFile *file) {
         return ++l->rows == l->stop_after;
 }
 
+/* What SQLite's machine did since this was last asked: in thousands of steps. */
+static UNUSED int kilosteps(void) {
+        int n = 0;
+
+        for (sqlite3_stmt *stmt = NULL; (stmt = sqlite3_next_stmt(q->sql.db, stmt));)
+                n += sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_VM_STEP, 1);
+        return n / 1000;
+}
+
 static UNUSED void expect_history(const char *path, const char *lines) {
         Lines l = { 0 };
 

@@ -304,6 +304,65 @@ static void a_dataset_that_rests_has_its_few_events_far_apart(void **state) {
                       "create a\ndataset-add\n");
 }
 
+/* Of what was written in the day after, only the blocks that have what was noticed by then are read. */
+static void what_came_by_a_time_is_found_without_reading_the_day_after(void **state) {
+        int64_t second = (int64_t) USEC_PER_SEC, busy, until, late;
+
+        (void) state;
+        begin(&f);
+        make(&f, f.root, "a", TYPE_FIFO, 0);
+        busy = make(&f, f.root, "busy", TYPE_FILE, 1);
+        commit(&f);
+        until = f.now + second;
+        f.now += 3600 * second;
+        for (int i = 0; i < 10; i++)
+                pass_time(f.dataset, busy, f.root, STORE_SPAN);
+        begin(&f);
+        late = append(&f, (Event) { .kind = KIND_ATTRIBUTE, .node = busy, .parent = f.root, .name = BYTES_STR("busy"),
+                                    .has_state = true, .type = TYPE_FILE, .mode = 0600, .last = until });
+        commit(&f);
+        for (int i = 0; i < 10; i++)
+                pass_time(f.dataset, busy, f.root, STORE_SPAN);
+        kilosteps();
+        expect_events((QueryEvents) { .dataset = "one", .until = until, .reverse = true }, NULL,
+                      "attribute busy\ncreate busy\ncreate a\ndataset-add\n");
+        expect_events((QueryEvents) { .dataset = "one", .until = until }, NULL,
+                      "dataset-add\ncreate a\ncreate busy\nattribute busy\n");
+        expect_events((QueryEvents) { .dataset = "one", .until = until, .after = 3, .before = late }, NULL, "");
+        expect_events((QueryEvents) { .until = until, .reverse = true, .limit = 2 }, NULL,
+                      "attribute busy\ncreate busy\n");
+        assert_in_range(kilosteps(), 1, 300);
+        expect_events((QueryEvents) { .until = until, .reverse = true }, "/data/one/busy",
+                      "attribute busy\ncreate busy\n");
+        expect_events((QueryEvents) { .until = until }, "/data/one/busy", "create busy\nattribute busy\n");
+        assert_in_range(kilosteps(), 1, 400);
+}
+
+/* Renames within another dataset are none that left this one. */
+static void renames_of_others_are_passed_over(void **state) {
+        int64_t root, one = f.dataset, two, node;
+
+        (void) state;
+        begin(&f);
+        two = add_dataset(&f, "two", "/data/two", &root);
+        make(&f, f.root, "a", TYPE_FIFO, 0);
+        f.dataset = two;
+        node = make(&f, root, "0", TYPE_FIFO, 0);
+        for (int i = 0; i < 900; i++) {
+                char old[8], name[8];
+
+                snprintf(old, sizeof(old), "%d", i);
+                snprintf(name, sizeof(name), "%d", i + 1);
+                rename_node(&f, node, root, old, root, name);
+        }
+        f.dataset = one;
+        make(&f, f.root, "b", TYPE_FIFO, 0);
+        commit(&f);
+        kilosteps();
+        expect_events((QueryEvents) { .dataset = "one" }, NULL, "dataset-add\ncreate a\ncreate b\n");
+        assert_in_range(kilosteps(), 1, 25);
+}
+
 /* Of a time that a clock shows twice, as of it is the later; a step within a step is found among the newest. */
 static void as_of_a_time_that_the_clock_showed_twice(void **state) {
         int64_t second = (int64_t) USEC_PER_SEC, at[8];
@@ -337,6 +396,8 @@ int main(void) {
                 WITH_STORE(history_of_what_went_with_its_directory),
                 WITH_STORE(history_stops_at_its_limit),
                 WITH_STORE(a_dataset_that_rests_has_its_few_events_far_apart),
+                WITH_STORE(what_came_by_a_time_is_found_without_reading_the_day_after),
+                WITH_STORE(renames_of_others_are_passed_over),
                 WITH_STORE(as_of_a_time_that_the_clock_showed_twice),
                 WITH_STORE(times_bound_the_events),
                 WITH_STORE(an_event_may_be_stored_long_after_it_was_noticed),

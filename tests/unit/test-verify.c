@@ -55,6 +55,7 @@ static void work(Fixture *f, int round) {
                 memcpy(digest, &node, sizeof(node));
                 if (i % 3 == 0)
                         append(f, (Event) { .kind = KIND_IDENTIFY, .count = 0, .node = node,
+                                            .last = i == 0 ? f->now - STORE_LATE_USEC : 0,
                                             .digest = BYTES(digest, sizeof(digest)), .digest_source = DIGEST_SOURCE_READ });
                 snprintf(other, sizeof(other), "%s.moved", name);
                 if (i % 5 == 0)
@@ -500,6 +501,7 @@ static void a_projection_that_does_not_follow_is_damage(void **state) {
                 "UPDATE dataset SET name = 'other'",
                 "DELETE FROM node WHERE id = 20",
                 "INSERT INTO digest VALUES (77, CAST('what is this? !!' AS BLOB))",
+                "DELETE FROM span WHERE dataset = -3",
         };
         char path[160];
         uint64_t said = 0;

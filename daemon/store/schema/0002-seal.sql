@@ -38,7 +38,8 @@ CREATE INDEX event_root ON event(dataset) WHERE kind BETWEEN 15 AND 17;
 CREATE INDEX batch_behind ON batch(first_seq, time) WHERE behind > 0;
 
 -- In which blocks of 1024 events a dataset has some, and of which kinds (bit 1 << kind). Dataset 0: all events; -1: those
--- that took a name from another dataset than they are filed under. A projection.
+-- that took a name from another dataset than they are filed under; -2: those of which trail has not all; -3: those that
+-- were stored a minute or longer after they had been noticed. A projection.
 CREATE TABLE span (
         dataset INTEGER NOT NULL,
         block INTEGER NOT NULL,
@@ -50,6 +51,7 @@ INSERT INTO span SELECT dataset, seq / 1024, sum(DISTINCT 1 << kind) FROM event 
 INSERT INTO span SELECT -1, e.seq / 1024, sum(DISTINCT 1 << kind) FROM event AS e WHERE e.kind = 10 OR (e.kind IN (4, 5)
         AND EXISTS (SELECT 1 FROM link AS l WHERE l.parent = e.old_parent AND l.until = e.seq AND l.name = e.old_name
         AND l.dataset <> e.dataset)) GROUP BY 2;
+INSERT INTO span SELECT -3, seq / 1024, sum(DISTINCT 1 << kind) FROM event WHERE ago >= 60000000 GROUP BY 2;
 
 -- In which events something happened beneath a directory: tiles of 256 events, and of 16 tiles each above them. A row
 -- has some of the directories of a tile, from `directory` on. A projection; those of the events before are made by
