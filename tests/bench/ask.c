@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* ask DATABASE COUNT: puts each question so many times to a store that nobody has open, each time about something else
- * that is in it, and prints "QUESTION P50 P99 WORST ROWS LATE ASKED PAGES": microseconds, rows of all its answers, how
- * many of them the daemon would have given up, and how many pages of the database the hundredth part of the answers
- * reads, or more, when it has none of them in memory. verify DATABASE: "EVENTS SECONDS" of verifying all of it, by one thread. */
+ * that is in it, and prints "QUESTION P50 P99 WORST ROWS LATE ASKED PAGES STEPS SUBJECT": microseconds, rows of all its
+ * answers, how many of them the daemon would have given up, how many pages of the database the hundredth part of the
+ * answers reads, or more, when it has none of them in memory, and the same of steps of SQLite's machine in thousands; and
+ * what the answer with most steps was about. verify DATABASE: "EVENTS SECONDS" of verifying all of it, by one thread. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -20,6 +21,7 @@ static Sample files, directories;
 static const char *dataset;
 static int64_t first_usec, last_usec, newest, rows;
 static uint64_t random_state = 7;
+static char subject[8192];              /* what was asked about last */
 
 static uint64_t dice(uint64_t n) {
         random_state ^= random_state << 13;
@@ -89,20 +91,27 @@ static int count_stretch(void *userdata, const QueryStretch *s) {
         return 0;
 }
 
-static Bytes file(void) {
-        const char *path = files.paths[dice(files.n)];
+static Bytes about(const Sample *s) {
+        const char *path = s->paths[dice(s->n)];
 
+        snprintf(subject, sizeof(subject), "%s", path);
         return BYTES_STR(path);
+}
+
+static Bytes file(void) {
+        return about(&files);
 }
 
 static Bytes directory(void) {
-        const char *path = directories.paths[dice(directories.n)];
-
-        return BYTES_STR(path);
+        return about(&directories);
 }
 
 static int64_t some_time(void) {
-        return first_usec + (int64_t) dice((uint64_t) (last_usec - first_usec));
+        int64_t time = first_usec + (int64_t) dice((uint64_t) (last_usec - first_usec));
+        size_t n = strlen(subject);
+
+        snprintf(subject + n, sizeof(subject) - n, " @%lld", (long long) time);
+        return time;
 }
 
 static int log_of(QueryEvents filter) {
@@ -116,7 +125,9 @@ static int ask_show(void) {
 }
 
 static int ask_show_then(void) {
-        return query_show(q, file(), some_time(), count_file, NULL);
+        Bytes path = file();
+
+        return query_show(q, path, some_time(), count_file, NULL);
 }
 
 static int ask_files(void) {
@@ -124,7 +135,9 @@ static int ask_files(void) {
 }
 
 static int ask_files_then(void) {
-        return query_files(q, NULL, directory(), some_time(), PAGE, count_file, NULL);
+        Bytes path = directory();
+
+        return query_files(q, NULL, path, some_time(), PAGE, count_file, NULL);
 }
 
 static int ask_history(void) {
@@ -171,7 +184,10 @@ static int ask_dashboard(void) {
 
 static int ask_proof(void) {
         CLEANUP(freep) char *text = NULL;
-        int r = query_prove(q, 1 + (int64_t) dice((uint64_t) newest), &text);
+        int64_t seq = 1 + (int64_t) dice((uint64_t) newest);
+        int r = query_prove(q, seq, &text);
+
+        snprintf(subject, sizeof(subject), "%lld", (long long) seq);
 
         rows += text != NULL;
         return r == QUERY_E_UNSEALED ? 0 : r;
@@ -210,35 +226,57 @@ static double seconds(void) {
         return (double) t.tv_sec + (double) t.tv_nsec / 1e9;
 }
 
+/* Of all statements since this was last asked. */
+static double steps(void) {
+        int64_t n = 0;
+
+        for (sqlite3_stmt *stmt = NULL; (stmt = sqlite3_next_stmt(q->sql.db, stmt));)
+                n += sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_VM_STEP, 1);
+        return (double) n / 1000;
+}
+
+static double hundredth(double *values, int n) {
+        qsort(values, (size_t) n, sizeof(*values), by_size);
+        return values[MIN_OF(n - 1, (int) (0.99 * n))];
+}
+
 /* Pages that are read from the file, with nothing in memory before: each costs a disk that is asked for it. */
-static double pages(size_t which, int count) {
-        double *read = calloc((size_t) count, sizeof(*read)), began = seconds(), result;
+static void put_counts(size_t which, int count) {
+        double *read = calloc((size_t) count, sizeof(*read)), *stepped = calloc((size_t) count, sizeof(*stepped));
+        double began = seconds(), most = -1;
+        char worst[sizeof(subject)] = "";
         int n = 0, now, high;
 
-        must(read ? 0 : -ENOMEM, "pages");
+        must(read && stepped ? 0 : -ENOMEM, "counts");
         while (n < count && (n < 3 || seconds() - began < 20)) {
                 sqlite3_db_release_memory(q->sql.db);
                 sqlite3_db_status(q->sql.db, SQLITE_DBSTATUS_CACHE_MISS, &now, &high, 1);
+                steps();
+                subject[0] = 0;
                 query_deadline(q, DEADLINE);
                 questions[which].ask();
                 sqlite3_db_status(q->sql.db, SQLITE_DBSTATUS_CACHE_MISS, &now, &high, 1);
-                read[n++] = now;
+                read[n] = now;
+                stepped[n] = steps();
+                if (stepped[n] > most)
+                        memcpy(worst, subject, sizeof(worst));
+                most = MAX_OF(most, stepped[n]);
+                n++;
         }
-        qsort(read, (size_t) n, sizeof(*read), by_size);
-        result = read[MIN_OF(n - 1, (int) (0.99 * n))];
+        printf("%.0f\t%.1f\t%s\n", hundredth(read, n), hundredth(stepped, n), worst);
         free(read);
-        return result;
+        free(stepped);
 }
 
 static void put(size_t which, int count) {
         double *taken = calloc((size_t) count, sizeof(*taken)), began, all = seconds();
-        long long found;
         int late = 0, n = 0, r;
 
         must(taken ? 0 : -ENOMEM, "times");
         dataset = questions[which].dataset;
         rows = 0;
         while (n < count && (n < 3 || seconds() - all < 20)) {  /* what is that slow needs no thousand answers */
+                subject[0] = 0;
                 query_deadline(q, DEADLINE);
                 began = seconds();
                 r = questions[which].ask();
@@ -248,11 +286,11 @@ static void put(size_t which, int count) {
                      questions[which].name);
         }
         qsort(taken, (size_t) n, sizeof(*taken), by_size);
-        found = rows;
-        printf("%s\t%.1f\t%.1f\t%.1f\t%lld\t%d\t%d\t%.0f\n", questions[which].name, 1e6 * taken[n / 2],
-               1e6 * taken[MIN_OF(n - 1, (int) (0.99 * n))], 1e6 * taken[n - 1], found, late, n, pages(which, count));
-        fflush(stdout);
+        printf("%s\t%.1f\t%.1f\t%.1f\t%lld\t%d\t%d\t", questions[which].name, 1e6 * taken[n / 2],
+               1e6 * taken[MIN_OF(n - 1, (int) (0.99 * n))], 1e6 * taken[n - 1], (long long) rows, late, n);
         free(taken);
+        put_counts(which, count);
+        fflush(stdout);
 }
 
 static void verify(void) {

@@ -9,7 +9,8 @@ import harness
 from link import median
 from report import line, milli, row
 
-EVENTS = int(os.environ.get('EVENTS', '0'))     # of one run; 0: as --quick says
+EVENTS = int(os.environ.get('EVENTS', '0'))     # of one run, beside that of 100000; 0: as --quick says
+WORST = bool(os.environ.get('WORST'))           # say what the answers with most work were about
 
 
 def record(how, folder, events):
@@ -27,7 +28,7 @@ def work(marks):
 
 
 def b5(quick, runs):
-    sizes = [2000] if quick else [EVENTS] if EVENTS else [100000, 1000000, 10000000]
+    sizes = [2000] if quick else sorted({100000, EVENTS}) if EVENTS else [100000, 1000000, 10000000]
     least = None
     for events in sizes:
         ours, plain = [], []
@@ -57,9 +58,12 @@ def b6(quick, runs):
         line(f'B6  questions to a store of {events} events, up to {count} times each (p99; goal 5 ms)')
         done = subprocess.run(ask + [database, str(count)], check=True, stdout=subprocess.PIPE)
         for text in done.stdout.decode().splitlines():
-            name, p50, p99, worst, _, late, _, pages = text.split('\t')
-            row(name, milli(float(p99) / 1e6), 'ms', f'p50 {milli(float(p50) / 1e6)}, worst {milli(float(worst) / 1e6)}; {pages} pages read when cold' +
+            name, p50, p99, worst, _, late, _, pages, steps, subject = text.split('\t')
+            row(name, milli(float(p99) / 1e6), 'ms',
+                f'p50 {milli(float(p50) / 1e6)}, worst {milli(float(worst) / 1e6)}; {pages} pages when cold, {steps}k steps' +
                 (f', {late} given up after 2 s' if int(late) else ''))
+            if WORST and subject:
+                line(f'    most steps: {subject}')
         done = subprocess.run(ask + ['verify', database], check=True, stdout=subprocess.PIPE)
         checked, seconds, _ = done.stdout.split()
         row('verify, one thread', f'{float(checked) / float(seconds):.0f}', 'a s')
