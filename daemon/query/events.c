@@ -333,12 +333,14 @@ static int next_deep(Ask *a, int64_t lo, int64_t hi, int64_t *ret) {
 
 static int answer_seq(Ask *a, int64_t seq) {
         CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+        Event e = { 0 };
         int r;
 
         r = query_row(a->q, QUERY_SQL_EVENT, seq, &stmt);
         if (r <= 0)
                 return r;
-        if (!((a->kinds >> sql_column(stmt, 4)) & 1) || !((a->origins >> sql_column(stmt, 5)) & 1))
+        event_take_what(&e, sql_column(stmt, 4));
+        if (!((a->kinds >> e.kind) & 1) || !((a->origins >> e.origin) & 1))
                 return 0;
         if (a->dataset != 0 && !a->came_from && sql_column(stmt, 3) != a->dataset)
                 return 0;

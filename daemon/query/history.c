@@ -56,7 +56,7 @@ static int node_of(Walk *w, int64_t seq, int64_t *ret) {
         int r;
 
         r = query_row(w->q, QUERY_SQL_EVENT, seq, &stmt);
-        *ret = r > 0 ? sql_column(stmt, 7) : 0;
+        *ret = r > 0 ? sql_column(stmt, 5) : 0;
         return r < 0 ? r : 0;
 }
 

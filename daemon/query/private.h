@@ -16,9 +16,8 @@
 #include "daemon/store/trail.h"
 
 #define EVENT_ROW                                                                                           \
-        "SELECT e.seq, e.ago, e.span, ifnull(e.dataset, 0), e.kind, e.origin, e.count, e.node, e.parent,"   \
-        " e.name, e.inode, e.btime, e.size, e.age, c.digest, e.digest_source, e.replaces, e.old_parent,"    \
-        " e.old_name, e.target, e.process, e.cause, e.gap, e.detail, a.type, a.mode, a.uid, a.gid"          \
+        "SELECT e.seq, e.ago, e.span, ifnull(e.dataset, 0), e.what, e.node, e.parent, e.name, e.inode,"     \
+        " e.lived, e.size, e.age, c.digest, e.target, e.rest, e.detail, a.type, a.mode, a.uid, a.gid"       \
         " FROM event AS e LEFT JOIN attr AS a ON a.id = e.attr LEFT JOIN content AS c ON c.id = e.content"
 
 #define EVENT_SCAN                                                                                          \

@@ -23,16 +23,16 @@ int batch_find(Query *q, int64_t seq) {
 }
 
 static void read_state(sqlite3_stmt *stmt, Event *e) {
-        if (sql_is_null(stmt, 24))
+        if (sql_is_null(stmt, 16))
                 return;
         e->has_state = true;
-        e->type = (Type) sql_column(stmt, 24);
-        e->mode = (uint32_t) sql_column(stmt, 25);
-        e->uid = (uint32_t) sql_column(stmt, 26);
-        e->gid = (uint32_t) sql_column(stmt, 27);
-        e->size = sql_column(stmt, 12);
-        if (!sql_is_null(stmt, 13))
-                e->mtime = (int64_t) ((uint64_t) e->last * NSEC_PER_USEC - (uint64_t) sql_column(stmt, 13));
+        e->type = (Type) sql_column(stmt, 16);
+        e->mode = (uint32_t) sql_column(stmt, 17);
+        e->uid = (uint32_t) sql_column(stmt, 18);
+        e->gid = (uint32_t) sql_column(stmt, 19);
+        e->size = sql_column(stmt, 10);
+        if (!sql_is_null(stmt, 11))
+                e->mtime = (int64_t) ((uint64_t) e->last * NSEC_PER_USEC - (uint64_t) sql_column(stmt, 11));
 }
 
 int row_event(Query *q, sqlite3_stmt *stmt, Event *ret) {
@@ -45,30 +45,22 @@ int row_event(Query *q, sqlite3_stmt *stmt, Event *ret) {
                 .seq = sql_column(stmt, 0),
                 .last = q->batch_time - sql_column(stmt, 1),
                 .dataset = sql_column(stmt, 3),
-                .kind = (Kind) sql_column(stmt, 4),
-                .origin = (Origin) sql_column(stmt, 5),
-                .count = sql_column(stmt, 6),
-                .node = sql_column(stmt, 7),
-                .parent = sql_column(stmt, 8),
-                .name = sql_column_bytes(stmt, 9),
-                .introduces = !sql_is_null(stmt, 10),
-                .inode = (uint64_t) sql_column(stmt, 10),
-                .btime = sql_column(stmt, 11),
-                .digest = sql_column_bytes(stmt, 14),
-                .digest_source = (DigestSource) sql_column(stmt, 15),
-                .replaces = sql_column(stmt, 16),
-                .old_parent = sql_column(stmt, 17),
-                .old_name = sql_column_bytes(stmt, 18),
-                .target = sql_column_bytes(stmt, 19),
-                .process = sql_column(stmt, 20),
-                .cause = (Cause) sql_column(stmt, 21),
-                .gap = sql_column(stmt, 22),
-                .detail = sql_column_bytes(stmt, 23),
+                .node = sql_column(stmt, 5),
+                .parent = sql_column(stmt, 6),
+                .name = sql_column_bytes(stmt, 7),
+                .introduces = !sql_is_null(stmt, 8),
+                .inode = (uint64_t) sql_column(stmt, 8),
+                .digest = sql_column_bytes(stmt, 12),
+                .target = sql_column_bytes(stmt, 13),
+                .detail = sql_column_bytes(stmt, 15),
         };
+        event_take_what(ret, sql_column(stmt, 4));
         ret->first = ret->last - sql_column(stmt, 2);
         memcpy(ret->boot, q->batch_boot, EVENT_ID_SIZE);
         read_state(stmt, ret);
-        return 0;
+        if (ret->introduces)
+                ret->btime = event_btime(sql_column(stmt, 9), ret->mtime);
+        return event_take_rest(ret, sql_column_bytes(stmt, 14));
 }
 
 static int full_path(Query *q, int64_t dataset, int64_t seq, int64_t parent, Bytes name, Buffer *buffer,

@@ -93,44 +93,36 @@ static void bind_what(sqlite3_stmt *stmt, const Event *e, int64_t realtime) {
         sql_bind(stmt, 2, realtime - e->last);
         sql_bind(stmt, 3, e->last - e->first);
         sql_bind_id(stmt, 4, e->dataset);
-        sql_bind(stmt, 5, e->kind);
-        sql_bind(stmt, 6, e->origin);
-        sql_bind(stmt, 7, e->count);
-        sql_bind_id(stmt, 8, e->node);
-        sql_bind_id(stmt, 9, e->parent);
-        sql_bind_bytes(stmt, 10, e->name);
-        sql_bind_id(stmt, 18, e->replaces);
-        sql_bind_id(stmt, 19, e->old_parent);
-        sql_bind_bytes(stmt, 20, e->old_name);
-        sql_bind_bytes(stmt, 21, e->target);
-        sql_bind_id(stmt, 22, e->process);
-        sql_bind_id(stmt, 23, e->cause);
-        sql_bind_id(stmt, 24, e->gap);
-        sql_bind_bytes(stmt, 25, e->detail);
+        sql_bind(stmt, 5, event_what(e));
+        sql_bind_id(stmt, 6, e->node);
+        sql_bind_id(stmt, 7, e->parent);
+        sql_bind_bytes(stmt, 8, e->name);
+        sql_bind_bytes(stmt, 15, e->target);
+        sql_bind_bytes(stmt, 17, e->detail);
 }
 
 static void bind_state(sqlite3_stmt *stmt, const Event *e, int64_t attr, int64_t content) {
         if (e->introduces) {
-                sql_bind(stmt, 11, (int64_t) e->inode);
-                sql_bind(stmt, 12, e->btime);
+                sql_bind(stmt, 9, (int64_t) e->inode);
+                sql_bind(stmt, 10, event_lived(e->btime, e->has_state ? e->mtime : 0));
         } else {
-                sql_bind_null(stmt, 11);
-                sql_bind_null(stmt, 12);
+                sql_bind_null(stmt, 9);
+                sql_bind_null(stmt, 10);
         }
-        sql_bind_id(stmt, 13, attr);
+        sql_bind_id(stmt, 11, attr);
         if (e->has_state)
-                sql_bind(stmt, 14, e->size);
+                sql_bind(stmt, 12, e->size);
         else
-                sql_bind_null(stmt, 14);
+                sql_bind_null(stmt, 12);
         if (e->has_state && e->mtime != 0)
-                sql_bind(stmt, 15, event_age(e));
+                sql_bind(stmt, 13, event_age(e));
         else
-                sql_bind_null(stmt, 15);
-        sql_bind_id(stmt, 16, content);
-        sql_bind_id(stmt, 17, e->digest_source);
+                sql_bind_null(stmt, 13);
+        sql_bind_id(stmt, 14, content);
 }
 
 static int add_event(Store *s, const Event *e, int64_t attr, int64_t content) {
+        uint8_t rest[EVENT_REST_MAX];
         sqlite3_stmt *stmt;
         int r;
 
@@ -139,6 +131,7 @@ static int add_event(Store *s, const Event *e, int64_t attr, int64_t content) {
                 return r;
         bind_what(stmt, e, s->realtime);
         bind_state(stmt, e, attr, content);
+        sql_bind_bytes(stmt, 16, event_rest(e, rest));
         return store_run(s, stmt);
 }
 
@@ -146,7 +139,9 @@ static int add_event(Store *s, const Event *e, int64_t attr, int64_t content) {
 static bool is_sound(const Store *s, const Event *e) {
         if (!kind_to_word(e->kind) || !origin_to_word(e->origin) || e->node < 0 || e->parent < 0)
                 return false;
-        if (e->name.size > 255 || e->old_name.size > 255)
+        if (e->name.size > 255 || e->old_name.size > 255 || e->count < 0 || e->count > EVENT_COUNT_MAX)
+                return false;
+        if (e->digest_source != DIGEST_SOURCE_NONE && !digest_source_to_word(e->digest_source))
                 return false;
         if (e->digest.data && e->digest.size != EVENT_DIGEST_SIZE)
                 return false;

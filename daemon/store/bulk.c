@@ -14,9 +14,8 @@
 enum { ROWS_MAX = 1024, TEXT_MAX = 65536 };
 
 #define COLUMNS(X)                                                                                          \
-        X(seq) X(ago) X(span) X(dataset) X(kind) X(origin) X(count) X(node) X(parent) X(digest_source)      \
-        X(ctime) X(made) X(inode) X(btime) X(attr) X(size) X(age) X(filesystem) X(mtime)         \
-        X(wanted)
+        X(seq) X(ago) X(span) X(dataset) X(what) X(node) X(parent) X(digest_source) X(ctime) X(made)        \
+        X(inode) X(btime) X(lived) X(attr) X(size) X(age) X(filesystem) X(mtime) X(wanted)
 
 enum {
 #define COLUMN_ITEM(name) COLUMN_##name,
@@ -250,9 +249,7 @@ static int add(Store *s, const Event *e, int64_t ctime, int64_t size, Row **ret)
                         [COLUMN_ago] = s->realtime - e->last,
                         [COLUMN_span] = e->last - e->first,
                         [COLUMN_dataset] = e->dataset,
-                        [COLUMN_kind] = e->kind,
-                        [COLUMN_origin] = e->origin,
-                        [COLUMN_count] = e->count,
+                        [COLUMN_what] = event_what(e),
                         [COLUMN_node] = e->node,
                         [COLUMN_parent] = e->parent,
                         [COLUMN_digest_source] = e->digest_source,
@@ -281,6 +278,7 @@ int bulk_add(Store *s, const Event *e, int64_t attr, int64_t filesystem, int64_t
         row->numbers[COLUMN_made] = 1;
         row->numbers[COLUMN_inode] = (int64_t) e->inode;
         row->numbers[COLUMN_btime] = e->btime;
+        row->numbers[COLUMN_lived] = event_lived(e->btime, e->mtime);
         row->numbers[COLUMN_attr] = attr;
         row->numbers[COLUMN_size] = e->size;
         row->numbers[COLUMN_age] = event_age(e);

@@ -265,3 +265,85 @@ int event_parse(Bytes bytes, Event *ret) {
         *ret = e;
         return 0;
 }
+
+int64_t event_what(const Event *e) {
+        int64_t source = (int64_t) e->digest_source << (EVENT_KIND_BITS + EVENT_ORIGIN_BITS);
+
+        assert(e->count >= 0 && e->count <= EVENT_COUNT_MAX);
+        return e->count << EVENT_COUNT_SHIFT | source | (int64_t) e->origin << EVENT_KIND_BITS | e->kind;
+}
+
+void event_take_what(Event *e, int64_t what) {
+        e->kind = (Kind) (what & ((1 << EVENT_KIND_BITS) - 1));
+        what >>= EVENT_KIND_BITS;
+        e->origin = (Origin) (what & ((1 << EVENT_ORIGIN_BITS) - 1));
+        what >>= EVENT_ORIGIN_BITS;
+        e->digest_source = (DigestSource) (what & ((1 << EVENT_SOURCE_BITS) - 1));
+        e->count = what >> EVENT_SOURCE_BITS;
+}
+
+enum { REST_NUMBERS = 5, REST_OLD_NAME = 1 << REST_NUMBERS, REST_BITS = 2 * REST_OLD_NAME - 1 };
+
+/* The first byte says which there are; a number is groups of seven bits, the lowest first. */
+Bytes event_rest(const Event *e, uint8_t buffer[static EVENT_REST_MAX]) {
+        const int64_t numbers[REST_NUMBERS] = { e->replaces, e->old_parent, e->process, e->cause, e->gap };
+        uint8_t *p = buffer + 1;
+
+        assert(e->old_name.size <= 255);
+        buffer[0] = e->old_name.data ? REST_OLD_NAME : 0;
+        for (size_t i = 0; i < REST_NUMBERS; i++) {
+                uint64_t n = (uint64_t) numbers[i];
+
+                if (n == 0)
+                        continue;
+                buffer[0] |= (uint8_t) (1 << i);
+                for (; n > 0x7f; n >>= 7)
+                        *p++ = (uint8_t) (n | 0x80);
+                *p++ = (uint8_t) n;
+        }
+        if (buffer[0] == 0)
+                return BYTES_NONE;
+        if (e->old_name.size > 0)
+                memcpy(p, e->old_name.data, e->old_name.size);
+        return BYTES(buffer, (size_t) (p - buffer) + e->old_name.size);
+}
+
+static int take_groups(Bytes *rest, int64_t *ret) {
+        uint64_t n = 0;
+
+        for (unsigned shift = 0; rest->size > 0 && shift < 64; shift += 7) {
+                uint8_t byte = rest->data[0];
+
+                *rest = BYTES(rest->data + 1, rest->size - 1);
+                n |= (uint64_t) (byte & 0x7f) << shift;
+                if (byte < 0x80) {
+                        *ret = (int64_t) n;
+                        return 0;
+                }
+        }
+        return -EBADMSG;
+}
+
+int event_take_rest(Event *e, Bytes rest) {
+        int64_t numbers[REST_NUMBERS] = { 0 };
+        uint8_t has;
+
+        if (!rest.data)
+                return 0;
+        if (rest.size == 0 || rest.data[0] > REST_BITS)
+                return -EBADMSG;
+        has = rest.data[0];
+        rest = BYTES(rest.data + 1, rest.size - 1);
+        for (size_t i = 0; i < REST_NUMBERS; i++)
+                if (has & 1 << i && take_groups(&rest, &numbers[i]) < 0)
+                        return -EBADMSG;
+        if (!(has & REST_OLD_NAME) && rest.size > 0)
+                return -EBADMSG;
+        e->replaces = numbers[0];
+        e->old_parent = numbers[1];
+        e->process = numbers[2];
+        e->cause = (Cause) numbers[3];
+        e->gap = numbers[4];
+        e->old_name = has & REST_OLD_NAME ? rest : BYTES_NONE;
+        return 0;
+}

@@ -67,4 +67,33 @@ int event_put(const Event *e, size_t before, uint8_t **buffer, size_t *max, size
  *  accepted. 0, or -EBADMSG. */
 int event_parse(Bytes bytes, Event *ret);
 
+/* What a row of table event keeps of several fields in one column (docs/FORMATS.md, "Schema"). */
+
+enum {
+        EVENT_KIND_BITS = 6,
+        EVENT_ORIGIN_BITS = 3,
+        EVENT_SOURCE_BITS = 2,
+        EVENT_COUNT_SHIFT = EVENT_KIND_BITS + EVENT_ORIGIN_BITS + EVENT_SOURCE_BITS,
+        EVENT_REST_MAX = 1 + 5 * 10 + 255,
+};
+#define EVENT_COUNT_MAX (INT64_MAX >> EVENT_COUNT_SHIFT)
+
+/** event_what() - kind, origin, digest_source and count (0 to EVENT_COUNT_MAX). event_take_what() - the
+ *  reverse. */
+int64_t event_what(const Event *e);
+void event_take_what(Event *e, int64_t what);
+/** event_rest() - what few events have: replaces, old_parent, process, cause, gap and old_name (at most 255
+ *  bytes); BYTES_NONE when there is none of them, else in buffer. event_take_rest() - the reverse; old_name
+ *  is borrowed from rest. 0, or -EBADMSG. */
+Bytes event_rest(const Event *e, uint8_t buffer[static EVENT_REST_MAX]);
+int event_take_rest(Event *e, Bytes rest);
+/** event_lived() - ns from btime to mtime, modulo 2^64; event_btime() - the reverse: both are any numbers
+ *  that a file system keeps. */
+static inline int64_t event_lived(int64_t btime, int64_t mtime) {
+        return (int64_t) ((uint64_t) mtime - (uint64_t) btime);
+}
+static inline int64_t event_btime(int64_t lived, int64_t mtime) {
+        return (int64_t) ((uint64_t) mtime - (uint64_t) lived);
+}
+
 #endif

@@ -30,7 +30,7 @@
         X(ATTR_ADD, "INSERT INTO attr VALUES (?1, ?2, ?3, ?4, ?5)")                                         \
         X(CONTENT_ADD, "INSERT INTO content VALUES (?1, ?2, ?3)")                                           \
         X(EVENT_ADD, "INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"    \
-                     " ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)")                        \
+                     " ?14, ?15, ?16, ?17)")                                                                \
         X(NODE_ADD, "INSERT INTO node(id, filesystem, inode, btime, born, seq, attr, size, mtime,"          \
                     " content, digest_source, links, wanted, target) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,"   \
                     " ?8, ?9, ?10, ?11, ?12, ?13, ?14)")                                                    \
@@ -52,9 +52,8 @@
         X(NODE_IDENTITIES, "SELECT filesystem, inode, btime FROM node")                                     \
         X(BULK_CONTENTS, "INSERT OR FAIL INTO content(id, digest, size) SELECT id, digest, size FROM"       \
                          " bulk_content WHERE fresh")                                                       \
-        X(BULK_EVENTS, "INSERT OR FAIL INTO event SELECT seq, ago, span, dataset, kind, origin, count,"     \
-                       " node, parent, name, inode, btime, attr, size, age, content, digest_source, NULL,"  \
-                       " NULL, NULL, target, NULL, NULL, NULL, NULL FROM bulk")                             \
+        X(BULK_EVENTS, "INSERT OR FAIL INTO event SELECT seq, ago, span, dataset, what, node, parent,"      \
+                       " name, inode, lived, attr, size, age, content, target, NULL, NULL FROM bulk")       \
         X(BULK_NODES, "INSERT OR FAIL INTO node(id, filesystem, inode, btime, born, seq, attr, size,"       \
                       " mtime, content, digest_source, links, wanted, ctime, target) SELECT node,"          \
                       " filesystem, inode, btime, seq, seq, attr, size, mtime, content, digest_source, 1,"  \
@@ -480,7 +479,9 @@ enum {
 };
 int backup_copy(sqlite3 *from, const char *path, unsigned flags);
 
-/* migrate.c: brings an older store to STORE_FORM. 0, STORE_E_NO_ROOM, negative errno. */
+/* migrate.c: brings an older store to STORE_FORM. 0, STORE_E_NO_ROOM, negative errno. migrate_prepare() -
+ * defines the functions that the schema's text calls. */
+int migrate_prepare(sqlite3 *db);
 int migrate(Store *s, sqlite3 *db, int64_t form);
 
 /* rows.c: node_add_links() - a node has one more link (1), or one less (-1). */

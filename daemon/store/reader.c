@@ -9,9 +9,8 @@ enum { EVENTS, BATCH, NEXT_BATCH, ATTRS, DATASETS, STATEMENTS };
 
 static const char *const texts[STATEMENTS] = {
         [EVENTS] =
-                "SELECT e.seq, e.ago, e.span, e.dataset, e.kind, e.origin, e.count, e.node, e.parent,"
-                " e.name, e.inode, e.btime, e.attr, e.size, e.age, e.content, e.digest_source, e.replaces,"
-                " e.old_parent, e.old_name, e.target, e.process, e.cause, e.gap, e.detail, c.digest"
+                "SELECT e.seq, e.ago, e.span, e.dataset, e.what, e.node, e.parent, e.name, e.inode, e.lived,"
+                " e.attr, e.size, e.age, e.content, e.target, e.rest, e.detail, c.digest"
                 " FROM event AS e LEFT JOIN content AS c ON c.id = e.content"
                 " WHERE e.seq > ?1 ORDER BY e.seq",
         [BATCH] = "SELECT b.first_seq, b.time, o.uuid FROM batch AS b CROSS JOIN boot AS o ON o.id = b.boot"
@@ -202,36 +201,29 @@ static int find_dataset(Reader *r, int64_t id, uint8_t ret[static EVENT_ID_SIZE]
         return READER_EVENT;
 }
 
-/* The columns that stand for themselves. */
-static void read_plain(sqlite3_stmt *stmt, Event *e) {
-        e->kind = (Kind) sql_column(stmt, 4);
-        e->origin = (Origin) sql_column(stmt, 5);
-        e->count = sql_column(stmt, 6);
-        e->node = sql_column(stmt, 7);
-        e->parent = sql_column(stmt, 8);
-        e->name = sql_column_bytes(stmt, 9);
-        e->introduces = !sql_is_null(stmt, 10);
-        e->inode = (uint64_t) sql_column(stmt, 10);
-        e->btime = sql_column(stmt, 11);
-        e->digest = sql_column_bytes(stmt, 25);
-        e->digest_source = (DigestSource) sql_column(stmt, 16);
-        e->replaces = sql_column(stmt, 17);
-        e->old_parent = sql_column(stmt, 18);
-        e->old_name = sql_column_bytes(stmt, 19);
-        e->target = sql_column_bytes(stmt, 20);
-        e->process = sql_column(stmt, 21);
-        e->cause = (Cause) sql_column(stmt, 22);
-        e->gap = sql_column(stmt, 23);
-        e->detail = sql_column_bytes(stmt, 24);
+/* The columns that need no other row. */
+static int read_plain(sqlite3_stmt *stmt, Event *e) {
+        event_take_what(e, sql_column(stmt, 4));
+        e->node = sql_column(stmt, 5);
+        e->parent = sql_column(stmt, 6);
+        e->name = sql_column_bytes(stmt, 7);
+        e->introduces = !sql_is_null(stmt, 8);
+        e->inode = (uint64_t) sql_column(stmt, 8);
+        if (e->introduces)
+                e->btime = event_btime(sql_column(stmt, 9), e->mtime);
+        e->target = sql_column_bytes(stmt, 14);
+        e->detail = sql_column_bytes(stmt, 16);
+        e->digest = sql_column_bytes(stmt, 17);
+        return event_take_rest(e, sql_column_bytes(stmt, 15)) < 0 ? READER_DAMAGED : READER_EVENT;
 }
 
 static int read_state(Reader *r, sqlite3_stmt *stmt, Event *e) {
         const Attr *attr;
         int k;
 
-        if (sql_is_null(stmt, 12))
+        if (sql_is_null(stmt, 10))
                 return READER_EVENT;
-        k = find_attr(r, sql_column(stmt, 12), &attr);
+        k = find_attr(r, sql_column(stmt, 10), &attr);
         if (k != READER_EVENT)
                 return k;
         e->has_state = true;
@@ -239,9 +231,9 @@ static int read_state(Reader *r, sqlite3_stmt *stmt, Event *e) {
         e->mode = attr->mode;
         e->uid = attr->uid;
         e->gid = attr->gid;
-        e->size = sql_column(stmt, 13);
-        if (!sql_is_null(stmt, 14))
-                e->mtime = (int64_t) ((uint64_t) e->last * NSEC_PER_USEC - (uint64_t) sql_column(stmt, 14));
+        e->size = sql_column(stmt, 11);
+        if (!sql_is_null(stmt, 12))
+                e->mtime = (int64_t) ((uint64_t) e->last * NSEC_PER_USEC - (uint64_t) sql_column(stmt, 12));
         return READER_EVENT;
 }
 
@@ -258,12 +250,11 @@ static int read_row(Reader *r, sqlite3_stmt *stmt, Event *e) {
                 k = find_dataset(r, e->dataset, e->dataset_uuid);
         if (k == READER_EVENT)
                 k = read_state(r, stmt, e);
-        if (k != READER_EVENT)
-                return k;
-        read_plain(stmt, e);
-        if (!sql_is_null(stmt, 15) && e->digest.size != EVENT_DIGEST_SIZE)
+        if (k == READER_EVENT)
+                k = read_plain(stmt, e);
+        if (k == READER_EVENT && !sql_is_null(stmt, 13) && e->digest.size != EVENT_DIGEST_SIZE)
                 return READER_DAMAGED;
-        return READER_EVENT;
+        return k;
 }
 
 int reader_next(Reader *r, Event *ret) {

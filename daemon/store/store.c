@@ -138,7 +138,7 @@ int store_sync_dir(const char *dir) {
 /* The files' names begin with the form that they make. */
 int schema_apply(sqlite3 *db, int64_t form) {
         char identity[128];
-        int r = 0;
+        int r = migrate_prepare(db);
 
         snprintf(identity, sizeof(identity), "PRAGMA application_id = %d; PRAGMA user_version = %d",
                  STORE_APPLICATION_ID, STORE_FORM);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* record ours|plain|none DIR EVENTS: fills a store in DIR with that many events, as the daemon would: three datasets are
+/* record ours|plain|none DIR EVENTS [look|read]: fills a store in DIR with that many events, as the daemon would: three datasets are
  * looked at for the first time, two fifths of all events at most, and then people work in two of them: files are
  * written, saved atomically, made, removed, renamed, those of some directories for a while. ours: by daemon/store, whole
  * transactions, durable. plain: the same rows of event, node, link, content and batch as plain SQLite inserts into the
- * same schema, and nothing else: no present state is kept, nothing is hashed, no digest is looked for. none: what making events up costs.
+ * same schema, and nothing else: no present state is kept, nothing is hashed, no digest is looked for. none: what
+ * making events up costs. look: ends once all names are seen, read: once their files have been read.
  * Prints a line "EVENTS SECONDS CPU BYTES" for each twentieth, all from the start, and before the first line of work. */
 #include <errno.h>
 #include <sqlite3.h>
@@ -123,8 +124,7 @@ static const char *const plain_texts[N_PLAIN] = {
         "BEGIN IMMEDIATE",
         "COMMIT",
         "INSERT INTO batch VALUES (?1, ?2, 1, ?3, 0)",
-        "INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
-        " ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
+        "INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         "INSERT INTO node(id, filesystem, inode, btime, born, seq, attr, size, mtime, content, digest_source, links,"
         " wanted, ctime, target) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, 1, 1, ?10, 0, NULL)",
         "INSERT OR REPLACE INTO link VALUES (?1, 0, ?2, ?3, ?4, ?5)",
@@ -158,27 +158,25 @@ static int plain_begin(int64_t time) {
 
 static int plain_event(const Event *e) {
         sqlite3_stmt *s = plain[ADD_EVENT];
+        uint8_t buffer[EVENT_REST_MAX];
+        Bytes rest;
 
         sqlite3_bind_int64(s, 1, e->seq);
         sqlite3_bind_int64(s, 2, now - e->last);
         sqlite3_bind_int64(s, 3, e->last - e->first);
         sqlite3_bind_int64(s, 4, e->dataset);
-        sqlite3_bind_int64(s, 5, e->kind);
-        sqlite3_bind_int64(s, 6, e->origin);
-        sqlite3_bind_int64(s, 7, e->count);
-        bind(s, 8, e->node);
-        bind(s, 9, e->parent);
-        sqlite3_bind_blob64(s, 10, e->name.data, e->name.size, SQLITE_STATIC);
-        bind(s, 11, (int64_t) e->inode);
-        bind(s, 12, e->btime);
-        bind(s, 13, e->has_state ? 1 : 0);
-        bind(s, 14, e->size);
-        bind(s, 15, e->has_state ? e->last * 1000 - e->mtime : 0);
-        bind(s, 16, content);
-        bind(s, 17, e->digest_source);
-        bind(s, 18, e->replaces);
-        bind(s, 19, e->old_parent);
-        sqlite3_bind_blob64(s, 20, e->old_name.data, e->old_name.size, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 5, event_what(e));
+        bind(s, 6, e->node);
+        bind(s, 7, e->parent);
+        sqlite3_bind_blob64(s, 8, e->name.data, e->name.size, SQLITE_STATIC);
+        bind(s, 9, (int64_t) e->inode);
+        bind(s, 10, e->introduces ? event_lived(e->btime, e->mtime) : 0);
+        bind(s, 11, e->has_state ? 1 : 0);
+        bind(s, 12, e->size);
+        bind(s, 13, e->has_state ? e->last * 1000 - e->mtime : 0);
+        bind(s, 14, content);
+        rest = event_rest(e, buffer);
+        sqlite3_bind_blob64(s, 16, rest.data, rest.size, SQLITE_STATIC);
         return run(ADD_EVENT);
 }
 
@@ -349,8 +347,9 @@ typedef struct Folder {
         int depth;
 } Folder;
 
-/* So many files, ten to a directory, and the directories in each other, as deep as people have them. */
-static void first_look(int dataset, size_t n) {
+/* So many files, ten to a directory, and the directories in each other, as deep as people have them. read: and then
+ * they are read. */
+static void first_look(int dataset, size_t n, bool read) {
         Folder recent[64] = { { roots[dataset], 0 } }, in;
         size_t first = n_files, n_recent = 1;
         int64_t at = roots[dataset];
@@ -366,7 +365,7 @@ static void first_look(int dataset, size_t n) {
                 files[n_files] = (File) { .parent = at, .dataset = (int8_t) dataset };
                 make(&files[n_files++], true);
         }
-        for (size_t i = first; i < n_files; i++) {      /* and then they are read */
+        for (size_t i = first; read && i < n_files; i++) {
                 uint8_t digest[EVENT_DIGEST_SIZE];
                 char name[32];
                 Event e = of_file(&files[i], KIND_IDENTIFY, name);
@@ -495,10 +494,13 @@ static void open_plain(void) {
 }
 
 int main(int argc, char **argv) {
+        bool read, work;
         size_t tree;
 
-        if (argc != 4 || (events = atoll(argv[3])) < 1000)
+        if (argc < 4 || argc > 5 || (events = atoll(argv[3])) < 1000)
                 return 2;
+        work = argc == 4;
+        read = work || strcmp(argv[4], "read") == 0;
         now = (int64_t) T0 * (int64_t) USEC_PER_SEC;
         step = (int64_t) YEAR * (int64_t) USEC_PER_SEC / (events / BATCH + 1);
         open_store(argv[2]);
@@ -511,14 +513,15 @@ int main(int argc, char **argv) {
 
         clock_gettime(CLOCK_MONOTONIC, &began);
         tell();
-        first_look(0, tree * 6 / 10);
-        first_look(1, tree * 3 / 10);
+        first_look(0, tree * 6 / 10, read);
+        first_look(1, tree * 3 / 10, read);
         tree = n_files;
-        first_look(2, tree / 9);
+        first_look(2, tree / 9, read);
         n_files = tree;
-        look_for_wanted();
+        if (read)
+                look_for_wanted();
         tell();
-        while (last_seq < events)
+        while (work && last_seq < events)
                 work_once();
         if (in_batch > 0)
                 must(sink->commit(), "commit");

@@ -2,6 +2,7 @@
 """B5, events are stored, against plain SQLite inserts of the same rows; B6, questions to a store of so many events."""
 
 import os
+import sqlite3
 import subprocess
 import tempfile
 
@@ -13,9 +14,9 @@ EVENTS = int(os.environ.get('EVENTS', '0'))     # of one run, beside that of 100
 WORST = bool(os.environ.get('WORST'))           # say what the answers with most work were about
 
 
-def record(how, folder, events):
+def record(how, folder, events, until=()):
     """[(events, seconds, seconds of a processor, bytes of the database)], from the start."""
-    done = subprocess.run([harness.program('tests/bench/record'), how, folder, str(events)], check=True,
+    done = subprocess.run([harness.program('tests/bench/record'), how, folder, str(events), *until], check=True,
                           stdout=subprocess.PIPE)
     return [tuple(float(word) for word in text.split()) for text in done.stdout.decode().splitlines()]
 
@@ -25,6 +26,29 @@ def work(marks):
     last = marks[-1]
     first = [mark for mark in marks if mark[0] < last[0] - 1000][-1]
     return [(last[i] - first[i]) / (last[0] - first[0]) for i in (1, 2)]
+
+
+def room(events, *until):
+    """Events, files, and {table: bytes of it and its indexes}."""
+    with tempfile.TemporaryDirectory(prefix='scitrace-bench-') as top:
+        record('ours', os.path.join(top, 's'), events, until)
+        db = sqlite3.connect(os.path.join(top, 's', 'scitrace.db'))
+        tables = dict(db.execute('SELECT s.tbl_name, sum(d.pgsize) FROM dbstat AS d JOIN sqlite_schema AS s ON s.name ='
+                                 ' d.name GROUP BY 1'))
+        files = db.execute('SELECT count(*) FROM node JOIN attr ON attr.id = node.attr WHERE type = 1').fetchone()[0]
+        seq = db.execute('SELECT max(seq) FROM event').fetchone()[0]
+        db.close()
+    return seq, files, tables
+
+
+def rooms(events):
+    """Bytes of a file that is only seen, its directories' share included; and of an event of people's work: its row,
+    and its share of what the log needs to be found and proved, but for what a new node, name or content takes."""
+    log = ('event', 'batch', 'tile', 'trail', 'span')
+    _, files, looked = room(events, 'look')
+    seq, _, before = room(events, 'read')
+    last, _, after = room(events)
+    return sum(looked.values()) / files, sum(after[name] - before[name] for name in log) / (last - seq)
 
 
 def b5(quick, runs):
@@ -46,6 +70,10 @@ def b5(quick, runs):
             f'{costs[0] / least:.2f} x that at {sizes[0]}; plain {1e6 * costs[1]:.1f}')
         row('scitrace: all of the database', f'{ours[0][-1][3] / ours[0][-1][0]:.0f}', 'B/event',
             f'plain {plain[0][-1][3] / plain[0][-1][0]:.0f}, without seals and the present state')
+        if events < 10**7:
+            seen, live = rooms(events)
+            row('scitrace: a file of a first look', f'{seen:.0f}', 'B', 'only seen; with its share of directories')
+            row('scitrace: an event of work', f'{live:.0f}', 'B', 'without what a new node, name or content takes')
         line()
 
 

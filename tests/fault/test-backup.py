@@ -96,7 +96,7 @@ def a_backup_under_load_is_sound_where_only_it_and_the_key_are():
         write(stage.keys + '.other', OTHER_KEY)
         equal(stage.verify(backups[0], stage.keys + '.other').returncode, 6, 'verify with a key of somebody else')
         db = sqlite3.connect(backups[0])
-        db.execute('UPDATE event SET count = 9 WHERE seq = 7')
+        db.execute('UPDATE event SET what = what + 9 * 2048 WHERE seq = 7')
         db.commit()
         db.close()
         equal(stage.verify(backups[0]).returncode, 3, 'verify of one that was altered')

@@ -46,8 +46,43 @@ def open_store(folder, at=0, how='kill', count_to=None):
                           check=False, timeout=120)
 
 
+def signed(n):
+    n %= 1 << 64
+    return n - (1 << 64) if n >> 63 else n
+
+
+def unpack(rest):
+    """replaces, old_parent, process, cause, gap and old_name."""
+    numbers, at = [None] * 5, 1
+    if rest is None:
+        return numbers + [None]
+    for i in range(5):
+        shift = 0
+        while rest[0] >> i & 1:
+            numbers[i] = (numbers[i] or 0) | (rest[at] & 127) << shift
+            shift += 7
+            at += 1
+            if rest[at - 1] < 128:
+                break
+    return numbers + [rest[at:] if rest[0] & 32 else None]
+
+
 def events(db):
-    return db.execute('SELECT * FROM event ORDER BY seq').fetchall()
+    """The rows that form 1 has, as docs/FORMATS.md says."""
+    if db.execute('PRAGMA user_version').fetchone()[0] == 1:
+        return db.execute('SELECT * FROM event ORDER BY seq').fetchall()
+    rows = []
+    for (seq, ago, span, dataset, what, node, parent, name, inode, lived, attr, size, age, content, target, rest, detail,
+         time) in db.execute('SELECT e.seq, ago, span, dataset, what, node, parent, name, inode, lived, attr, size, age,'
+                             ' content, target, rest, detail, (SELECT b.time FROM batch AS b WHERE b.first_seq <= e.seq'
+                             ' ORDER BY b.first_seq DESC LIMIT 1) FROM event AS e ORDER BY seq'):
+        replaces, old_parent, process, cause, gap, old_name = unpack(rest)
+        mtime = 0 if age is None else 1000 * (time - ago) - age
+        btime = None if inode is None else signed(mtime - lived)
+        rows.append((seq, ago, span, dataset, what & 63, what >> 6 & 7, what >> 11, node, parent, name, inode, btime, attr,
+                     size, age, content, what >> 9 & 3 or None, replaces, old_parent, old_name, target, process, cause,
+                     gap, detail))
+    return rows
 
 
 def look(path):

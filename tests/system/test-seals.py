@@ -127,6 +127,22 @@ def root_by_proof(leaf, index, size, path):
 
 # Events: from the rows to the canonical bytes.
 
+def rest_of(rest):
+    """replaces, old_parent, process, cause, gap and old_name."""
+    numbers, at = [0] * 5, 1
+    if rest is None:
+        return numbers + [None]
+    for i in range(5):
+        shift = 0
+        while rest[0] >> i & 1:
+            numbers[i] |= (rest[at] & 127) << shift
+            shift += 7
+            at += 1
+            if rest[at - 1] < 128:
+                break
+    return numbers + [rest[at:] if rest[0] & 32 else None]
+
+
 def canonical(db):
     batches = db.execute('SELECT b.first_seq, b.time, o.uuid FROM batch b JOIN boot o ON o.id = b.boot'
                          ' ORDER BY b.first_seq DESC').fetchall()
@@ -143,12 +159,14 @@ def canonical(db):
         mtime = None if e['attr'] is None else 0 if e['age'] is None else last * 1000 - e['age']
         if mtime is not None:
             mtime = (mtime + 2 ** 63) % 2 ** 64 - 2 ** 63
+        btime = None if e['inode'] is None else ((mtime or 0) - e['lived'] + 2 ** 63) % 2 ** 64 - 2 ** 63
+        replaces, old_parent, process, cause, gap, old_name = rest_of(e['rest'])
         fields = [e['seq'], last - e['span'], last, boot, uuids.get(e['dataset'], bytes(16)), e['kind'], e['origin'],
-                  e['count'], e['node'] or None, e['parent'] or None, e['name'], e['old_parent'] or None, e['old_name'],
-                  e['replaces'] or None, e['inode'], e['btime'] if e['inode'] is not None else None, state[0],
+                  e['count'], e['node'] or None, e['parent'] or None, e['name'], old_parent or None, old_name,
+                  replaces or None, e['inode'], btime, state[0],
                   e['size'] if e['attr'] is not None else None, state[1], state[2], state[3], mtime,
-                  digests.get(e['content']), e['digest_source'] or None, e['target'], e['process'] or None,
-                  e['cause'] or None, e['gap'] or None, e['detail']]
+                  digests.get(e['content']), e['digest_source'] or None, e['target'], process or None,
+                  cause or None, gap or None, e['detail']]
         out = b'\1'
         for field in fields:
             data = struct.pack('>q', field) if isinstance(field, int) else field
@@ -323,9 +341,9 @@ def a_copy_that_was_changed_says_so():
             done = verified(daemon, copy, '-o', 'json', *words)
             return done.returncode, done.stdout
         equal(changed('')[0], 0, 'a copy')
-        code, said = changed('UPDATE event SET count = 9 WHERE seq = 7')
+        code, said = changed('UPDATE event SET what = what + 9 * 2048 WHERE seq = 7')
         check(code == 3 and b'"from":7,"to":7' in said, (code, said))
-        said = changed('UPDATE event SET count = 9 WHERE seq = 7', '-o', 'table')[1]
+        said = changed('UPDATE event SET what = what + 9 * 2048 WHERE seq = 7', '-o', 'table')[1]
         check(b'was not compared' in said and b'verify STORE' not in said, said)
         code, said = changed('DELETE FROM event WHERE seq = 8')
         check(code == 3 and b'"from":8,"to":8' in said, (code, said))

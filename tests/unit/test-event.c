@@ -248,12 +248,61 @@ static void what_is_cut_or_longer_is_refused(void **state) {
         for_each_vector(check_cut);
 }
 
+/* What its row keeps in one column each, and gives back. */
+static void check_columns(Vector *v) {
+        CLEANUP(freep) uint8_t *exact = NULL, *bytes = NULL;    /* exact: so that reading past it is seen */
+        uint8_t buffer[EVENT_REST_MAX];
+        const Event *was = &v->event;
+        Event e = *was;
+        size_t size;
+        Bytes rest;
+
+        if (was->count < 0 || was->count > EVENT_COUNT_MAX || was->old_name.size > 255)
+                return;                 /* the store takes no such event */
+        e.kind = 0;
+        e.origin = 0;
+        e.digest_source = DIGEST_SOURCE_NONE;
+        e.count = e.replaces = e.old_parent = e.process = e.gap = 0;
+        e.cause = CAUSE_NONE;
+        e.old_name = BYTES_NONE;
+        e.btime = event_btime(event_lived(was->btime, was->mtime), was->mtime);
+        event_take_what(&e, event_what(was));
+        rest = event_rest(was, buffer);
+        if (rest.data) {
+                exact = malloc(rest.size);
+                memcpy(exact, rest.data, rest.size);
+                assert_int_equal(event_take_rest(&e, BYTES(exact, 0)), -EBADMSG);
+                assert_int_equal(event_take_rest(&e, BYTES(exact, 1)), rest.size > 1 && exact[0] != 32 ? -EBADMSG : 0);
+                rest.data = exact;
+        }
+        assert_int_equal(event_take_rest(&e, rest), 0);
+        assert_int_equal(event_format(&e, &bytes, &size), 0);
+        assert_int_equal(size, v->size);
+        assert_memory_equal(bytes, v->bytes, size);
+}
+
+static void its_columns_are_read_back(void **state) {
+        Event e = { .kind = KIND_STORE_LOST, .origin = ORIGIN_IMPORT, .digest_source = DIGEST_SOURCE_KEY,
+                    .count = EVENT_COUNT_MAX }, got = { 0 };
+
+        (void) state;
+        for_each_vector(check_columns);
+        event_take_what(&got, event_what(&e));
+        assert_int_equal(got.kind, e.kind);
+        assert_int_equal(got.origin, e.origin);
+        assert_int_equal(got.digest_source, e.digest_source);
+        assert_int_equal(got.count, e.count);
+        assert_int_equal(event_take_rest(&got, BYTES("\x40", 1)), -EBADMSG);    /* no such field */
+        assert_int_equal(event_take_rest(&got, BYTES("\x01\x05\x78", 3)), -EBADMSG);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(events_have_the_documented_bytes),
                 cmocka_unit_test(the_bytes_are_read_back),
                 cmocka_unit_test(an_event_has_one_encoding),
                 cmocka_unit_test(what_is_cut_or_longer_is_refused),
+                cmocka_unit_test(its_columns_are_read_back),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

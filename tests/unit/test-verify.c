@@ -184,16 +184,17 @@ static void a_store_as_it_is_is_sound(void **state) {
 /* The classes. `which`: an event, by chance. */
 
 static void edit(sqlite3 *db, int64_t which) {
-        static const char *const columns[] = { "ago", "span", "kind", "origin", "count", "size", "node", "parent" };
+        static const char *const columns[] = { "ago", "span", "what", "what", "what", "size", "node", "parent" };
+        static const unsigned ones[] = { 1, 1, 1, 64, 2048, 1, 1, 1 };        /* of what: kind, origin, count */
         static const char *const blobs[] = { "name", "target", "detail" };
         unsigned n = chance(11);
 
         if (n == 5)                     /* of an event without a state the size says nothing */
-                change(db, "UPDATE event SET size = size + 1, count = count + (attr IS NULL) WHERE seq = %lld",
+                change(db, "UPDATE event SET size = size + 1, what = what + 2048 * (attr IS NULL) WHERE seq = %lld",
                        (long long) which);
         else if (n < 8)
-                change(db, "UPDATE event SET %s = ifnull(%s, 0) + 1 WHERE seq = %lld", columns[n], columns[n],
-                       (long long) which);
+                change(db, "UPDATE event SET %s = ifnull(%s, 0) + %u WHERE seq = %lld", columns[n], columns[n],
+                       ones[n], (long long) which);
         else
                 change(db, "UPDATE event SET %s = CAST(ifnull(%s, x'') || x'21' AS BLOB) WHERE seq = %lld", blobs[n - 8],
                        blobs[n - 8], (long long) which);
@@ -210,9 +211,9 @@ static void delete_and_renumber(sqlite3 *db, int64_t which) {
 
 static void insert(sqlite3 *db, int64_t which) {
         change(db, "UPDATE event SET seq = -seq WHERE seq > %lld; UPDATE event SET seq = -seq + 1 WHERE seq < 0;"
-                   "INSERT INTO event SELECT seq + 1, ago, span, dataset, kind, origin, count, node, parent, x'66616b65',"
-                   " inode, btime, attr, size, age, content, digest_source, replaces, old_parent, old_name, target,"
-                   " process, cause, gap, detail FROM event WHERE seq = %lld", (long long) which, (long long) which);
+                   "INSERT INTO event SELECT seq + 1, ago, span, dataset, what, node, parent, x'66616b65', inode,"
+                   " lived, attr, size, age, content, target, rest, detail FROM event WHERE seq = %lld",
+               (long long) which, (long long) which);
 }
 
 static void drop_a_checkpoint(sqlite3 *db, int64_t which) {
@@ -390,7 +391,7 @@ static void the_row_that_was_edited_is_named(void **state) {
                 Found found;
 
                 change(db, "BEGIN");
-                change(db, "UPDATE event SET count = count + 1 WHERE seq = %lld", (long long) which);
+                change(db, "UPDATE event SET what = what + 2048 WHERE seq = %lld", (long long) which);
                 check(db, false, &found);
                 assert_int_equal(found.from, which);
                 assert_int_equal(found.to, which);
@@ -567,7 +568,7 @@ static void every_event_has_a_proof_that_the_key_alone_checks(void **state) {
         }
         assert_int_equal(proof_make(db, number(db, "SELECT max(seq) FROM event"), &text), PROOF_E_UNSEALED);
         assert_int_equal(proof_make(db, 1 << 20, &text), PROOF_E_NO_EVENT);
-        change(db, "UPDATE event SET count = 77 WHERE seq = 9");
+        change(db, "UPDATE event SET what = what + 77 * 2048 WHERE seq = 9");
         assert_int_equal(proof_make(db, 9, &text), PROOF_E_UNFIT);
         free(keys);
         sqlite3_close(db);

@@ -16,9 +16,6 @@ CREATE TABLE checkpoint (
         note TEXT NOT NULL                      -- signed
 ) STRICT;
 
--- Which keys sealed it, the log itself says.
-CREATE INDEX event_key ON event(kind) WHERE kind = 21;
-
 -- When the store itself was last taken care of, and how that went: a word of daemon/store/store.h each.
 CREATE TABLE care (
         what TEXT PRIMARY KEY,
@@ -33,8 +30,6 @@ CREATE TABLE care (
 -- whose times the clock has shown twice.
 DROP INDEX link_closed;
 CREATE INDEX link_closed ON link(parent, name, until, since) WHERE until > 0;
--- Not IN (15, 16, 17), for which SQLite makes a table of three rows anew for each event that is written.
-CREATE INDEX event_root ON event(dataset) WHERE kind BETWEEN 15 AND 17;
 CREATE INDEX batch_behind ON batch(first_seq, time) WHERE behind > 0;
 
 -- In which blocks of 1024 events a dataset has some, and of which kinds (bit 1 << kind). Dataset 0: all events; -1: those
@@ -52,6 +47,45 @@ INSERT INTO span SELECT -1, e.seq / 1024, sum(DISTINCT 1 << kind) FROM event AS 
         AND EXISTS (SELECT 1 FROM link AS l WHERE l.parent = e.old_parent AND l.until = e.seq AND l.name = e.old_name
         AND l.dataset <> e.dataset)) GROUP BY 2;
 INSERT INTO span SELECT -3, seq / 1024, sum(DISTINCT 1 << kind) FROM event WHERE ago >= 60000000 GROUP BY 2;
+
+-- A column costs a byte in each row, whatever is in it: what few events have is one, and so are small numbers.
+CREATE TABLE event_2 (
+        seq INTEGER PRIMARY KEY,
+        ago INTEGER NOT NULL,                   -- µs: batch.time - last
+        span INTEGER NOT NULL,                  -- µs: last - first
+        dataset INTEGER,
+        what INTEGER NOT NULL,
+        node INTEGER,
+        parent INTEGER,
+        name BLOB,
+        inode INTEGER,                          -- of events that introduce a node
+        lived INTEGER,                          -- ns: mtime - btime
+        attr INTEGER,                           -- of events with a state
+        size INTEGER,
+        age INTEGER,                            -- ns: last - mtime
+        content INTEGER,
+        target BLOB,
+        rest BLOB,
+        detail BLOB,
+        kind INTEGER NOT NULL AS (what & 63),
+        origin INTEGER NOT NULL AS (what >> 6 & 7),
+        digest_source INTEGER AS (nullif(what >> 9 & 3, 0)),
+        count INTEGER NOT NULL AS (what >> 11)
+) STRICT;
+INSERT INTO event_2 SELECT seq, ago, span, dataset, kind + 64 * origin + 512 * ifnull(digest_source, 0) + 2048 *
+        count, node, parent, name, inode, event_lived(inode, btime, (SELECT b.time FROM batch AS b WHERE b.first_seq <=
+        event.seq ORDER BY b.first_seq DESC LIMIT 1), ago, age), attr, size, age, content, target, event_rest(replaces,
+        old_parent, process, cause, gap, old_name), detail FROM event ORDER BY seq;
+DROP TABLE event;
+ALTER TABLE event_2 RENAME TO event;
+-- The event that introduces a node is found by node.born, so most events of a first look need no entry here.
+CREATE INDEX event_node ON event(node) WHERE node IS NOT NULL AND inode IS NULL;
+CREATE INDEX event_commit ON event(dataset) WHERE kind = 22;
+CREATE INDEX event_transient ON event(parent, name) WHERE kind = 8;
+-- Which keys sealed the log, it says itself.
+CREATE INDEX event_key ON event(kind) WHERE kind = 21;
+-- Not IN (15, 16, 17), for which SQLite makes a table of three rows anew for each event that is written.
+CREATE INDEX event_root ON event(dataset) WHERE kind BETWEEN 15 AND 17;
 
 -- In which events something happened beneath a directory: tiles of 256 events, and of 16 tiles each above them. A row
 -- has some of the directories of a tile, from `directory` on. A projection; those of the events before are made by
