@@ -79,15 +79,49 @@ Entry *entry_new(Settle *s, uint32_t dir, Bytes name) {
         e->name_size = (uint8_t) name.size;
         if (name.size > 0)
                 memcpy(e->name, name.data, name.size);
-        e->by_touch.entry = e->by_age.entry = e->by_glance.entry = e;
+        e->by_touch.entry = e->by_age.entry = e->by_glance.entry = e->by_dir.entry = e;
         list_init(&e->by_touch);
         list_init(&e->by_age);
         list_init(&e->by_glance);
+        list_init(&e->by_dir);
         b = bucket(s, dir, name);
         e->chain = s->buckets[b];
         s->buckets[b] = e;
         s->count++;
         return e;
+}
+
+/* One directory in a thousand or so shares its place with another: the names that were there before wait as
+ * they would without a ring. */
+static Entry **place_of_ring(Settle *s, uint32_t dir) {
+        return &s->rings[dir % RINGS];
+}
+
+void entry_unring(Settle *s, Entry *e) {
+        Entry **newest = place_of_ring(s, e->dir);
+
+        if (*newest == e)
+                *newest = list_empty(&e->by_dir) ? NULL : e->by_dir.previous->entry;
+        list_remove(&e->by_dir);
+}
+
+static void enring(Settle *s, Entry *e) {
+        Entry **newest = place_of_ring(s, e->dir);
+
+        if (*newest && (*newest)->dir == e->dir)
+                list_append((*newest)->by_dir.next, &e->by_dir);
+        *newest = e;
+}
+
+Entry *entry_ring(const Settle *s, uint32_t dir) {
+        const Entry *newest = s->rings[dir % RINGS];
+
+        return newest && newest->dir == dir ? newest->by_dir.next->entry : NULL;
+}
+
+void entry_ready(Settle *s, Entry *e) {
+        list_append(&s->ready_files, &e->by_touch);
+        e->ready = true;
 }
 
 void entry_release(Settle *s, Entry *e) {
@@ -143,10 +177,15 @@ void entries_displace(Settle *s, uint32_t request) {
 static void place(Settle *s, Entry *e) {
         bool flushed = e->now.epoch < s->epoch && e->now.tries == 0;
 
+        entry_unring(s, e);
+        e->ready = false;
         if (e->now.flags & SETTLE_DIRECTORY && e->now.tries == 0) {
                 list_append(&s->ready_directories, &e->by_touch);
-        } else if ((flushed || e->now.request != 0) && e->now.tries == 0) {
-                list_append(&s->ready_files, &e->by_touch);
+                return;
+        }
+        enring(s, e);
+        if ((flushed || e->now.request != 0) && e->now.tries == 0) {
+                entry_ready(s, e);
         } else {
                 list_append(&s->quiet, &e->by_touch);
                 if (list_empty(&e->by_age))
@@ -161,6 +200,7 @@ static void entry_drop(Settle *s, Entry *e) {
         list_remove(&e->by_touch);
         list_remove(&e->by_age);
         list_remove(&e->by_glance);
+        entry_unring(s, e);
         epoch_remove(s, e->now.epoch);
 }
 

@@ -10,6 +10,7 @@
 enum {
         EPOCHS = 64,                    /* epochs that may be open at once */
         DISPLACED = 16,                 /* requests that one call may displace, and more */
+        RINGS = 1024,                   /* directories whose waiting names are known together */
 };
 
 typedef struct Entry Entry;
@@ -24,8 +25,10 @@ struct Entry {
         Node by_touch;                  /* in one of the lists below; self-linked: in none */
         Node by_age;                    /* in aged */
         Node by_glance;                 /* in glances */
+        Node by_dir;                    /* in a ring of names of one directory that wait, without a sentinel */
         uint32_t dir;
         bool pending, flying, stale, due;       /* due: came due while in flight */
+        bool ready;                     /* in ready_files */
         SettleChange now;               /* while pending */
         SettleChange flight;            /* while flying */
         uint8_t name_size;
@@ -40,6 +43,7 @@ struct Settle {
         Node aged;                      /* by the first notice */
         Node ready_files, ready_directories;
         Node glances;                   /* made, and nothing noticed since */
+        Entry *rings[RINGS];            /* by directory: the newest of a ring of its, or of another's */
         uint32_t epoch;                 /* the present one, from 1 */
         uint32_t lowest;                /* no change of a lower one is left */
         uint32_t open[EPOCHS];          /* changes of each epoch, by epoch % EPOCHS */
@@ -76,10 +80,15 @@ void entries_done(Settle *s);
 
 /** entry_find() - NULL: nothing is known of that name.
  *  entry_new() - of a name that has none; whether there is room is the caller's to ask. NULL: out of memory.
- *  entry_release() - frees an entry in which nothing waits or flies. */
+ *  entry_release() - frees an entry in which nothing waits or flies.
+ *  entry_ready() - it is due now. entry_ring() - of the names of a directory the one that has waited longest;
+ *  NULL: none, or it is not known. entry_unring() - it waits no more. */
 Entry *entry_find(const Settle *s, uint32_t dir, Bytes name);
 Entry *entry_new(Settle *s, uint32_t dir, Bytes name);
 void entry_release(Settle *s, Entry *e);
+void entry_ready(Settle *s, Entry *e);
+Entry *entry_ring(const Settle *s, uint32_t dir);
+void entry_unring(Settle *s, Entry *e);
 
 /** entry_wait() - a change, joined with what waits already, waits for its time.
  *  entry_put() - the same at a name that the change takes over: what left another name has room even when

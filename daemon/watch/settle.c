@@ -245,10 +245,11 @@ int settle_swap(Settle *s, uint32_t dir1, Bytes name1, uint32_t dir2, Bytes name
         return new1 || new2 ? SETTLE_E_FOLDED : 0;
 }
 
-static bool launch(const Settle *s, Entry *e, bool old, SettleJob *ret) {
+static bool launch(Settle *s, Entry *e, bool old, SettleJob *ret) {
         list_remove(&e->by_touch);
         list_remove(&e->by_age);
         list_remove(&e->by_glance);
+        entry_unring(s, e);
         if (e->flying) {                /* its turn comes when the flight has ended */
                 e->due = true;
                 return false;
@@ -301,6 +302,9 @@ int settle_next_of(Settle *s, int64_t now, uint32_t dir, SettleJob *ret) {
         bool old;
 
         assert(s && ret);
+        while ((e = entry_ring(s, dir)) && (e->ready || e->now.touched + s->quiet_time <= now))
+                if (launch(s, e, false, ret))
+                        return 1;
         e = due_entry(s, now, false, &old);
         return e && e->dir == dir && launch(s, e, old, ret);
 }
@@ -322,7 +326,7 @@ void settle_hasten(Settle *s, uint32_t dir, Bytes name) {
         Entry *e = entry_find(s, dir, name);
 
         if (e && e->pending && !(e->now.flags & SETTLE_DIRECTORY))
-                list_append(&s->ready_files, &e->by_touch);
+                entry_ready(s, e);
 }
 
 int64_t settle_due(const Settle *s, bool directories) {
@@ -369,8 +373,10 @@ void settle_done(Settle *s, const SettleJob *job, bool again, int64_t now) {
                 entry_wait(s, e, &change);
         } else if (e->pending && e->due) {
                 e->due = false;
-                list_append(e->now.flags & SETTLE_DIRECTORY ? &s->ready_directories : &s->ready_files,
-                            &e->by_touch);
+                if (e->now.flags & SETTLE_DIRECTORY)
+                        list_append(&s->ready_directories, &e->by_touch);
+                else
+                        entry_ready(s, e);
         }
         epoch_remove(s, e->flight.epoch);
         entry_release(s, e);
@@ -389,7 +395,7 @@ uint32_t settle_flush(Settle *s) {
 
                 list_remove(&e->by_age);
                 e->now.tries = 0;
-                list_append(&s->ready_files, &e->by_touch);
+                entry_ready(s, e);
         }
         epochs_advance(s);
         return flushed;

@@ -109,7 +109,7 @@ int settle_swap(Settle *s, uint32_t dir1, Bytes name1, uint32_t dir2, Bytes name
 
 /** settle_next() - hands out a change that is due. directories: only such; else only others. 1 and *ret,
  *  or 0.
- *  settle_next_of() - the same, but only of directory `dir`. */
+ *  settle_next_of() - the same, but only of directory `dir`, whatever of others came due before. */
 int settle_next(Settle *s, int64_t now, bool directories, SettleJob *ret);
 int settle_next_of(Settle *s, int64_t now, uint32_t dir, SettleJob *ret);
 /** settle_glance() - a name that was made SETTLE_GLANCE_USEC ago and of which nothing was noticed since: a

@@ -211,6 +211,13 @@ static void look(World *w) {
         answered(w, 0);
 }
 
+/* What is due, or is of the directory of what was taken last. */
+static int take(World *w, SettleJob *ret) {
+        if (w->n_flights > 0 && dice(w, 2) == 0)
+                return settle_next_of(w->s, w->now, w->flights[w->n_flights - 1].dir, ret);
+        return settle_next(w->s, w->now, false, ret);
+}
+
 static void step(World *w) {
         switch (dice(w, 8)) {
         case 0:
@@ -227,7 +234,7 @@ static void step(World *w) {
                 break;
         case 5:
                 if (w->n_flights < FLIGHTS)
-                        w->n_flights += (size_t) settle_next(w->s, w->now, false, &w->flights[w->n_flights]);
+                        w->n_flights += (size_t) take(w, &w->flights[w->n_flights]);
                 break;
         case 6:
                 if (w->n_flights > 0)

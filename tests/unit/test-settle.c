@@ -108,9 +108,10 @@ static void changes_of_one_directory_can_be_taken_together(void **state) {
         SettleJob job, other;
 
         created(f, 1, "a");
-        created(f, 1, "b");
         created(f, 2, "c");
+        created(f, 1, "b");
         f->now += QUIET;
+        created(f, 1, "later");
         job = next(f, "a");
         assert_int_equal(settle_next_of(f->s, f->now, 1, &other), 1);
         assert_string_equal(other.name, "b");
@@ -119,6 +120,11 @@ static void changes_of_one_directory_can_be_taken_together(void **state) {
         done(f, &job);
         job = next(f, "c");
         done(f, &job);
+        settle_flush(f->s);
+        assert_int_equal(settle_next_of(f->s, f->now, 2, &other), 0);
+        assert_int_equal(settle_next_of(f->s, f->now, 1, &other), 1);
+        assert_string_equal(other.name, "later");
+        done(f, &other);
 }
 
 static void what_went_before_it_was_reported_is_told_with_its_count(void **state) {
