@@ -388,25 +388,31 @@ static void meet_new(Intake *i, Observed *o) {
         }
 }
 
-/* At a first look: a node that the record does not know, at a name that it never had. */
-static void meet_fresh(Intake *i, Observed *o) {
-        Event e = event_of_state(o, KIND_CREATE);
-        bool directory = o->type == TYPE_DIRECTORY;
+/* A node that the record does not know, at a name that it never had. */
+static bool append_new(Intake *i, const Observed *o, Event *ret) {
         int r;
 
-        e.node = store_next_node(i->store);
-        e.introduces = true;
-        e.inode = o->m->inode;
-        e.btime = o->m->btime;
-        r = store_append_new(i->store, &e, o->m->ctime, NULL);
+        *ret = event_of_state(o, KIND_CREATE);
+        ret->node = store_next_node(i->store);
+        ret->introduces = true;
+        ret->inode = o->m->inode;
+        ret->btime = o->m->btime;
+        r = store_append_new(i->store, ret, o->m->ctime, NULL);
         if (r != 0) {
                 intake_fail(i, r);
-                return;
+                return false;
         }
         i->appended++;
-        if (o->type == TYPE_FILE)
-                wanted(i->from, e.node);
-        if (!directory)
+        if (o->type == TYPE_FILE && !ret->digest.data)
+                wanted(i->from, ret->node);
+        return true;
+}
+
+/* At a first look. */
+static void meet_fresh(Intake *i, const Observed *o) {
+        Event e;
+
+        if (!append_new(i, o, &e) || o->type != TYPE_DIRECTORY)
                 return;
         fresh_named(i, o->parent, e.name);
         fresh_directory(i, e.node);
@@ -414,6 +420,19 @@ static void meet_fresh(Intake *i, Observed *o) {
         i->made.node = e.node;
         i->made.name_size = (uint8_t) e.name.size;
         memcpy(i->made.name, e.name.data, e.name.size);
+}
+
+/* What people make and nobody had before: nearly all of a storm. */
+static bool meet_unheard(Intake *i, const Observed *o) {
+        const Feed_STATE *m = o->m;
+        Event e;
+
+        if (o->type == TYPE_DIRECTORY || m->nlink > 1 || m->flags & FEED_FLAG_FOREIGN ||
+            !store_is_new(i->store, o->dataset->row.filesystem, m->inode, m->btime, o->parent, m->name))
+                return false;
+        if (append_new(i, o, &e))
+                fresh_appended(i, &e);
+        return true;
 }
 
 static bool is_fresh(Intake *i, const Observed *o) {
@@ -551,6 +570,8 @@ static bool record_state(Intake *i, const Feed_STATE *m, const Request *request)
                         elsewhere_note(i, o.node.id, m->nlink);
                 return true;
         }
+        if (meet_unheard(i, &o))
+                return false;
         r = store_link_find(i->store, o.parent, m->name, &o.link);
         o.has_link = r == 0;
         if (r >= 0 && m->flags & FEED_FLAG_FOREIGN) {

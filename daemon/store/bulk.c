@@ -11,7 +11,7 @@
  * state). The statements read the rows from virtual tables over the arrays. Before any other statement is
  * run the rows are written (store_stmt()), so nobody sees the database without them. */
 
-enum { ROWS_MAX = 1024, TEXT_MAX = 65536 };
+enum { ROWS_MAX = 1024, TEXT_MAX = 65536, KEYS = 4 * ROWS_MAX };
 
 #define COLUMNS(X)                                                                                          \
         X(seq) X(ago) X(span) X(dataset) X(what) X(node) X(parent) X(digest_source) X(ctime) X(made)        \
@@ -49,6 +49,7 @@ struct StoreBulk {
         Row *by_digest[ROWS_MAX];       /* those with one */
         Content contents[ROWS_MAX];     /* in the order of their digests */
         uint8_t text[TEXT_MAX];
+        uint32_t keys[KEYS];            /* of the names and the nodes of creates, by hash; 0: none */
 };
 
 static size_t count_rows(const void *bulk) {
@@ -120,6 +121,8 @@ void bulk_done(Store *s) {
 }
 
 void bulk_forget(Store *s) {
+        if (s->bulk->n_made > 0)
+                memset(s->bulk->keys, 0, sizeof(s->bulk->keys));
         s->bulk->n = s->bulk->n_made = s->bulk->n_digests = s->bulk->used = 0;
 }
 
@@ -268,6 +271,37 @@ static int add(Store *s, const Event *e, int64_t ctime, int64_t size, Row **ret)
         return 0;
 }
 
+static uint64_t key_of_name(int64_t parent, Bytes name) {
+        return (known_name(name) ^ (uint64_t) parent) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static uint64_t key_of_node(int64_t filesystem, uint64_t inode, int64_t btime) {
+        return ((inode * UINT64_C(0x9e3779b97f4a7c15)) ^ (uint64_t) btime ^ (uint64_t) filesystem << 48) *
+               UINT64_C(0xff51afd7ed558ccd);
+}
+
+/* Where a key is, or would be. Two with the same hash are one: that costs asking the tables. */
+static uint32_t *find_key(StoreBulk *f, uint64_t key, uint32_t *ret_hash) {
+        size_t at = key >> 32 & (KEYS - 1);
+
+        *ret_hash = (uint32_t) (key >> 16) | 1;
+        while (f->keys[at] != 0 && f->keys[at] != *ret_hash)
+                at = (at + 1) & (KEYS - 1);
+        return &f->keys[at];
+}
+
+static bool has_key(StoreBulk *f, uint64_t key) {
+        uint32_t hash;
+
+        return *find_key(f, key, &hash) != 0;
+}
+
+static void add_key(StoreBulk *f, uint64_t key) {
+        uint32_t hash, *place = find_key(f, key, &hash);
+
+        *place = hash;
+}
+
 int bulk_add(Store *s, const Event *e, int64_t attr, int64_t filesystem, int64_t ctime) {
         Row *row;
         int r = add(s, e, ctime, e->size, &row);
@@ -275,6 +309,8 @@ int bulk_add(Store *s, const Event *e, int64_t attr, int64_t filesystem, int64_t
         if (r < 0)
                 return r;
         s->bulk->n_made++;
+        add_key(s->bulk, key_of_name(e->parent, e->name));
+        add_key(s->bulk, key_of_node(filesystem, e->inode, e->btime));
         row->numbers[COLUMN_made] = 1;
         row->numbers[COLUMN_inode] = (int64_t) e->inode;
         row->numbers[COLUMN_btime] = e->btime;
@@ -292,4 +328,21 @@ int bulk_add_digest(Store *s, const Event *e, int64_t size, int64_t ctime) {
         Row *row;
 
         return add(s, e, ctime, size, &row);
+}
+
+/* What is gathered is not in the tables yet, and need not be for this. */
+bool store_is_new(Store *s, int64_t filesystem, uint64_t inode, int64_t btime, int64_t parent, Bytes name) {
+        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+
+        assert(s);
+        if (has_key(s->bulk, key_of_name(parent, name)) ||
+            has_key(s->bulk, key_of_node(filesystem, inode, btime)) ||
+            sql_get(&s->sql, SQL_IS_KNOWN, &stmt) < 0)
+                return false;
+        sql_bind(stmt, 1, parent);
+        sql_bind_bytes(stmt, 2, name);
+        sql_bind(stmt, 3, filesystem);
+        sql_bind(stmt, 4, (int64_t) inode);
+        sql_bind(stmt, 5, btime);
+        return sql_step(&s->sql, stmt) > 0 && sql_column(stmt, 0) == 0;
 }

@@ -50,6 +50,10 @@
         X(NODE_FIND, "SELECT " NODE_COLUMNS " WHERE inode = ?2 AND filesystem = ?1 AND btime = ?3 ORDER"    \
                      " BY node.id DESC LIMIT 1")                                                            \
         X(NODE_IDENTITIES, "SELECT filesystem, inode, btime FROM node")                                     \
+        X(IS_KNOWN, "SELECT EXISTS (SELECT 1 FROM link WHERE parent = ?1 AND until = 0 AND name = ?2) OR"   \
+                    " EXISTS (SELECT 1 FROM link INDEXED BY link_closed WHERE parent = ?1 AND name = ?2"    \
+                    " AND until > 0) OR EXISTS (SELECT 1 FROM node WHERE inode = ?4 AND filesystem = ?3"    \
+                    " AND btime = ?5)")                                                                     \
         X(BULK_CONTENTS, "INSERT OR FAIL INTO content(id, digest, size) SELECT id, digest, size FROM"       \
                          " bulk_content WHERE fresh")                                                       \
         X(BULK_EVENTS, "INSERT OR FAIL INTO event SELECT seq, ago, span, dataset, what, node, parent,"      \

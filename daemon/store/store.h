@@ -160,6 +160,9 @@ int store_node_find(Store *s, int64_t filesystem, uint64_t inode, int64_t btime,
  *  (8 MiB at most) until store_identities_forget(). */
 bool store_identity_is_new(Store *s, int64_t filesystem, uint64_t inode, int64_t btime);
 void store_identities_forget(Store *s);
+/** store_is_new() - whether surely no node ever had that identity, and none that name in parent: then
+ *  store_append_new() may make it one. It costs a third of asking for both. false: perhaps. */
+bool store_is_new(Store *s, int64_t filesystem, uint64_t inode, int64_t btime, int64_t parent, Bytes name);
 /** store_node_of_inode() - the node that had that inode number last. */
 int store_node_of_inode(Store *s, int64_t filesystem, uint64_t inode, StoreNode *ret);
 /** store_node_seen() - remembers the ctime last seen of a node (a cache; no event). */

@@ -230,14 +230,25 @@ static void keep_paths(const Event *e, Stored *s) {
                 model_path(e->old_parent, e->old_name, s->old_path, sizeof(s->old_path));
 }
 
-/* Whether a first look could say so: a node at a name that nobody ever had. */
-static bool is_fresh(const Event *e) {
-        if (e->kind != KIND_CREATE || !e->introduces || e->replaces || e->process)
-                return false;
+static bool was_named(int64_t parent, Bytes name) {
         for (size_t i = 0; i < n_links; i++)
-                if (links[i].parent == e->parent && bytes_equal(name_of(links[i].name), e->name))
-                        return false;
-        return true;
+                if (links[i].parent == parent && bytes_equal(name_of(links[i].name), name))
+                        return true;
+        return false;
+}
+
+/* A node at a name that nobody ever had. The store knows, whether it wrote what came before or gathers it. */
+static bool is_fresh(const Event *e) {
+        bool is_new = !was_named(e->parent, e->name);
+        const ModelNode *other;
+
+        if (!e->introduces)
+                return false;
+        other = &nodes[1 + pick((unsigned) e->node - 1)];
+        assert_int_equal(store_is_new(f.store, f.filesystem, e->inode, e->btime, e->parent, e->name), is_new);
+        assert_false(other->inode != 0 &&
+                     store_is_new(f.store, f.filesystem, other->inode, other->btime, e->parent, e->name));
+        return is_new && e->kind == KIND_CREATE && !e->replaces && !e->process;
 }
 
 /* What is known of a node that was wanted is what it is, at the name that was told with it. */
@@ -268,7 +279,7 @@ static int64_t give(Event e) {
         e.first = e.last - (int64_t) pick(300000);
         e.count = 1 + pick(3);
         e.process = pick(3) == 0 ? pick(1000) + 1 : 0;
-        if (is_fresh(&e) && pick(2))
+        if (is_fresh(&e) && pick(4))
                 assert_int_equal(store_append_new(f.store, &e, pick(2), &seq), 0);
         else if (e.kind == KIND_IDENTIFY && e.process == 0 && is_known(e.node) && ++n_known)
                 assert_int_equal(store_append_digest(f.store, &e, pick(2), &seq), 0);
