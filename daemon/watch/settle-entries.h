@@ -25,7 +25,7 @@ struct Entry {
         Node by_touch;                  /* in one of the lists below; self-linked: in none */
         Node by_age;                    /* in aged */
         Node by_glance;                 /* in glances */
-        Node by_dir;                    /* in a ring of names of one directory that wait, without a sentinel */
+        Node by_dir;                    /* in a ring of names of one directory that wait: no sentinel */
         uint32_t dir;
         bool pending, flying, stale, due;       /* due: came due while in flight */
         bool ready;                     /* in ready_files */
@@ -81,8 +81,9 @@ void entries_done(Settle *s);
 /** entry_find() - NULL: nothing is known of that name.
  *  entry_new() - of a name that has none; whether there is room is the caller's to ask. NULL: out of memory.
  *  entry_release() - frees an entry in which nothing waits or flies.
- *  entry_ready() - it is due now. entry_ring() - of the names of a directory the one that has waited longest;
- *  NULL: none, or it is not known. entry_unring() - it waits no more. */
+ *  entry_ready() - it is due now.
+ *  entry_ring() - of the names of a directory the one that has waited longest; NULL: none, or not known.
+ *  entry_unring() - it waits no more. */
 Entry *entry_find(const Settle *s, uint32_t dir, Bytes name);
 Entry *entry_new(Settle *s, uint32_t dir, Bytes name);
 void entry_release(Settle *s, Entry *e);

@@ -428,13 +428,9 @@ static void op_identify(void) {
         if (!l)
                 return;
         random_digest(digest);
-        give((Event){ .kind = KIND_IDENTIFY,
-                      .dataset = l->dataset,
-                      .node = l->node,
-                      .parent = l->parent,
-                      .name = name_of(l->name),
-                      .digest = BYTES(digest, EVENT_DIGEST_SIZE),
-                      .digest_source = DIGEST_SOURCE_KEY });
+        give((Event) { .kind = KIND_IDENTIFY, .dataset = l->dataset, .node = l->node, .parent = l->parent,
+                       .name = name_of(l->name), .digest = BYTES(digest, EVENT_DIGEST_SIZE),
+                       .digest_source = DIGEST_SOURCE_KEY });
         nodes[l->node].digest = true;
         nodes[l->node].content = digest[0];
         nodes[l->node].wanted = false;
@@ -467,14 +463,9 @@ static void op_exchange(void) {
                 return;
         from = *a;
         to = *b;
-        seq = give((Event){ .kind = KIND_EXCHANGE,
-                            .dataset = to.dataset,
-                            .node = from.node,
-                            .parent = to.parent,
-                            .name = name_of(to.name),
-                            .old_parent = from.parent,
-                            .old_name = name_of(from.name),
-                            .replaces = nodes[to.node].seq });
+        seq = give((Event) { .kind = KIND_EXCHANGE, .dataset = to.dataset, .node = from.node, .parent = to.parent,
+                             .name = name_of(to.name), .old_parent = from.parent, .old_name = name_of(from.name),
+                             .replaces = nodes[to.node].seq });
         model_close(b, seq, true);
         model_move(a, to.parent, to.name, to.dataset, seq);
         model_open(from.parent, from.name, to.node, from.dataset, seq);
@@ -512,11 +503,8 @@ static void op_unlink(void) {
 
         if (!l || (nodes[l->node].type == TYPE_DIRECTORY && pick(4) != 0))
                 return;
-        seq = give((Event){ .kind = KIND_UNLINK,
-                            .dataset = l->dataset,
-                            .node = l->node,
-                            .parent = l->parent,
-                            .name = name_of(l->name) });
+        seq = give((Event) { .kind = KIND_UNLINK, .dataset = l->dataset, .node = l->node, .parent = l->parent,
+                             .name = name_of(l->name) });
         model_close(l, seq, false);
 }
 
