@@ -40,17 +40,21 @@ static int put(sqlite3 *db, sqlite3_stmt *stmt) {
         return r == -EEXIST || r == -EINVAL ? -EBADMSG : r;     /* such a row is no row of the record */
 }
 
-/* NOT INDEXED: by the table alone, since indexes may be damaged. */
+/* NOT INDEXED: by the table alone, since indexes may be damaged. Columns that are generated from others are
+ * the last of a table, and no part of pragma_table_info. */
 static int copy_table(sqlite3 *from, sqlite3 *to, const char *table) {
         CLEANUP(finalizep) sqlite3_stmt *get = NULL, *insert = NULL;
+        int64_t columns = 0;
         char text[128];
-        int rc = SQLITE_DONE, columns, r;
+        int rc = SQLITE_DONE, r;
 
         snprintf(text, sizeof(text), "SELECT * FROM %s NOT INDEXED", table);
         r = prepare(from, text, &get);
-        columns = r == 0 ? sqlite3_column_count(get) : 0;
+        snprintf(text, sizeof(text), "SELECT count(*) FROM pragma_table_info('%s')", table);
         if (r == 0)
-                r = prepare_insert(to, table, columns, &insert);
+                r = sql_number(to, text, &columns);
+        if (r == 0)
+                r = prepare_insert(to, table, (int) columns, &insert);
         while (r == 0 && (rc = sqlite3_step(get)) == SQLITE_ROW) {
                 for (int i = 0; i < columns; i++)
                         sqlite3_bind_value(insert, i + 1, sqlite3_column_value(get, i));
