@@ -610,6 +610,8 @@ void *look_thread(void *userdata) {
 
         pthread_mutex_lock(&w->lock);
         l->tid = gettid();
+        if (!jobs)
+                state_broken(w, -ENOMEM);
         while (jobs && !w->stop && !l->lost)
                 if (glance(l))
                         look_around(l, jobs);

@@ -102,11 +102,13 @@ int notify_next(Notify *n, Notice *ret) {
         size_t size;
 
         assert(n && ret);
-        event = inotifytools_next_events(0, 1);
+        do
+                event = inotifytools_next_events(0, 1);
+        while (!event && inotifytools_error() == EINTR); /* which does not say that nothing is there */
         if (!event) {
                 int error = inotifytools_error();
 
-                return error == 0 || error == EAGAIN || error == EINTR ? 0 : -error;
+                return error == 0 || error == EAGAIN ? 0 : -error;
         }
         size = event->len > 0 ? strnlen(event->name, event->len) : 0;
         ret->wd = event->wd;

@@ -106,7 +106,7 @@ int watch_tick(Watch *w) {
 
         pthread_mutex_lock(&w->lock);
         probe_tick(w);
-        r = lookers_tick(w);
+        r = w->failed ?: lookers_tick(w);
         pthread_mutex_unlock(&w->lock);
         return r;
 }
@@ -342,8 +342,11 @@ uint8_t *watch_take(Watch *w, size_t *ret_size) {
 }
 
 void watch_return(Watch *w, uint8_t *frame, size_t size) {
+        int r;
+
         pthread_mutex_lock(&w->lock);
-        if (outbox_return(w->outbox, frame, size) < 0)
-                state_lost(w);
+        r = outbox_return(w->outbox, frame, size);
+        if (r < 0)
+                state_broken(w, r);
         pthread_mutex_unlock(&w->lock);
 }

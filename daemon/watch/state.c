@@ -38,7 +38,16 @@ bool state_clock_set(Watch *w) {
         return read(w->clock_fd, &expirations, sizeof(expirations)) < 0 && errno == ECANCELED;
 }
 
-static void lost_message(Watch *w, const FeedMessage *m) {
+void state_broken(Watch *w, int error) {
+        w->failed = w->failed ?: error;
+        (void) eventfd_write(w->wake_fd, 1);
+}
+
+static void lost_message(Watch *w, const FeedMessage *m, int error) {
+        if (m->type == FEED_STATE && m->STATE.request != 0)
+                state_broken(w, error);
+        if (m->type == FEED_GONE && m->GONE.request != 0)
+                state_broken(w, error);
         switch (m->type) {
         case FEED_STATE:
                 state_stale(w, m->STATE.dir);
@@ -55,7 +64,7 @@ static void lost_message(Watch *w, const FeedMessage *m) {
                 state_stale(w, m->EXCHANGED.dir);
                 break;
         default:
-                state_lost(w);
+                state_broken(w, error);
         }
 }
 
@@ -63,7 +72,7 @@ void state_emit(Watch *w, const FeedMessage *m, bool must) {
         int r = outbox_add(w->outbox, m, must);
 
         if (r != 0)
-                lost_message(w, m);
+                lost_message(w, m, r);
         state_wake(w);
 }
 
@@ -76,9 +85,10 @@ void state_wake(Watch *w) {
 void state_emit_later(Watch *w, const FeedMessage *m) {
         size_t frames = outbox_frames(w->outbox);
         bool waits = frames == 0 || w->later;   /* else something in the last frame is to leave */
+        int r = outbox_add(w->outbox, m, true);
 
-        if (outbox_add(w->outbox, m, true) != 0)
-                lost_message(w, m);
+        if (r != 0)
+                lost_message(w, m, r);
         if (outbox_frames(w->outbox) > MAX_OF(frames, 1u))
                 state_wake(w);          /* one is full */
         if (waits)

@@ -179,6 +179,7 @@ struct Watch {
         int64_t answer_max;             /* µs that a file system may take */
         int64_t probe_since;            /* when the probe that waits began, µs of CLOCK_MONOTONIC; 0: none */
         bool stalled;                   /* it waits too long, and that was said */
+        int failed;                     /* -errno: what nothing can make up for; the watcher ends */
 };
 
 static inline Moment moment_now(void) {
@@ -191,6 +192,9 @@ static inline Moment moment_now(void) {
 void state_lost(Watch *w);
 void state_stale(Watch *w, uint32_t dir);
 void state_swept(Watch *w);             /* a sweep has ended */
+/** state_broken() - for want of memory a thread could not begin, or an answer is lost that scitraced waits
+ *  for: the watcher ends, and the next one compares the tree. */
+void state_broken(Watch *w, int error);
 bool state_clock_set(Watch *w);         /* whether the clock was set since this was asked last */
 void state_emit(Watch *w, const FeedMessage *m, bool must);
 /* state_emit_later() - the same for what need not leave before a frame is full. state_wake() - what is there

@@ -195,6 +195,8 @@ void *walk_thread(void *userdata) {
 
         pthread_setname_np(pthread_self(), "walk");
         pthread_mutex_lock(&w->lock);
+        if (!k)
+                state_broken(w, -ENOMEM);
         while (k && !w->stop) {
                 WalkRequest *q;
 

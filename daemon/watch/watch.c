@@ -546,6 +546,11 @@ void *watch_thread(void *userdata) {
                 /* Whoever works pays for waking us; in a storm, once for the notices of a moment. */
                 (void) poll(&pfds[1], 1, GATHER_MSEC);
         }
+        if (!b) {
+                pthread_mutex_lock(&w->lock);
+                state_broken(w, -ENOMEM);
+                pthread_mutex_unlock(&w->lock);
+        }
         free(b);
         return NULL;
 }

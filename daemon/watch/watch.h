@@ -18,7 +18,8 @@ typedef struct Watch Watch;
 int watch_new(unsigned lookers, Watch **ret);
 /** watch_start() - starts the threads. watch_free() ends them; it returns w, and frees nothing, when one of
  *  them waits for a file system that does not answer: then the process ends with it.
- *  watch_tick() - now and then, each second at least; -ETIMEDOUT: too many do. */
+ *  watch_tick() - now and then, each second at least; -ETIMEDOUT: too many do; -ENOMEM: there was none for
+ *  what cannot be made up for. */
 int watch_start(Watch *w);
 Watch *watch_free(Watch *w);
 int watch_tick(Watch *w);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* record ours|plain|none DIR EVENTS [look|read]: fills a store in DIR with that many events, as the daemon would: three datasets are
- * looked at for the first time, two fifths of all events at most, and then people work in two of them: files are
- * written, saved atomically, made, removed, renamed, those of some directories for a while. ours: by daemon/store, whole
- * transactions, durable. plain: the same rows of event, node, link, content and batch as plain SQLite inserts into the
- * same schema, and nothing else: no present state is kept, nothing is hashed, no digest is looked for. none: what
- * making events up costs. look: ends once all names are seen, read: once their files have been read.
+/* record ours|plain|indexed|none DIR EVENTS [look|read]: fills a store in DIR with that many events, as the daemon
+ * would: three datasets are looked at for the first time, two fifths of all events at most, and then people work in two
+ * of them: files are written, saved atomically, made, removed, renamed, those of some directories for a while. ours: by
+ * daemon/store, whole transactions, durable. plain: the same rows of event, node, link, content and batch as plain
+ * SQLite inserts into the same schema, and nothing else: no present state is kept, nothing is hashed, no digest is
+ * looked for. indexed: the same with a unique index on digests, so that one can be found, as ours can. none: what making
+ * events up costs. look: ends once all names are seen, read: once their files have been read.
  * Prints a line "EVENTS SECONDS CPU BYTES" for each twentieth, all from the start, and before the first line of work. */
 #include <errno.h>
 #include <sqlite3.h>
@@ -481,7 +482,7 @@ static void open_store(const char *dir) {
         must(sqlite3_open_v2(store_path(store), &db, SQLITE_OPEN_READONLY, "unix-excl"), "open a reader");
 }
 
-static void open_plain(void) {
+static void open_plain(bool indexed) {
         CLEANUP(freep) char *path = strdup(store_path(store));
 
         sqlite3_close(db);
@@ -489,12 +490,14 @@ static void open_plain(void) {
         must(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, "unix-excl"), "open");
         must(sqlite3_exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -4000;"
                               "INSERT OR IGNORE INTO boot VALUES (1, zeroblob(16))", NULL, NULL, NULL), "set up");
+        if (indexed)
+                must(sqlite3_exec(db, "CREATE UNIQUE INDEX by_digest ON content(digest)", NULL, NULL, NULL), "index");
         for (int i = 0; i < N_PLAIN; i++)
                 must(sqlite3_prepare_v2(db, plain_texts[i], -1, &plain[i], NULL), plain_texts[i]);
 }
 
 int main(int argc, char **argv) {
-        bool read, work;
+        bool read, work, indexed;
         size_t tree;
 
         if (argc < 4 || argc > 5 || (events = atoll(argv[3])) < 1000)
@@ -504,9 +507,10 @@ int main(int argc, char **argv) {
         now = (int64_t) T0 * (int64_t) USEC_PER_SEC;
         step = (int64_t) YEAR * (int64_t) USEC_PER_SEC / (events / BATCH + 1);
         open_store(argv[2]);
-        sink = strcmp(argv[1], "ours") == 0 ? &ours : strcmp(argv[1], "plain") == 0 ? &plain_sink : &none;
+        indexed = strcmp(argv[1], "indexed") == 0;
+        sink = strcmp(argv[1], "ours") == 0 ? &ours : indexed || strcmp(argv[1], "plain") == 0 ? &plain_sink : &none;
         if (sink == &plain_sink)
-                open_plain();
+                open_plain(indexed);
         tree = MIN_OF((size_t) events / 5, (size_t) TREE_MAX);
         files = calloc(tree, sizeof(*files));
         must(files ? 0 : -ENOMEM, "files");

@@ -3,16 +3,19 @@
  *
  *   MEMORY_OF=NAME       the program that is meant; its children are, if they have that name
  *   MEMORY_AT=N          the allocation that fails, from 1; 0: none
+ *   MEMORY_ONCE=FILE     only in the first process that comes so far: it makes FILE
  *   MEMORY_COUNT=FILE    at its end the program leaves the number of its allocations there */
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static atomic_long allocations;
 static long meant;
@@ -54,8 +57,17 @@ static void *early_bytes(size_t n) {
 
 static __thread bool spared __attribute__((tls_model("initial-exec")));
 
+static bool is_first(void) {
+        const char *path = getenv("MEMORY_ONCE");
+        int fd = path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
+
+        if (fd >= 0)
+                close(fd);
+        return !path || fd >= 0;
+}
+
 static bool fails(void) {
-        return armed && !spared && atomic_fetch_add(&allocations, 1) + 1 == meant;
+        return armed && !spared && atomic_fetch_add(&allocations, 1) + 1 == meant && is_first();
 }
 
 void *malloc(size_t n) {

@@ -28,6 +28,8 @@ class Short(Life):
         super().__init__('none', 0, within)
         self.daemon.run = ['env', f'LD_PRELOAD={program("tests/fault/memory.so")}', f'MEMORY_OF={who}', f'MEMORY_AT={at}',
                            f'MEMORY_COUNT={self.count}']
+        if who != 'scitraced':          # it is replaced, and the next one would end at the same place
+            self.daemon.run.append(f'MEMORY_ONCE={self.count}-once')
 
     def end(self):
         daemon, process = self.daemon, self.daemon.process
