@@ -235,6 +235,7 @@ static void rest(Intake *i) {
                 return;
         i->worked = 0;
         pthread_mutex_unlock(&i->lock);
+        store_rest(i->store);
         (void) malloc_trim(0);
         pthread_mutex_lock(&i->lock);
 }

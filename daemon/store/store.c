@@ -104,7 +104,7 @@ static int configure(sqlite3 *db, bool is_new) {
                              "PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;"
                              "PRAGMA temp_store = MEMORY; PRAGMA secure_delete = FAST;"
                              "PRAGMA journal_size_limit = 16777216; PRAGMA wal_autocheckpoint = 1000;"
-                             "PRAGMA cache_size = -4000");
+                             "PRAGMA cache_size = -16000");
         if (r == 0)
                 r = sql_number(db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &is_wal);
         if (r < 0)
@@ -404,6 +404,11 @@ void store_rollback(Store *s) {
         witness_forget(s);
         /* What cannot be read again now cannot be written either: the next begin says so. */
         s->broken = load(s);
+}
+
+void store_rest(Store *s) {
+        assert(s);
+        (void) sqlite3_db_release_memory(s->sql.db);
 }
 
 int64_t store_last_seq(const Store *s) {

@@ -126,6 +126,8 @@ int64_t store_silent(const Store *s);
 /** store_last_seq() - seq of the newest appended event, 0 for none.
  *  store_next_node() - the id for a new node. */
 int64_t store_last_seq(const Store *s);
+/** store_rest() - after much work, outside of a transaction: lets go of pages that it keeps in memory. */
+void store_rest(Store *s);
 int64_t store_next_node(Store *s);
 
 /* Rows that intake asks about. Bytes in them are copies inside the struct's own buffers, freed by _done. */
