@@ -45,9 +45,9 @@ static int push(List *l, int64_t node, Cause gap) {
 }
 
 /* The row has the node as it is now; something has happened to it since. */
-static int go_back(List *l, QueryFile *f) {
+static int go_back(List *l, int64_t born, QueryFile *f) {
         Past *p = &l->past;
-        int r = past_find(l->q, f->node, f->target.data, l->seq, p);
+        int r = past_find(l->q, f->node, born, f->target.data, l->seq, p);
 
         if (r < 0)
                 return r;
@@ -87,7 +87,7 @@ static int give(List *l, sqlite3_stmt *stmt, Cause gap) {
         int r;
 
         if (l->seq != 0 && f.seq > l->seq) {
-                r = go_back(l, &f);
+                r = go_back(l, sql_column(stmt, 13), &f);
                 if (r < 0)
                         return r;
         }

@@ -163,7 +163,7 @@ static int noticed_page(Query *q, int64_t usec, int64_t *seq) {
                 r = batch_find(q, sql_column(stmt, 0));
                 if (r < 0)
                         return r;
-                if (q->batch_time - sql_column(stmt, 1) > usec)
+                if (q->batch->time - sql_column(stmt, 1) > usec)
                         return 0;
                 *seq = sql_column(stmt, 0);
                 n++;

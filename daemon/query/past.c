@@ -117,18 +117,13 @@ static int look_back(Query *q, int64_t node, Look *l, int64_t *at) {
         return r < 0 ? r : n == PAGE && !has_all(l);
 }
 
-static int look_at_birth(Query *q, int64_t node, int64_t seq, Look *l) {
+static int look_at_birth(Query *q, int64_t born, int64_t seq, Look *l) {
         CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
-        int64_t born = 0;
         Event e;
         int r;
 
-        r = query_row(q, QUERY_SQL_NODE_BORN, node, &stmt);
-        if (r > 0)
-                born = sql_column(stmt, 0);
-        if (r < 0 || born == 0 || born > seq)
-                return r < 0 ? r : 0;
-        sql_resetp(&stmt);
+        if (born == 0 || born > seq)
+                return 0;
         r = query_row(q, QUERY_SQL_EVENT, born, &stmt);
         if (r > 0)
                 r = row_event(q, stmt, &e);
@@ -161,7 +156,7 @@ static int learn_later(Query *q, int64_t node, int64_t seq, Past *p) {
         return r;
 }
 
-int past_find(Query *q, int64_t node, bool wants_target, int64_t seq, Past *ret) {
+int past_find(Query *q, int64_t node, int64_t born, bool wants_target, int64_t seq, Past *ret) {
         Look l = { .past = ret, .wants_target = wants_target };
         int64_t at = seq;
         int r;
@@ -172,7 +167,7 @@ int past_find(Query *q, int64_t node, bool wants_target, int64_t seq, Past *ret)
         while ((r = look_back(q, node, &l, &at)) == 1)
                 ;
         if (r == 0 && !has_all(&l))
-                r = look_at_birth(q, node, seq, &l);
+                r = look_at_birth(q, born, seq, &l);
         if (r < 0)
                 return r;
         if (!l.has_state)

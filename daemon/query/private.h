@@ -27,7 +27,7 @@
 
 #define FILE_ROW(links)                                                                                     \
         "a.type, a.mode, a.uid, a.gid, n.size, n.mtime, " links ", c.digest, n.digest_source, n.target,"    \
-        " ifnull(n.seq, 0), n.id"
+        " ifnull(n.seq, 0), n.id, ifnull(n.born, 0)"
 /* Names that it had at seq ?4. */
 #define LINKS_THEN                                                                                          \
         "(SELECT count(*) FROM link AS k WHERE k.node = n.id AND k.since <= ?4 AND (k.until = 0 OR"         \
@@ -170,6 +170,13 @@ typedef struct PathEntry {
         Buffer path;
 } PathEntry;
 
+typedef struct QueryBatch {
+        int64_t first, last, time;      /* the seqs that it holds */
+        uint8_t boot[EVENT_ID_SIZE];
+} QueryBatch;
+
+enum { BATCHES = 16 };                  /* kept: events that are looked up one by one lie in few */
+
 struct Query {
         Sql sql;
         char *path;
@@ -180,9 +187,9 @@ struct Query {
         Dataset **datasets;             /* each stays where it is until the next call begins */
         size_t n_datasets;
 
-        /* The batch last looked up, and the seqs that it holds. */
-        int64_t batch_first, batch_last, batch_time;
-        uint8_t batch_boot[EVENT_ID_SIZE];
+        QueryBatch batches[BATCHES];    /* those looked up last; `batch` is the last of all */
+        QueryBatch *batch;
+        size_t next_batch;
 
         PathEntry *paths;               /* PATH_CACHE_SIZE */
         Tile tiles[TRAIL_LEVELS];       /* of each level the last one that was read; directory 0: none */
@@ -251,9 +258,10 @@ typedef struct Past {
         Buffer target;
 } Past;
 void past_done(Past *p);
-/** past_find() - as of an event. wants_target: it may have had one. A digest that was only learned later is
- *  taken where nothing says that the content was another by then. */
-int past_find(Query *q, int64_t node, bool wants_target, int64_t seq, Past *ret);
+/** past_find() - as of an event. born: the event that introduced the node, or 0. wants_target: it may have
+ *  had one. A digest that was only learned later is taken where nothing says that the content was another by
+ *  then. */
+int past_find(Query *q, int64_t node, int64_t born, bool wants_target, int64_t seq, Past *ret);
 
 /* path.c */
 
@@ -308,6 +316,6 @@ int row_complete(Query *q, const Event *e, QueryEvent *ret);
 int row_commit(Query *q, QueryEvent *e);
 /** commit_before() - the HEAD of d that was recorded last before seq, NULL: none; d's until the next. */
 int commit_before(Query *q, Dataset *d, int64_t seq, const char **ret);
-int batch_find(Query *q, int64_t seq);  /* fills q->batch_... */
+int batch_find(Query *q, int64_t seq);  /* makes q->batch that of seq */
 
 #endif

@@ -52,6 +52,8 @@ static int open_database(const char *path, bool offline, sqlite3 **ret) {
         if (r == 0) {
                 sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
                 sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+                /* Else a statement is compiled again for each value that a partial index might be for. */
+                sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_QPSG, 1, NULL);
                 sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
                 r = sql_exec(db, "PRAGMA query_only = ON; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;"
                                  "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000");

@@ -6,19 +6,25 @@
 
 int batch_find(Query *q, int64_t seq) {
         CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
+        QueryBatch *b = q->batch;
         Bytes boot;
         int r;
 
-        if (q->batch_first != 0 && seq >= q->batch_first && seq <= q->batch_last)
+        if (b && seq >= b->first && seq <= b->last)
                 return 0;
+        for (b = q->batches; b < q->batches + BATCHES; b++)
+                if (b->first != 0 && seq >= b->first && seq <= b->last) {
+                        q->batch = b;
+                        return 0;
+                }
         r = query_row(q, QUERY_SQL_BATCH, seq, &stmt);
         if (r <= 0)
                 return r < 0 ? r : -EBADMSG;
         boot = sql_column_bytes(stmt, 3);
-        q->batch_first = sql_column(stmt, 0);
-        q->batch_time = sql_column(stmt, 1);
-        q->batch_last = sql_column(stmt, 4);
-        memcpy(q->batch_boot, boot.data, EVENT_ID_SIZE);
+        b = q->batch = &q->batches[q->next_batch++ % BATCHES];
+        *b = (QueryBatch) { .first = sql_column(stmt, 0), .last = sql_column(stmt, 4),
+                            .time = sql_column(stmt, 1) };
+        memcpy(b->boot, boot.data, EVENT_ID_SIZE);
         return 0;
 }
 
@@ -43,7 +49,7 @@ int row_event(Query *q, sqlite3_stmt *stmt, Event *ret) {
                 return r;
         *ret = (Event) {
                 .seq = sql_column(stmt, 0),
-                .last = q->batch_time - sql_column(stmt, 1),
+                .last = q->batch->time - sql_column(stmt, 1),
                 .dataset = sql_column(stmt, 3),
                 .node = sql_column(stmt, 5),
                 .parent = sql_column(stmt, 6),
@@ -56,7 +62,7 @@ int row_event(Query *q, sqlite3_stmt *stmt, Event *ret) {
         };
         event_take_what(ret, sql_column(stmt, 4));
         ret->first = ret->last - sql_column(stmt, 2);
-        memcpy(ret->boot, q->batch_boot, EVENT_ID_SIZE);
+        memcpy(ret->boot, q->batch->boot, EVENT_ID_SIZE);
         read_state(stmt, ret);
         if (ret->introduces)
                 ret->btime = event_btime(sql_column(stmt, 9), ret->mtime);

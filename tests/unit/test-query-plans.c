@@ -159,11 +159,31 @@ static void no_statement_skips_rows_by_counting_them(void **state) {
                         fail_msg("%s", statements[i].name);
 }
 
+/* As it is for one whose plan depends on what is bound. */
+static void no_statement_is_compiled_again(void **state) {
+        (void) state;
+        for (size_t i = 0; i < ELEMENTS(statements); i++) {
+                sqlite3_stmt *stmt;
+
+                assert_int_equal(sqlite3_prepare_v2(q->sql.db, statements[i].text, -1, &stmt, NULL), SQLITE_OK);
+                for (int value = 0; value < 3; value++) {
+                        for (int k = 1; k <= sqlite3_bind_parameter_count(stmt); k++)
+                                sqlite3_bind_int64(stmt, k, value);
+                        (void) sqlite3_step(stmt);
+                        sqlite3_reset(stmt);
+                }
+                if (sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_REPREPARE, 0) > 0)
+                        fail_msg("%s", statements[i].name);
+                sqlite3_finalize(stmt);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 WITH_STORE(every_statement_finds_its_rows_as_the_table_says),
                 WITH_STORE(and_after_maintenance_of_a_small_store),
                 WITH_STORE(no_statement_skips_rows_by_counting_them),
+                WITH_STORE(no_statement_is_compiled_again),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
