@@ -171,10 +171,17 @@ int leaves_rebuild(Store *s) {
 }
 
 int leaves_save_edge(Store *s) {
-        const Hash *edge;
-        unsigned n = tree_edge(&s->tree, 0, &edge);
+        int64_t tiles = s->tree.size / TILE_WIDTH;
+        int r = 0;
 
-        return n == 0 ? 0 : put_tile(s, 0, s->tree.size / TILE_WIDTH, BYTES(edge, n * sizeof(Hash)));
+        for (unsigned level = 0; r == 0 && level < TILE_LEVELS; level++, tiles /= TILE_WIDTH) {
+                const Hash *edge;
+                unsigned n = tree_edge(&s->tree, level, &edge);
+
+                if (n > 0)
+                        r = put_tile(s, level, tiles, BYTES(edge, n * sizeof(Hash)));
+        }
+        return r;
 }
 
 int leaves_read_back(Store *s) {

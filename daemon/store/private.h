@@ -440,7 +440,7 @@ int project_apply(Store *s, const Event *e, StoreTarget *t, int64_t attr, int64_
  *  leaves_of() - the leaf of one event, from its row. 0, -EBADMSG (there is none), ...
  *  leaves_rebuild() - of all events up to the first that is damaged, tiles too: where they have none yet;
  *  leaves_load() is to follow.
- *  leaves_save_edge() - the leaves of the tile that is not full yet, as a tile of their number. */
+ *  leaves_save_edge() - the hashes of the tiles that are not full yet, as tiles of their number. */
 int leaves_load(Store *s);
 int leaves_add(Store *s, const Event *e);
 int leaves_of(Store *s, int64_t seq, Hash *ret);

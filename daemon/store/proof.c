@@ -46,20 +46,18 @@ static int get_tile(Maker *m, unsigned level, int64_t index, Hash ret[static TIL
         return r;
 }
 
-/* n hashes of a level of tiles from `first` on, all in one tile. Only full tiles are kept of the upper
- * levels: the last one is made of those below it. */
+/* n hashes of a level of tiles from `first` on, all in one tile. Of what came to an upper level since the
+ * last checkpoint, there are only the tiles below it. */
 static int get_hashes(Maker *m, unsigned level, int64_t first, unsigned n, Hash *ret) {
         Hash tile[TILE_WIDTH];
         unsigned have, at = (unsigned) (first % TILE_WIDTH);
         int r = get_tile(m, level, first / TILE_WIDTH, tile, &have);
 
-        if (r == 0 && have >= at + n) {
-                memcpy(ret, tile + at, n * sizeof(*ret));
-                return 0;
-        }
-        if (r == 0 && level == 0)
+        have = have > at ? MIN_OF(have - at, n) : 0;
+        memcpy(ret, tile + at, have * sizeof(*ret));
+        if (r == 0 && have < n && level == 0)
                 return -EBADMSG;
-        for (unsigned i = 0; r == 0 && i < n; i++) {
+        for (unsigned i = have; r == 0 && i < n; i++) {
                 r = get_hashes(m, level - 1, (first + i) * TILE_WIDTH, TILE_WIDTH, tile);
                 if (r == 0)
                         hash_perfect(tile, TILE_WIDTH, &ret[i]);

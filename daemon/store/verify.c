@@ -147,6 +147,27 @@ static int compare_tile(void *userdata, unsigned level, int64_t index, Bytes dat
         return 0;
 }
 
+/* The last tiles of the upper levels, as far as a checkpoint has left them; one of a later time has more. */
+static int compare_edges(Run *r) {
+        int64_t tiles = r->total / TILE_WIDTH;  /* full ones of the level below */
+
+        for (unsigned level = 1; tiles > 0; level++, tiles /= TILE_WIDTH) {
+                int64_t index = tiles / TILE_WIDTH, first = (index << (TILE_HEIGHT * (level + 1))) + 1;
+                Hash stored[TILE_WIDTH];
+                const Hash *edge;
+                unsigned n = tree_edge(&r->rows, level, &edge);
+                int k = n > 0 ? read_tile(r, level, index, stored) : 0;
+
+                if (k < 0)
+                        return k;
+                if (k > 0 && memcmp(stored, edge, MIN_OF((unsigned) k, n) * sizeof(Hash)) != 0)
+                        verify_find(r, VERIFY_DAMAGED, first, r->total,
+                                    "the last tile of level %u, of events %lld to %lld, is damaged", level,
+                                    (long long) first, (long long) r->total);
+        }
+        return 0;
+}
+
 static int no_tile(void *userdata, unsigned level, int64_t index, Bytes data) {
         (void) userdata, (void) level, (void) index, (void) data;
         return 0;
@@ -338,6 +359,8 @@ static int check_events(Run *r) {
         if (k == 0)
                 seals_differ(r, VERIFY_ALTERED, "differs from its leaf in the tile",
                              "differ from their leaves in the tile");
+        if (k == 0 && !r->forked)
+                k = compare_edges(r);
         r->result->events = r->total;
         return k < 0 ? k : r->error;
 }

@@ -1,7 +1,7 @@
 -- Form 2: the log as a Merkle tree. A leaf is an event's canonical bytes (docs/FORMATS.md, "Seals").
 
 -- Level 0 has the hashes of 256 events each, level L the roots of 256 tiles of the level below. A full tile is written
--- with the event that fills it; the last one of level 0, in so far as it is filled, with each checkpoint.
+-- with the event that fills it; the last one of each level, in so far as it is filled, with each checkpoint.
 CREATE TABLE tile (
         level INTEGER NOT NULL,
         idx INTEGER NOT NULL,
