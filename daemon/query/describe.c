@@ -78,7 +78,7 @@ static int list_trees(Query *q, Counted **ret, size_t *ret_n) {
                 "SELECT 'sqlite_schema', 'sqlite_schema', 0, 1 UNION ALL SELECT * FROM (SELECT s.name,"
                 " s.tbl_name, s.type = 'index', s.type = 'table' AND NOT t.wr FROM sqlite_schema AS s CROSS"
                 " JOIN pragma_table_list AS t ON t.name = s.tbl_name AND t.schema = 'main' WHERE s.rootpage"
-                " > 0 ORDER BY s.tbl_name IN ('event', 'node', 'link', 'content', 'tile', 'batch'),"
+                " > 0 ORDER BY s.tbl_name IN ('event', 'node', 'link', 'content', 'tile_head', 'batch'),"
                 " s.tbl_name = 'event', s.tbl_name, s.type = 'index', s.name)";
         CLEANUP(finalizep) sqlite3_stmt *stmt = NULL;
         size_t max = 0;

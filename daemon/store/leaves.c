@@ -9,10 +9,9 @@
  * checkpoint has left the leaves that it covers; where it has not, there is no tree from then on: events are
  * recorded, and nothing is sealed. So it is for a store of a form without tiles that has a damaged event. */
 
-static int put_tile(void *userdata, unsigned level, int64_t index, Bytes data) {
-        Store *s = userdata;
+static int put_part(Store *s, int which, unsigned level, int64_t index, Bytes data) {
         sqlite3_stmt *stmt;
-        int r = sql_get(&s->sql, SQL_TILE_PUT, &stmt);  /* what is fresh is none of its business */
+        int r = sql_get(&s->sql, which, &stmt);         /* what is fresh is none of its business */
 
         if (r < 0)
                 return r;
@@ -20,6 +19,15 @@ static int put_tile(void *userdata, unsigned level, int64_t index, Bytes data) {
         sql_bind(stmt, 2, index);
         sql_bind_bytes(stmt, 3, data);
         return store_run(s, stmt);
+}
+
+static int put_tile(void *userdata, unsigned level, int64_t index, Bytes data) {
+        size_t head = MIN_OF(data.size, (size_t) TILE_HEAD * HASH_SIZE);
+        int r = put_part(userdata, SQL_TILE_HEAD, level, index, BYTES(data.data, head));
+
+        if (r < 0 || head == data.size)
+                return r;
+        return put_part(userdata, SQL_TILE_TAIL, level, index, BYTES(data.data + head, data.size - head));
 }
 
 static int hash_event(Store *s, const Event *e, Hash *ret) {

@@ -130,8 +130,9 @@
         X(SERIES_FIND, "SELECT id FROM series WHERE name = ?1 AND labels = ?2")                             \
         X(SERIES_ADD, "INSERT INTO series(name, labels, unit) VALUES (?1, ?2, ?3)")                         \
         X(CHUNK_PUT, "INSERT OR REPLACE INTO chunk VALUES (?1, ?2, ?3, ?4, ?5)")                            \
-        X(TILE_PUT, "INSERT OR REPLACE INTO tile VALUES (?1, ?2, ?3)")                                      \
-        X(TILE_GET, "SELECT data FROM tile WHERE level = ?1 AND idx = ?2")                                  \
+        X(TILE_HEAD, "INSERT OR REPLACE INTO tile_head VALUES (?1 << 56 | ?2, ?3)")                         \
+        X(TILE_TAIL, "INSERT OR REPLACE INTO tile_tail VALUES (?1 << 56 | ?2, ?3)")                         \
+        X(TILE_GET, TILE_GET)                                                                               \
         X(CHECKPOINT_ADD, "INSERT INTO checkpoint VALUES (?1, ?2, ?3, ?4)")                                 \
         X(CHECKPOINT_LAST, "SELECT number, size, time, note FROM checkpoint ORDER BY number DESC LIMIT 1")  \
         X(CHECKPOINT_FROM, "SELECT number, note FROM checkpoint WHERE number >= ?1 ORDER BY number LIMIT"   \

@@ -39,8 +39,7 @@ static int get_blob(sqlite3 *db, const char *sql, int64_t a, int64_t b, uint8_t 
 
 static int get_tile(Maker *m, unsigned level, int64_t index, Hash ret[static TILE_WIDTH], unsigned *ret_n) {
         size_t size;
-        int r = get_blob(m->db, "SELECT data FROM tile WHERE level = ?1 AND idx = ?2", level, index,
-                         ret->bytes, TILE_SIZE, &size);
+        int r = get_blob(m->db, TILE_GET, level, index, ret->bytes, TILE_SIZE, &size);
 
         *ret_n = (unsigned) (size / HASH_SIZE);
         return r;

@@ -9,7 +9,7 @@
 /* The record, and what stands beside it; in an order in which what is referred to is there. */
 static const char *const copied[] = {
         "filesystem", "dataset", "boot", "batch", "attr", "content", "event",
-        "tile",       "checkpoint", "care", "run", "series", "chunk",
+        "tile_head",  "tile_tail", "checkpoint", "care", "run", "series", "chunk",
 };
 /* What follows from it, but for nodes; the same in any store. */
 static const char *const made[] = { "link", "gap", "counter", "span", "trail", "wanted" };

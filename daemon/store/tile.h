@@ -18,6 +18,7 @@ enum {
         TILE_HEIGHT = 8,                /* level L of tiles holds subtrees of height 8 * L */
         TILE_LEVELS = 8,
         TILE_SIZE = TILE_WIDTH * HASH_SIZE,
+        TILE_HEAD = 254,                /* hashes in the tile's row of tile_head, the others in tile_tail */
         PROOF_MAX = 2 * 64,             /* hashes of a proof */
 };
 
@@ -63,6 +64,9 @@ void tree_root(const Tree *t, Hash *ret);
 
 /** HashFn - the root of a subtree that is wholly there. 0 or a negative errno, which is passed up. */
 typedef int (*HashFn)(void *userdata, unsigned height, int64_t index, Hash *ret);
+
+/** TILE_GET - the hashes of the tile of level ?1 and index ?2, as `data`. */
+#define TILE_GET "SELECT data FROM tile WHERE id = (?1 << 56 | ?2)"
 
 /** prove_inclusion() - the path from leaf `index` to the root of the first `size` leaves; 0 <= index < size.
  *  *ret_n hashes in ret, at most PROOF_MAX. 0 or what fn returned. */

@@ -14,7 +14,7 @@ static const int64_t stale_usec = 2 * 24 * 3600 * (int64_t) USEC_PER_SEC;
 
 enum { TEXT_MAX = 512 };
 static const char *const texts[VERIFY_SQL_COUNT] = {
-        [VERIFY_SQL_TILE] = "SELECT data FROM tile WHERE level = ?1 AND idx = ?2",
+        [VERIFY_SQL_TILE] = TILE_GET,
         [VERIFY_SQL_CHECKPOINT] =
                 "SELECT number, size, time, note FROM checkpoint WHERE number > ?1 AND number <= ?2"
                 " ORDER BY number LIMIT 1",

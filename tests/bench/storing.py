@@ -44,7 +44,7 @@ def room(events, *until):
 def rooms(events):
     """Bytes of a file that is only seen, its directories' share included; and of an event of people's work: its row,
     and its share of what the log needs to be found and proved, but for what a new node, name or content takes."""
-    log = ('event', 'batch', 'tile', 'trail', 'span')
+    log = ('event', 'batch', 'tile_head', 'tile_tail', 'trail', 'span')
     _, files, looked = room(events, 'look')
     seq, _, before = room(events, 'read')
     last, _, after = room(events)

@@ -91,7 +91,7 @@ def look(path):
     try:
         form = db.execute('PRAGMA user_version').fetchone()[0]
         whole = db.execute('PRAGMA integrity_check').fetchone()[0]
-        tiles = db.execute("SELECT count(*) FROM sqlite_schema WHERE name IN ('tile', 'checkpoint')").fetchone()[0]
+        tiles = db.execute("SELECT count(*) FROM sqlite_schema WHERE name IN ('tile_head', 'checkpoint')").fetchone()[0]
         rows = [row for row in events(db) if row[4] != 21]
         return form, whole == 'ok' and tiles == (2 if form >= 2 else 0), rows
     finally:

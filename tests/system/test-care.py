@@ -62,7 +62,7 @@ def every_table_and_index_is_counted():
         trees = {tree['name']: tree for tree in said['trees']}
         equal(set(trees), names | {'sqlite_schema'}, 'tables and indexes')
         check(all(tree['whole'] for tree in trees.values()), 'each is counted to its end')
-        for table in ('event', 'node', 'link', 'content', 'tile', 'attr'):
+        for table in ('event', 'node', 'link', 'content', 'tile_head', 'tile_tail', 'attr'):
             count, = db.execute(f'SELECT count(*) FROM {table}').fetchone()
             equal(trees[table]['rows'], count, f'rows of {table}')
         equal(trees['link_node']['rows'], trees['link']['rows'], 'entries of an index')

@@ -99,6 +99,17 @@ static void a_checkpoint_has_the_root_of_the_rows(void **state) {
         assert_root(f, &c);
         assert_int_equal(number(f, "SELECT count(*) FROM tile WHERE level = 0 AND length(data) = 8192"), 2);
         assert_int_equal(number(f, "SELECT length(data) FROM tile WHERE level = 0 AND idx = 2"), (702 - 512) * 32);
+        make_many(f, 767 - 702);
+        seal(f);
+        assert_int_equal(number(f, "SELECT length(data) FROM tile WHERE level = 0 AND idx = 2"), 255 * 32);
+        assert_int_equal(number(f, "SELECT count(*) FROM tile_tail"), 3);
+        fixture_reopen(f);
+        make_many(f, 1);
+        c = seal(f);
+        assert_root(f, &c);
+        assert_int_equal(number(f, "SELECT count(*) FROM tile WHERE level = 0 AND length(data) = 8192"), 3);
+        /* Each in a page of its own, of which next to nothing is left. */
+        assert_int_equal(number(f, "SELECT max(length(data)) FROM tile_head"), 254 * 32);
 }
 
 static void a_tree_goes_on_after_a_restart_and_after_a_rollback(void **state) {
@@ -122,7 +133,7 @@ static void a_tile_that_is_gone_is_made_of_its_rows_at_a_start(void **state) {
         Checkpoint c;
 
         make_many(f, 600);
-        sql_exec(f->store->sql.db, "DELETE FROM tile WHERE idx = 1");
+        sql_exec(f->store->sql.db, "DELETE FROM tile_head WHERE id = 1; DELETE FROM tile_tail WHERE id = 0");
         fixture_reopen(f);
         c = seal(f);
         assert_root(f, &c);

@@ -221,13 +221,13 @@ static void drop_a_checkpoint(sqlite3 *db, int64_t which) {
 }
 
 static void remove_all_seals(sqlite3 *db, int64_t which) {
-        change(db, "DELETE FROM checkpoint; DELETE FROM tile WHERE %lld %% 2 = 0", (long long) which);
+        change(db, "DELETE FROM checkpoint; DELETE FROM tile_head WHERE %lld %% 2 = 0", (long long) which);
 }
 
 static void cut_to(sqlite3 *db, int64_t number_of) {
         change(db, "DELETE FROM event WHERE seq > (SELECT size FROM checkpoint WHERE number = %lld);"
                    "DELETE FROM checkpoint WHERE number > %lld;"
-                   "DELETE FROM tile WHERE level = 0 AND (idx + 1) * 256 > (SELECT max(seq) FROM event)",
+                   "DELETE FROM tile_head WHERE id >> 56 = 0 AND (id + 1) * 256 > (SELECT max(seq) FROM event)",
                (long long) number_of, (long long) number_of);
 }
 
@@ -240,16 +240,25 @@ static void cut_back_within_the_window(sqlite3 *db, int64_t which) {
         cut_to(db, SEALS - which % 2);
 }
 
-static int write_tile(void *userdata, unsigned level, int64_t index, Bytes data) {
+static void write_part(sqlite3 *db, const char *sql, unsigned level, int64_t index, Bytes data) {
         sqlite3_stmt *stmt = NULL;
 
-        assert_int_equal(sqlite3_prepare_v2(userdata, "INSERT OR REPLACE INTO tile VALUES (?1, ?2, ?3)", -1, &stmt, NULL),
-                         SQLITE_OK);
+        assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
         sql_bind(stmt, 1, level);
         sql_bind(stmt, 2, index);
         sql_bind_bytes(stmt, 3, data);
         assert_int_equal(sqlite3_step(stmt), SQLITE_DONE);
         sqlite3_finalize(stmt);
+}
+
+static int write_tile(void *userdata, unsigned level, int64_t index, Bytes data) {
+        size_t head = MIN_OF(data.size, (size_t) TILE_HEAD * HASH_SIZE);
+
+        write_part(userdata, "INSERT OR REPLACE INTO tile_head VALUES (?1 << 56 | ?2, ?3)", level, index,
+                   BYTES(data.data, head));
+        if (data.size > head)
+                write_part(userdata, "INSERT OR REPLACE INTO tile_tail VALUES (?1 << 56 | ?2, ?3)", level, index,
+                           BYTES(data.data + head, data.size - head));
         return 0;
 }
 
@@ -329,8 +338,8 @@ static void sign_all_with_a_key_of_his_own(sqlite3 *db, int64_t which) {
 static void damage_a_tile(sqlite3 *db, int64_t which) {
         int level = which % 5 == 0, at = (int) (level ? which % 3 : which % 125) * 32;
 
-        change(db, "UPDATE tile SET data = CAST(substr(data, 1, %d) || x'00ff00ff' || substr(data, %d) AS BLOB) WHERE"
-                   " level = %d AND idx = %lld", at, at + 5, level, (long long) (level ? 0 : which % 4));
+        change(db, "UPDATE tile_head SET data = CAST(substr(data, 1, %d) || x'00ff00ff' || substr(data, %d) AS BLOB) WHERE"
+                   " id = (%d << 56 | %lld)", at, at + 5, level, (long long) (level ? 0 : which % 4));
 }
 
 typedef struct Class {
@@ -567,8 +576,8 @@ static void every_event_has_a_proof_that_the_key_alone_checks(void **state) {
                 assert_int_not_equal(proof_check(BYTES_STR(proof), keys, (size_t) n, &p), 0);
                 free(proof);
         }
-        change(db, "UPDATE tile SET data = x'00' WHERE level = 0 AND (idx + 1) * 256 < (SELECT max(size) FROM checkpoint)"
-                   " AND idx <> 0");            /* one tile of each level is all that a proof reads */
+        change(db, "UPDATE tile_head SET data = x'00' WHERE id >> 56 = 0 AND (id + 1) * 256 < (SELECT max(size) FROM"
+                   " checkpoint) AND id <> 0");            /* one tile of each level is all that a proof reads */
         free(text);
         assert_int_equal(proof_make(db, 9, &text), 0);
         assert_int_equal(proof_make(db, number(db, "SELECT max(seq) FROM event"), &text), PROOF_E_UNSEALED);

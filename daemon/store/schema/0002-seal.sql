@@ -1,13 +1,18 @@
 -- Form 2: the log as a Merkle tree. A leaf is an event's canonical bytes (docs/FORMATS.md, "Seals").
 
 -- Level 0 has the hashes of 256 events each, level L the roots of 256 tiles of the level below. A full tile is written
--- with the event that fills it; the last one of each level, in so far as it is filled, with each checkpoint.
-CREATE TABLE tile (
-        level INTEGER NOT NULL,
-        idx INTEGER NOT NULL,
-        data BLOB NOT NULL,
-        PRIMARY KEY (level, idx)
-) STRICT, WITHOUT ROWID;
+-- with the event that fills it; the last one of each level, in so far as it is filled, with each checkpoint. 254 hashes
+-- fill a page; with all 256 of a tile in one row, an eighth of its second page would be lost.
+CREATE TABLE tile_head (
+        id INTEGER PRIMARY KEY,                 -- level << 56 | idx
+        data BLOB NOT NULL                      -- its first 254 hashes
+) STRICT;
+CREATE TABLE tile_tail (
+        id INTEGER PRIMARY KEY,
+        data BLOB NOT NULL                      -- the others, where it has so many
+) STRICT;
+CREATE VIEW tile AS SELECT h.id AS id, h.id >> 56 AS level, h.id & 0xffffffffffffff AS idx, CAST(h.data ||
+        ifnull((SELECT t.data FROM tile_tail AS t WHERE t.id = h.id), x'') AS BLOB) AS data FROM tile_head AS h;
 
 CREATE TABLE checkpoint (
         number INTEGER PRIMARY KEY,             -- dense, from 1
