@@ -405,25 +405,37 @@ static int resident(int dir_fd, const char *name, size_t size) {
         return (int) (100 * count / pages);
 }
 
+static void drop_pages(const Place *p) {
+        int fd = openat(p->fd, "f", O_RDONLY | O_CLOEXEC);
+
+        assert_int_equal(fsync(fd), 0);
+        assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+        close(fd);
+}
+
+/* The kernel lets go of a page when it can: of one that another processor has just taken up, it cannot. */
 static void pages_stay_in_memory_only_if_they_were(void **state) {
         uint8_t *data = some_bytes(16 * MIB), digest[32];
+        int percent = 100;
         Place *p = *state;
         IdentifyState s;
-        int fd;
 
         place_write(p->fd, "f", data, 16 * MIB);
         free(data);
         assert_int_equal(identify_at_rest(p->fd, "f", 0, &s, digest), IDENTIFY_DONE);
         assert_int_equal(resident(p->fd, "f", 16 * MIB), 100);
 
-        fd = openat(p->fd, "f", O_RDONLY | O_CLOEXEC);
-        assert_int_equal(fsync(fd), 0);
-        assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
-        close(fd);
-        if (resident(p->fd, "f", 16 * MIB) > 0)
+        drop_pages(p);
+        if (resident(p->fd, "f", 16 * MIB) == 100)
                 skip();                 /* tmpfs: memory is where it lives */
-        assert_int_equal(identify_at_rest(p->fd, "f", 0, &s, digest), IDENTIFY_DONE);
-        assert_true(resident(p->fd, "f", 16 * MIB) < 50);
+        for (int i = 0; i < 20 && percent >= 50; i++) {
+                drop_pages(p);
+                if (resident(p->fd, "f", 16 * MIB) > 0)
+                        continue;
+                assert_int_equal(identify_at_rest(p->fd, "f", 0, &s, digest), IDENTIFY_DONE);
+                percent = (int) resident(p->fd, "f", 16 * MIB);
+        }
+        assert_true(percent < 50);
         assert_sha256(p, "f", digest);
         assert_int_equal(resident(p->fd, "f", 16 * MIB), 100);
         assert_int_equal(identify_at_rest(p->fd, "f", 0, &s, digest), IDENTIFY_DONE);
