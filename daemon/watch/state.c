@@ -39,6 +39,7 @@ bool state_clock_set(Watch *w) {
 }
 
 void state_broken(Watch *w, int error) {
+        assert(error < 0);
         w->failed = w->failed ?: error;
         (void) eventfd_write(w->wake_fd, 1);
 }
@@ -62,6 +63,8 @@ static void lost_message(Watch *w, const FeedMessage *m, int error) {
         case FEED_EXCHANGED:
                 state_stale(w, m->EXCHANGED.old_dir);
                 state_stale(w, m->EXCHANGED.dir);
+                break;
+        case FEED_PROGRESS:             /* the next one tells as much */
                 break;
         default:
                 state_broken(w, error);

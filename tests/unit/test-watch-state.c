@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tests/lib/unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
@@ -76,6 +77,30 @@ static void await_rest(Fixture *f) {
         }
 }
 
+static void progress_for_which_there_is_no_room_is_no_loss(void **state) {
+        FeedMessage m = { .type = FEED_PROGRESS, .PROGRESS = { .request = 1, .reading = BYTES("reading", 7) } };
+        Fixture *f = *state;
+        uint64_t overflows;
+
+        pthread_mutex_lock(&f->watch->lock);
+        while (outbox_add(f->watch->outbox, &m, false) != OUTBOX_E_FULL)
+                ;
+        overflows = f->watch->overflows;
+        state_emit(f->watch, &m, false);
+        assert_int_equal(f->watch->overflows, overflows);
+        pthread_mutex_unlock(&f->watch->lock);
+        assert_int_equal(watch_tick(f->watch), 0);
+}
+
+static void an_answer_that_is_lost_ends_the_watcher(void **state) {
+        Fixture *f = *state;
+
+        pthread_mutex_lock(&f->watch->lock);
+        state_broken(f->watch, -ENOMEM);
+        pthread_mutex_unlock(&f->watch->lock);
+        assert_int_equal(watch_tick(f->watch), -ENOMEM);
+}
+
 /* Those who look wait for no time when nothing is pending, and those who list may be busy for long. */
 static void a_file_is_looked_at_while_a_directory_waits_to_be_listed(void **state) {
         FeedMessage m = { .type = FEED_WATCH, .WATCH = { .root = ROOT, .walk = WALK, .origin = ORIGIN_SCAN } };
@@ -97,6 +122,8 @@ static void a_file_is_looked_at_while_a_directory_waits_to_be_listed(void **stat
 
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(progress_for_which_there_is_no_room_is_no_loss, setup, teardown),
+                cmocka_unit_test_setup_teardown(an_answer_that_is_lost_ends_the_watcher, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_file_is_looked_at_while_a_directory_waits_to_be_listed, setup,
                                                 teardown),
         };
