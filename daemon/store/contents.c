@@ -11,7 +11,7 @@ enum {
         EVENTS_A_STEP = 8192,
         NODES_A_STEP = 8192,
         CONTENTS_A_STEP = 1024,
-        SLICES_A_STEP = 4,              /* of the digests */
+        SLICES_A_STEP = 4,              /* of the digests; more where they hold less than so many contents */
         CONTENTS_MAX = 1 << 28,         /* that are marked: 32 MiB; younger ones stay */
 };
 
@@ -100,9 +100,11 @@ static bool is_gone(void *userdata, int64_t id) {
 /* The digests of what went. */
 static int sweep_digests(Store *s) {
         StoreContents *c = &s->contents;
-        unsigned to = MIN_OF(c->slice + SLICES_A_STEP, (unsigned) DIGESTS_SLICES);
+        int64_t n = (int64_t) CONTENTS_A_STEP * DIGESTS_SLICES / MAX_OF(c->n, (int64_t) 1), to;
         int r = 0;
 
+        n = MAX_OF(n, (int64_t) SLICES_A_STEP);
+        to = MIN_OF(c->slice + MIN_OF(n, (int64_t) DIGESTS_SLICES / 4), (int64_t) DIGESTS_SLICES);
         for (; r == 0 && c->slice < to; c->slice++)
                 r = digests_drop(s->digests, c->slice, is_gone, c);
         return r;

@@ -103,7 +103,7 @@ def warm(tree, directories, files, runs):
     row('scitrace: every name recorded, durable', seconds(recorded), 's', f'{recorded / base:.2f} x floor' +
         (f', {recorded / other:.2f} x watchman' if peer else ''))
     row('scitrace: settled, every digest learned', seconds(median([run[1] for run in ours])), 's')
-    row('scitrace: memory at rest, all processes (PSS)', mebi(median([run[2] for run in ours])), 'MiB',
+    row('scitrace: memory then, before it rests (PSS)', mebi(median([run[2] for run in ours])), 'MiB',
         f'watchman {mebi(median([run[1] for run in peer]))}' if peer else '')
     if not peer:
         skipped('watchman', 'it is not installed')
