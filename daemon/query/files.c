@@ -64,7 +64,7 @@ static int go_back(List *l, int64_t born, QueryFile *f) {
         return 0;
 }
 
-/* Columns of FILE_ROW begin at 1. gap: of the directory that it is in. */
+/* Columns of FILE_ROW, or FILE_ROW_THEN, begin at 1. gap: of the directory that it is in. */
 static int give(List *l, sqlite3_stmt *stmt, Cause gap) {
         QueryFile f = {
                 .dataset = l->dataset->name,

@@ -8,30 +8,18 @@
 
 enum { SHADED_MAX = 4096 };
 
-typedef struct Batch {
-        int64_t first, last, time, greatest;    /* greatest: time of any batch so far */
-} Batch;
+static int batch_of(Query *q, int64_t seq, QueryBatch *ret) {
+        int r = batch_find(q, seq);
 
-static int batch_of(Query *q, int64_t seq, Batch *ret) {
-        CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
-        int r;
-
-        r = query_row(q, QUERY_SQL_BATCH, seq, &stmt);
-        if (r <= 0)
-                return r < 0 ? r : -EBADMSG;
-        *ret = (Batch) {
-                .first = sql_column(stmt, 0),
-                .last = sql_column(stmt, 4),
-                .time = sql_column(stmt, 1),
-                .greatest = sql_column(stmt, 1) + sql_column(stmt, 2),
-        };
-        return 0;
+        if (r == 0)
+                *ret = *q->batch;
+        return r;
 }
 
 /* *ret: the end of the last batch in (lo, hi] whose time (greatest: the one that never falls) is at most
  * usec; lo when there is none. lo and hi are ends of batches. */
 static int halve(Query *q, int64_t lo, int64_t hi, int64_t usec, bool greatest, int64_t *ret) {
-        Batch b;
+        QueryBatch b;
         int r;
 
         while (lo < hi) {
@@ -67,7 +55,7 @@ static int last_shaded(Query *q, int64_t before, int64_t *ret) {
 static int find_among_newest(Query *q, int64_t lo, int64_t usec, int64_t *at, int64_t *ret) {
         CLEANUP(sql_resetp) sqlite3_stmt *stmt = NULL;
         int n = 0, r;
-        Batch b;
+        QueryBatch b;
 
         r = query_stmt(q, QUERY_SQL_BATCH_SHADED, &stmt);
         if (r < 0)
@@ -95,7 +83,7 @@ static int find_among_newest(Query *q, int64_t lo, int64_t usec, int64_t *at, in
  * none behind lo. */
 static int find_in_shade(Query *q, int64_t lo, int64_t usec, int64_t *ret) {
         int64_t at = 0, shaded, before, found = 0;
-        Batch b, top;
+        QueryBatch b, top;
         int r;
 
         r = find_among_newest(q, lo, usec, &at, ret);
@@ -134,7 +122,7 @@ static int last_batch(Query *q, int64_t usec, int64_t *ret) {
 
 int moment_bound(Query *q, int64_t usec, int64_t *ret) {
         int64_t last, found = 0, shaded = 0;
-        Batch b;
+        QueryBatch b;
         int r;
 
         r = last_seq(q, &last);
@@ -173,7 +161,7 @@ static int noticed_page(Query *q, int64_t usec, int64_t *seq) {
 
 int moment_find(Query *q, int64_t usec, int64_t *ret) {
         int64_t seq;
-        Batch b;
+        QueryBatch b;
         int r;
 
         r = last_batch(q, usec, &seq);

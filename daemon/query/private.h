@@ -27,11 +27,12 @@
 
 #define FILE_ROW(links)                                                                                     \
         "a.type, a.mode, a.uid, a.gid, n.size, n.mtime, " links ", c.digest, n.digest_source, n.target,"    \
-        " ifnull(n.seq, 0), n.id, ifnull(n.born, 0)"
+        " ifnull(n.seq, 0), n.id"
 /* Names that it had at seq ?4. */
 #define LINKS_THEN                                                                                          \
         "(SELECT count(*) FROM link AS k WHERE k.node = n.id AND k.since <= ?4 AND (k.until = 0 OR"         \
         " k.until > ?4))"
+#define FILE_ROW_THEN FILE_ROW(LINKS_THEN) ", ifnull(n.born, 0)"
 #define FILE_JOINS " CROSS JOIN attr AS a ON a.id = n.attr LEFT JOIN content AS c ON c.id = n.content"
 
 #define QUERY_STATEMENTS(X)                                                                                 \
@@ -81,14 +82,14 @@
         X(FILES, "SELECT l.name, " FILE_ROW("n.links") " FROM link AS l CROSS JOIN node AS n ON n.id ="     \
                  " l.node" FILE_JOINS " WHERE l.parent = ?1 AND l.until = 0 AND l.name > ?2 ORDER BY"       \
                  " l.name LIMIT ?3")                                                                        \
-        X(FILES_THEN, "SELECT l.name, " FILE_ROW(LINKS_THEN) " FROM link AS l CROSS JOIN node AS n ON n.id" \
+        X(FILES_THEN, "SELECT l.name, " FILE_ROW_THEN " FROM link AS l CROSS JOIN node AS n ON n.id"        \
                       " = l.node" FILE_JOINS " WHERE l.parent = ?1 AND l.until = 0 AND l.name > ?2 AND"     \
-                      " l.since <= ?4 UNION ALL SELECT l.name, " FILE_ROW(LINKS_THEN) " FROM link AS l"     \
+                      " l.since <= ?4 UNION ALL SELECT l.name, " FILE_ROW_THEN " FROM link AS l"            \
                       " INDEXED BY link_closed CROSS JOIN node AS n ON n.id = l.node" FILE_JOINS            \
                       " WHERE l.parent = ?1 AND l.name > ?2 AND l.until > 0 AND l.until > ?4 AND"           \
                       " l.since <= ?4 ORDER BY 1 LIMIT ?3")                                                 \
         X(FILE, "SELECT x'', " FILE_ROW("n.links") " FROM node AS n" FILE_JOINS " WHERE n.id = ?1")         \
-        X(FILE_THEN, "SELECT x'', " FILE_ROW(LINKS_THEN) " FROM node AS n" FILE_JOINS " WHERE n.id = ?1")   \
+        X(FILE_THEN, "SELECT x'', " FILE_ROW_THEN " FROM node AS n" FILE_JOINS " WHERE n.id = ?1")          \
         X(NODE_BEFORE, EVENT_ROW " WHERE e.node = ?1 AND e.inode IS NULL AND e.seq <= ?2 ORDER BY e.seq"    \
                        " DESC LIMIT ?3")                                                                    \
         X(NODE_AFTER, EVENT_ROW " WHERE e.node = ?1 AND e.inode IS NULL AND e.seq > ?2 ORDER BY e.seq"      \
@@ -171,7 +172,8 @@ typedef struct PathEntry {
 } PathEntry;
 
 typedef struct QueryBatch {
-        int64_t first, last, time;      /* the seqs that it holds */
+        int64_t first, last;            /* the seqs that it holds */
+        int64_t time, greatest;         /* its own; of any batch so far */
         uint8_t boot[EVENT_ID_SIZE];
 } QueryBatch;
 

@@ -22,8 +22,12 @@ int batch_find(Query *q, int64_t seq) {
                 return r < 0 ? r : -EBADMSG;
         boot = sql_column_bytes(stmt, 3);
         b = q->batch = &q->batches[q->next_batch++ % BATCHES];
-        *b = (QueryBatch) { .first = sql_column(stmt, 0), .last = sql_column(stmt, 4),
-                            .time = sql_column(stmt, 1) };
+        *b = (QueryBatch) {
+                .first = sql_column(stmt, 0),
+                .last = sql_column(stmt, 4),
+                .time = sql_column(stmt, 1),
+                .greatest = sql_column(stmt, 1) + sql_column(stmt, 2),
+        };
         memcpy(b->boot, boot.data, EVENT_ID_SIZE);
         return 0;
 }
