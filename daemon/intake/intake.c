@@ -221,7 +221,8 @@ static bool gathers(Intake *i) {
         return true;
 }
 
-/* Under the lock. After much work, and a moment without any, the system gets back what malloc keeps. */
+/* Under the lock. After much work, and a moment without any, the system gets back what the store and malloc
+ * keep. */
 static void rest(Intake *i) {
         struct timespec at;
 

@@ -45,15 +45,15 @@ void state_broken(Watch *w, int error) {
 }
 
 static void lost_message(Watch *w, const FeedMessage *m, int error) {
-        if (m->type == FEED_STATE && m->STATE.request != 0)
-                state_broken(w, error);
-        if (m->type == FEED_GONE && m->GONE.request != 0)
-                state_broken(w, error);
+        uint32_t request = 0;           /* that it answers */
+
         switch (m->type) {
         case FEED_STATE:
+                request = m->STATE.request;
                 state_stale(w, m->STATE.dir);
                 break;
         case FEED_GONE:
+                request = m->GONE.request;
                 state_stale(w, m->GONE.dir);
                 break;
         case FEED_MOVED:
@@ -69,6 +69,8 @@ static void lost_message(Watch *w, const FeedMessage *m, int error) {
         default:
                 state_broken(w, error);
         }
+        if (request != 0)
+                state_broken(w, error);
 }
 
 void state_emit(Watch *w, const FeedMessage *m, bool must) {
