@@ -11,9 +11,10 @@ enum { SHADED_MAX = 4096 };
 static int batch_of(Query *q, int64_t seq, QueryBatch *ret) {
         int r = batch_find(q, seq);
 
-        if (r == 0)
-                *ret = *q->batch;
-        return r;
+        if (r < 0)
+                return r;
+        *ret = *q->batch;
+        return 0;
 }
 
 /* *ret: the end of the last batch in (lo, hi] whose time (greatest: the one that never falls) is at most
