@@ -84,7 +84,7 @@ static int find_among_newest(Query *q, int64_t lo, int64_t usec, int64_t *at, in
  * none behind lo. */
 static int find_in_shade(Query *q, int64_t lo, int64_t usec, int64_t *ret) {
         int64_t at = 0, shaded, before, found = 0;
-        QueryBatch b, top;
+        QueryBatch b, top = { 0 };
         int r;
 
         r = find_among_newest(q, lo, usec, &at, ret);
